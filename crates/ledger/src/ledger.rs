@@ -1,0 +1,308 @@
+//! The ledger: a store with the journal in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hpki::encoding::Digest32;
+use hpki::id::{KeyId, StreamId};
+use hpki::sign::{Mac, Random, Sign};
+use hpki::time::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::fault::{Failed, Fault};
+use crate::faults::Faults;
+use crate::head::HeadFile;
+use crate::journal::{Appended, Head, Journal, MIGRATIONS, Powers, Published};
+use crate::migration::Migration;
+use crate::nodes::StoredNodes;
+use crate::receipt::Receipt;
+use crate::record::EntryKind;
+use crate::refusal::Refusal;
+use crate::store::Store;
+use crate::tlog::{NoteSigner, VerifyKey, proof_text, tree};
+use crate::tx::Tx;
+use crate::writer::{Sealed, Verdict, Work};
+
+/// The file in the ledger's folder that keeps the head outside the database.
+pub const HEAD_FILE: &str = "journal.head";
+
+/// What opening a ledger takes.
+pub struct Opening<'a> {
+    /// Where it lives; made if it is not there.
+    pub folder: &'a Path,
+    /// The tables of the rooms.
+    pub migrations: &'a [Migration],
+    /// The log's key: Ed25519, signs checkpoints.
+    pub log: Arc<dyn Sign>,
+    /// Keys the streams' labels.
+    pub streams: Arc<dyn Mac>,
+    /// Salts.
+    pub random: Arc<dyn Random>,
+    /// The log's name, a schema-less URL such as `log.azukari.example/2026`.
+    pub origin: String,
+    /// When it is opened.
+    pub now: Timestamp,
+}
+
+/// What may differ from normal running.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Where the head outside the database is kept; else [`HEAD_FILE`] in the folder. On another
+    /// disk it also notices when the whole folder is put back to yesterday.
+    pub head: Option<PathBuf>,
+    /// For tests: steps break as planned.
+    pub faults: Option<Faults>,
+}
+
+/// A store with the journal in it. Clones are handles to the same ledger.
+#[derive(Clone)]
+pub struct Ledger {
+    store: Store,
+    published: Arc<RwLock<Arc<Published>>>,
+    log: Arc<VerifyKey>,
+}
+
+/// A message in the outbox that has not been delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Number, rising in the order of commits.
+    pub id: u64,
+    /// What it is about.
+    pub topic: String,
+    /// The key it concerns; that key signs nothing until this is delivered.
+    pub concerns: Option<KeyId>,
+    /// What it says, in the form the two rooms agreed on.
+    pub payload: String,
+}
+
+impl Ledger {
+    /// Opens or begins a ledger.
+    ///
+    /// Refused as [`Store::open`] is, and: `journal-rolled-back`, `journal-head-missing`,
+    /// `journal-broken`, `log-key-wrong`.
+    pub fn open(opening: Opening<'_>) -> Result<Self, Failed<Refusal>> {
+        Self::open_with(opening, Options::default())
+    }
+
+    /// Opens it with options.
+    pub fn open_with(opening: Opening<'_>, options: Options) -> Result<Self, Failed<Refusal>> {
+        let signer = NoteSigner::new(&opening.origin, opening.log).map_err(Failed::Refused)?;
+        let log = Arc::new(signer.public.clone());
+        let opened = Store::prepare(opening.folder, MIGRATIONS, opening.migrations)?;
+        let head = options.head.unwrap_or_else(|| opening.folder.join(HEAD_FILE));
+        let head = HeadFile::open(&head)?;
+        let powers = Powers { signer, streams: opening.streams, random: opening.random };
+        let journal = Journal::open(&opened.connection, powers, head)?;
+        let published = journal.published();
+        let store = Store::start(opened, Some(journal), options.faults)?;
+        tracing::info!(log = %log, now = %opening.now.rfc3339(), "the ledger is open");
+        Ok(Self { store, published, log })
+    }
+
+    /// As [`Store::write`].
+    pub async fn write<T, E>(
+        &self,
+        work: impl Fn(&mut Tx<'_>) -> Result<T, Failed<E>> + Send + 'static,
+    ) -> Result<T, Failed<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.store.write(work).await
+    }
+
+    /// As [`Store::read`].
+    pub async fn read<T, E>(
+        &self,
+        work: impl Fn(&mut Tx<'_>) -> Result<T, Failed<E>> + Send + 'static,
+    ) -> Result<T, Failed<E>> {
+        self.store.read(work).await
+    }
+
+    /// Runs a unit of work whose result includes something to remember: both become durable in
+    /// one commit, a checkpoint is signed over the journal, and then the receipt is given.
+    ///
+    /// [`Fault::Unproven`]: all of it is durable, but no checkpoint could be signed; the same
+    /// request again finds it done.
+    pub async fn record<K, T, E>(
+        &self,
+        work: impl Fn(&mut Tx<'_>) -> Result<(T, K), Failed<E>> + Send + 'static,
+    ) -> Result<(T, Receipt<K>), Failed<E>>
+    where
+        K: EntryKind,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Recording { work, outcome: None, reply };
+        self.store.submit(Box::new(job)).await?;
+        answer.await.unwrap_or(Err(Failed::Fault(Fault::Stopped)))
+    }
+
+    fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The last signed checkpoint.
+    pub fn checkpoint(&self) -> String {
+        self.published().note.clone()
+    }
+
+    /// How many entries the last signed checkpoint covers.
+    pub fn size(&self) -> u64 {
+        self.published().size
+    }
+
+    /// The latest time that any entry states; a clock behind it is not to be trusted.
+    pub fn last_time(&self) -> Option<Timestamp> {
+        self.published().last_time
+    }
+
+    /// The log's public key, which everybody pins; `to_string()` gives the C2SP form.
+    pub fn verify_key(&self) -> &VerifyKey {
+        &self.log
+    }
+
+    /// Hashes proving that the tree of size `to` begins with the tree of size `from`
+    /// (RFC 6962 §2.1.2); empty where `from` is 0 or equal to `to`.
+    pub async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Digest32>, Failed<Refusal>> {
+        let size = self.size();
+        if from > to || to > size {
+            return Err(Failed::Refused(Refusal::JournalNoSuchEntry(from.max(to))));
+        }
+        if from == 0 {
+            return Ok(Vec::new());
+        }
+        self.read(move |tx| Ok(tree::consistency(&mut StoredNodes::new(tx.connection), from, to)?))
+            .await
+    }
+
+    /// The proof of any entry under the last checkpoint.
+    pub async fn prove(&self, index: u64) -> Result<String, Failed<Refusal>> {
+        let published = self.published();
+        if index >= published.size {
+            return Err(Failed::Refused(Refusal::JournalNoSuchEntry(index)));
+        }
+        self.read(move |tx| {
+            let sql = "SELECT salt, substr(entry, 2, 32), opening FROM ledger_entry WHERE idx = $1";
+            let rows = tx.query_inner(sql, &[index.into()])?;
+            let row = rows.first().ok_or_else(|| Fault::Row(format!("entry {index} is gone")))?;
+            let mut nodes = StoredNodes::new(tx.connection);
+            let path = tree::inclusion(&mut nodes, index, published.size)?;
+            let (salt, label) = (row.array(0)?, row.array(1)?);
+            Ok(proof_text(&salt, &label, row.blob(2)?, index, &path, &published.note))
+        })
+        .await
+    }
+
+    /// The first `width` hashes (1 to 256) of a tile, as octets (C2SP tlog-tiles).
+    pub async fn tile(
+        &self,
+        level: u32,
+        index: u64,
+        width: u64,
+    ) -> Result<Vec<u8>, Failed<Refusal>> {
+        let known = self.size().checked_shr(level.saturating_mul(8)).unwrap_or(0);
+        let from = index.checked_mul(crate::nodes::TILE_WIDTH);
+        let fits = (1..=crate::nodes::TILE_WIDTH).contains(&width)
+            && from.and_then(|from| from.checked_add(width)).is_some_and(|end| end <= known);
+        if !fits {
+            return Err(Failed::Refused(Refusal::JournalNoSuchEntry(index)));
+        }
+        self.read(move |tx| {
+            let tile = StoredNodes::new(tx.connection).tile(level, index, width)?;
+            Ok(tile.as_flattened().to_vec())
+        })
+        .await
+    }
+
+    /// Where a stream stands; `None` before its first entry.
+    pub async fn stream_head(&self, stream: StreamId) -> Result<Option<Head>, Fault> {
+        only_faults(self.read(move |tx| Ok(tx.stream_head(&stream)?)).await)
+    }
+
+    /// What is in the outbox, in the order of commits.
+    pub async fn undelivered(&self) -> Result<Vec<Message>, Fault> {
+        only_faults(
+            self.read(|tx| {
+                let sql = "SELECT id, topic, concerns, payload FROM ledger_outbox ORDER BY id";
+                let rows = tx.query_inner(sql, &[])?;
+                let message = |row: &crate::value::Row| {
+                    Ok(Message {
+                        id: row.number(0)?,
+                        topic: row.text(1)?.to_owned(),
+                        concerns: row.opt_array(2)?.map(KeyId::from_octets),
+                        payload: row.text(3)?.to_owned(),
+                    })
+                };
+                Ok(rows.iter().map(message).collect::<Result<_, Fault>>()?)
+            })
+            .await,
+        )
+    }
+
+    /// Takes a message out of the outbox once its receiver has committed it. Doing so twice is
+    /// harmless.
+    pub async fn delivered(&self, id: u64) -> Result<(), Fault> {
+        only_faults(
+            self.write(move |tx| {
+                tx.exec_inner("DELETE FROM ledger_outbox WHERE id = $1", &[id.into()])?;
+                Ok(())
+            })
+            .await,
+        )
+    }
+}
+
+fn only_faults<T>(result: Result<T, Failed<std::convert::Infallible>>) -> Result<T, Fault> {
+    result.map_err(|failed| match failed {
+        Failed::Fault(fault) => fault,
+        Failed::Refused(never) => match never {},
+    })
+}
+
+type Recorded<T, K, E> = Result<(T, Receipt<K>), Failed<E>>;
+
+struct Recording<F, T, K, E> {
+    work: F,
+    outcome: Option<Result<(T, Appended), Failed<E>>>,
+    reply: oneshot::Sender<Recorded<T, K, E>>,
+}
+
+impl<F, T, K, E> Work for Recording<F, T, K, E>
+where
+    F: Fn(&mut Tx<'_>) -> Result<(T, K), Failed<E>> + Send,
+    T: Send,
+    K: EntryKind,
+    E: Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Verdict {
+        let outcome = (self.work)(tx).and_then(|(result, entry)| {
+            let record = entry.into_record();
+            if !K::fits(&record) {
+                let why = format!("{} is not of the kind it is recorded as", record.event);
+                return Err(Failed::Fault(Fault::Misuse(why)));
+            }
+            let journal = tx.journal.ok_or_else(|| Fault::Misuse("no journal here".into()))?;
+            let appended = journal.borrow_mut().append(tx, record)?;
+            Ok((result, appended))
+        });
+        let verdict = if outcome.is_ok() { Verdict::Keep } else { Verdict::Undo };
+        self.outcome = Some(outcome);
+        verdict
+    }
+
+    fn answer(self: Box<Self>, group: Result<Option<&Arc<Sealed>>, &Fault>) {
+        let outcome = self.outcome.unwrap_or(Err(Failed::Fault(Fault::Panicked)));
+        let answer = match (outcome, group) {
+            (Ok((result, appended)), Ok(Some(sealed))) => {
+                Ok((result, Receipt::issue(appended, Arc::clone(sealed))))
+            }
+            (Err(failed), Ok(_) | Err(Fault::Unproven(_))) => Err(failed),
+            (_, Err(fault)) => Err(Failed::Fault(fault.clone())),
+            (Ok(_), Ok(None)) => Err(Failed::Fault(Fault::Stopped)),
+        };
+        // Whoever asked may have gone; the work is done all the same.
+        let _ = self.reply.send(answer);
+    }
+}

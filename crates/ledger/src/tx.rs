@@ -1,0 +1,163 @@
+//! What a unit of work sees of the store: statements, the outbox, the heads of streams.
+
+use std::cell::RefCell;
+
+use hpki::id::{KeyId, StreamId};
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection};
+
+use crate::fault::Fault;
+use crate::faults::Faults;
+use crate::journal::{Head, Journal};
+use crate::value::{Row, Value};
+
+/// The store inside one unit of work. What it does is undone if the work ends badly, and is
+/// durable for everybody before the work is answered.
+pub struct Tx<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) faults: Option<&'a Faults>,
+    /// The journal's memory; only on the writer of a ledger.
+    pub(crate) journal: Option<&'a RefCell<Journal>>,
+}
+
+impl<'a> Tx<'a> {
+    /// The plain database: no planned faults, no memory of the journal.
+    pub(crate) const fn bare(connection: &'a Connection) -> Self {
+        Self { connection, faults: None, journal: None }
+    }
+
+    /// Runs a statement that gives no rows; answers how many rows it changed.
+    ///
+    /// Placeholders are `$1`, `$2` … for the values in order. Tables of the ledger are out of
+    /// bounds: a room reaches them through the ledger's own doors.
+    pub fn exec(&self, sql: &str, values: &[Value]) -> Result<u64, Fault> {
+        own_tables_only(sql)?;
+        self.exec_inner(sql, values)
+    }
+
+    /// Runs a statement that gives rows.
+    pub fn query(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Fault> {
+        own_tables_only(sql)?;
+        self.query_inner(sql, values)
+    }
+
+    /// Runs a statement that gives one row or none; more than one is a fault.
+    pub fn query_opt(&self, sql: &str, values: &[Value]) -> Result<Option<Row>, Fault> {
+        let mut rows = self.query(sql, values)?;
+        if rows.len() > 1 {
+            return Err(Fault::Row(format!("{} rows where one was expected", rows.len())));
+        }
+        Ok(rows.pop())
+    }
+
+    /// Runs a statement that gives exactly one row.
+    pub fn query_one(&self, sql: &str, values: &[Value]) -> Result<Row, Fault> {
+        self.query_opt(sql, values)?.ok_or_else(|| Fault::Row("no row where one must be".into()))
+    }
+
+    /// Puts a message for other rooms into the outbox; it commits with this unit of work.
+    ///
+    /// While it is undelivered, [`Tx::outbox_pending`] holds for the key it concerns.
+    pub fn outbox(&self, topic: &str, concerns: Option<KeyId>, payload: &str) -> Result<(), Fault> {
+        self.exec_inner(
+            "INSERT INTO ledger_outbox (topic, concerns, payload) VALUES ($1, $2, $3)",
+            &[topic.into(), concerns.into(), payload.into()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether something that concerns this key has not been delivered yet.
+    pub fn outbox_pending(&self, key: &KeyId) -> Result<bool, Fault> {
+        let sql = "SELECT 1 FROM ledger_outbox WHERE concerns = $1 LIMIT 1";
+        Ok(!self.query_inner(sql, &[key.into()])?.is_empty())
+    }
+
+    /// Where a stream stands, including what this unit of work's group has added already; `None`
+    /// before its first entry.
+    pub fn stream_head(&self, stream: &StreamId) -> Result<Option<Head>, Fault> {
+        match self.journal {
+            Some(journal) => journal.borrow_mut().stream_head(self, stream),
+            None => Journal::stored_head(self, stream),
+        }
+    }
+
+    pub(crate) fn exec_inner(&self, sql: &str, values: &[Value]) -> Result<u64, Fault> {
+        self.step(|| {
+            let mut statement = self.prepare(sql, values)?;
+            Ok(statement.raw_execute()? as u64)
+        })
+    }
+
+    pub(crate) fn query_inner(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Fault> {
+        self.step(|| {
+            let mut statement = self.prepare(sql, values)?;
+            let columns = statement.column_count();
+            let mut found = Vec::new();
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next()? {
+                let mut values = Vec::with_capacity(columns);
+                for column in 0..columns {
+                    values.push(match row.get_ref(column)? {
+                        ValueRef::Null => Value::Null,
+                        ValueRef::Integer(number) => Value::Int(number),
+                        ValueRef::Text(text) => Value::Text(
+                            std::str::from_utf8(text)
+                                .map_err(|_| Fault::Row("text is not UTF-8".into()))?
+                                .to_owned(),
+                        ),
+                        ValueRef::Blob(octets) => Value::Blob(octets.to_vec()),
+                        ValueRef::Real(_) => {
+                            return Err(Fault::Row("a fraction, which no room stores".into()));
+                        }
+                    });
+                }
+                found.push(Row(values));
+            }
+            Ok(found)
+        })
+    }
+
+    fn step<T>(&self, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        match self.faults {
+            Some(faults) => faults.step(act),
+            None => act(),
+        }
+    }
+
+    /// The cached statement with its values bound.
+    ///
+    /// SQLite numbers `$2` by where it first appears, not by its digits, so each is bound by name.
+    fn prepare(&self, sql: &str, values: &[Value]) -> Result<CachedStatement<'_>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut used = 0_usize;
+        for place in 1..=statement.parameter_count() {
+            let number = statement
+                .parameter_name(place)
+                .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok())
+                .filter(|number| *number >= 1);
+            let number = number
+                .ok_or_else(|| Fault::Misuse(format!("a placeholder is not $1, $2 …: {sql}")))?;
+            let value = values
+                .get(number - 1)
+                .ok_or_else(|| Fault::Misuse(format!("no value for ${number}: {sql}")))?;
+            used = used.max(number);
+            match value {
+                Value::Null => statement.raw_bind_parameter(place, rusqlite::types::Null)?,
+                Value::Int(number) => statement.raw_bind_parameter(place, number)?,
+                Value::Text(text) => statement.raw_bind_parameter(place, text)?,
+                Value::Blob(octets) => statement.raw_bind_parameter(place, octets)?,
+            }
+        }
+        if used != values.len() {
+            return Err(Fault::Misuse(format!("{} values for ${used}: {sql}", values.len())));
+        }
+        Ok(statement)
+    }
+}
+
+fn own_tables_only(sql: &str) -> Result<(), Fault> {
+    if sql.contains("ledger_") {
+        return Err(Fault::Misuse(format!("a room reaches into the ledger's tables: {sql}")));
+    }
+    Ok(())
+}
