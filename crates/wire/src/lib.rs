@@ -1,1 +1,13 @@
-//! wire
+//! What the house has agreed with the outside (外部との取り決め): the shapes of the interfaces, the
+//! token's format, and the refusal table with its texts.
+//!
+//! Formats only. Nothing here decides, signs, checks a signature or knows HTTP. Start reading at
+//! [`api`]; whoever wants to reword what a doctor sees opens `refusals.tsv`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod api;
+pub mod refusal;
+pub mod token;
+
+pub use api::*;
