@@ -1,20 +1,18 @@
-//! The refusal table (拒否の一覧): for every stable code of every room, what happened and what to do
-//! next, in Japanese and English, and the HTTP status that goes with it. To reword what a doctor
-//! sees, change [`table`].
+//! The refusal table: each code once, with its HTTP status and, in Japanese and English, what
+//! happened and what to do next. The texts are data (`refusals.tsv`).
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-mod table;
-
-pub use table::REFUSALS;
-
-/// One row of the table.
+/// What a refusal says to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Text {
     /// The stable code.
     pub code: &'static str,
-    /// The HTTP status (4xx).
+    /// The HTTP status.
     pub status: u16,
     /// What happened, in Japanese.
     pub title_ja: &'static str,
@@ -26,74 +24,112 @@ pub struct Text {
     pub advice_en: &'static str,
 }
 
-/// The row of this code.
-pub fn lookup(code: &str) -> Option<&'static Text> {
-    // Rows are sorted by code; a test holds that.
-    REFUSALS.binary_search_by(|row| row.code.cmp(code)).ok().map(|at| &REFUSALS[at])
+static TABLE: LazyLock<Vec<Text>> = LazyLock::new(|| {
+    include_str!("refusals.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .filter_map(row)
+        .collect()
+});
+
+static BY_CODE: LazyLock<HashMap<&'static str, Text>> =
+    LazyLock::new(|| TABLE.iter().map(|text| (text.code, *text)).collect());
+
+fn row(line: &'static str) -> Option<Text> {
+    let mut columns = line.split('\t');
+    let text = Text {
+        code: columns.next()?,
+        status: columns.next()?.parse().ok()?,
+        title_ja: columns.next()?,
+        advice_ja: columns.next()?,
+        title_en: columns.next()?,
+        advice_en: columns.next()?,
+    };
+    columns.next().is_none().then_some(text)
 }
 
-/// A problem document (RFC 9457), `application/problem+json`. Japanese first.
+/// Every refusal, in the order of the table.
+pub fn all() -> &'static [Text] {
+    &TABLE
+}
+
+/// The text of this code.
+pub fn lookup(code: &str) -> Option<Text> {
+    BY_CODE.get(code).copied()
+}
+
+/// A problem document (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// `urn:azukari:refusal:<code>`, or `urn:azukari:fault`.
+    /// `urn:azukari:refusal:<code>` or `urn:azukari:fault`
     #[serde(rename = "type")]
     pub kind: String,
     /// What happened, in Japanese.
     pub title: String,
-    /// What happened, in English.
-    pub title_en: String,
     /// The HTTP status.
     pub status: u16,
-    /// What the room said, in English: for the log of the caller's system.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// The particulars, safe to show.
     pub detail: String,
     /// The stable code; `fault` for a fault.
     pub code: String,
     /// What to do next, in Japanese.
     pub advice: String,
+    /// What happened, in English.
+    pub title_en: String,
     /// What to do next, in English.
     pub advice_en: String,
-    /// For a fault: the reference to quote when asking.
+    /// For a fault: what to quote to the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
 
 impl Problem {
-    /// A refusal with the room's own words.
-    ///
-    /// A code that the table does not know is still shown, as a bare refusal: losing the advice is
-    /// better than losing the answer, and a test keeps the table complete.
+    /// The document of a refusal. A code outside the table is shown bare, with status 400.
     pub fn refused(code: &str, detail: &str) -> Self {
-        let row = lookup(code).unwrap_or(&table::UNLISTED);
+        let text = lookup(code);
+        let or = |field: fn(&Text) -> &'static str| text.as_ref().map_or(code, field).to_owned();
         Self {
             kind: format!("urn:azukari:refusal:{code}"),
-            title: row.title_ja.into(),
-            title_en: row.title_en.into(),
-            status: row.status,
-            detail: detail.into(),
-            code: code.into(),
-            advice: row.advice_ja.into(),
-            advice_en: row.advice_en.into(),
+            title: or(|t| t.title_ja),
+            status: text.map_or(400, |t| t.status),
+            detail: detail.to_owned(),
+            code: code.to_owned(),
+            advice: or(|t| t.advice_ja),
+            title_en: or(|t| t.title_en),
+            advice_en: or(|t| t.advice_en),
             reference: None,
         }
     }
 
-    /// A fault: nothing inside is shown, only a reference into our log.
+    /// The document of a fault: only a reference number goes outside.
     pub fn fault(reference: &str) -> Self {
         Self {
             kind: "urn:azukari:fault".into(),
-            title: "処理中に障害が起きました".into(),
-            title_en: "Something broke on our side".into(),
+            title: "こちら側の故障です".into(),
             status: 500,
             detail: String::new(),
             code: "fault".into(),
-            advice: "同じ依頼番号のまま、しばらくしてもう一度お試しください。続くときは、下の参照番号を\
-                     添えて運用窓口へお知らせください。"
-                .into(),
-            advice_en: "Try again shortly with the same order number. If it persists, tell the \
-                        operator the reference below."
-                .into(),
-            reference: Some(reference.into()),
+            advice: "同じ注文番号でもう一度お試しください。続くときは番号を添えて運用者へお知らせください。".into(),
+            title_en: "Something broke on our side".into(),
+            advice_en: "Try again with the same order number; if it persists, tell the operator the reference.".into(),
+            reference: Some(reference.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_of_the_table_is_a_whole_row_with_its_own_code() {
+        let lines = include_str!("refusals.tsv").lines();
+        let lines = lines.filter(|line| !line.starts_with('#') && !line.is_empty()).count();
+        assert_eq!(all().len(), lines, "a line has too few or too many columns");
+        assert_eq!(BY_CODE.len(), lines, "a code stands twice");
+        for text in all() {
+            assert!((400..=599).contains(&text.status), "{}", text.code);
+            assert!(!text.advice_ja.is_empty() && !text.advice_en.is_empty(), "{}", text.code);
         }
     }
 }

@@ -1,135 +1,146 @@
-//! The access token: a JWT of RFC 9068, bound to the facility's client certificate (RFC 8705) and
-//! to the budget that its owner approved. Format only: `authn` signs it, `custody` judges it.
+//! The token's format: RFC 9068 access token, compact JWS with ES256. Format only: who signs and
+//! who checks the signature are the callers.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hpki::encoding::Digest32;
 use hpki::id::{BudgetId, FacilityCode, PersonId, TokenId};
 use hpki::kind::DocumentKind;
+use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use crate::octets::Sha256Base64Url;
+/// No token of ours is longer; a longer one is refused before it is parsed.
+pub const TOKEN_MAX: usize = 4096;
 
-/// `typ` of the token's header (RFC 9068 §2.1).
-pub const TYPE: &str = "at+jwt";
-/// `alg` of the token's header: the only one accepted.
-pub const ALGORITHM: &str = "ES256";
-/// The longest life of a token, counted from the authentication: 18 h.
-pub const LONGEST_S: u64 = 64_800;
-/// The scope of a token that may ask for signatures.
-pub const SCOPE_SIGN: &str = "sign";
+/// Standard base64 with padding.
+pub fn base64_encode(octets: &[u8]) -> String {
+    STANDARD.encode(octets)
+}
 
-/// The header of a token. Nothing else may stand in it.
+/// Reads standard base64 with padding.
+pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// base64url without padding (RFC 7515 §2).
+pub fn base64url_encode(octets: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
+/// Reads base64url without padding.
+pub fn base64url_decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// The protected header. Exactly these three members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// [`ALGORITHM`].
-    pub alg: String,
-    /// [`TYPE`].
+    /// `at+jwt` (RFC 9068 §2.1)
     pub typ: String,
-    /// Which key signed.
+    /// `ES256`
+    pub alg: String,
+    /// Which of the issuer's keys.
     pub kid: String,
 }
 
-/// The certificate that the token is bound to (RFC 8705 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Confirmation {
-    /// SHA-256 of the client certificate's DER.
-    #[serde(rename = "x5t#S256")]
-    pub x5t_s256: Sha256Base64Url,
-}
-
-/// What is particular to this platform.
+/// `cnf`: the certificate that the token is bound to (RFC 8705 §3.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Grant {
-    /// At which facility.
+pub struct Confirmation {
+    /// SHA-256 of the client certificate, base64url.
+    #[serde(rename = "x5t#S256")]
+    pub x5t_s256: String,
+}
+
+impl Confirmation {
+    /// Of this certificate hash.
+    pub fn of(x5t: &Digest32) -> Self {
+        Self { x5t_s256: base64url_encode(x5t) }
+    }
+}
+
+/// Our own claims, under one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowance {
+    /// The facility that it may be used from.
     pub facility: FacilityCode,
     /// The budget that every signature draws from.
     pub budget: BudgetId,
-    /// The challenge that the owner signed.
-    pub grant: Sha256Base64Url,
-    /// The kinds of document allowed.
+    /// Hash of the challenge that the person approved, base64url.
+    pub grant: String,
+    /// Kinds of document.
     pub kinds: Vec<DocumentKind>,
 }
 
-/// The claims of a token. Times are seconds since the epoch (RFC 7519 §2).
+/// The claims (protocols §4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claims {
-    /// Who minted it.
+    /// Issuer.
     pub iss: String,
-    /// For whom: custody's signing interface.
+    /// Audience.
     pub aud: String,
     /// The person.
     pub sub: PersonId,
-    /// The client: the facility's gateway.
+    /// The client: the facility's code.
     pub client_id: String,
-    /// Minted.
-    pub iat: u64,
-    /// Until; no leeway, at most [`LONGEST_S`] after `auth_time`.
-    pub exp: u64,
+    /// Issued at.
+    pub iat: Timestamp,
+    /// Expires at; at most `auth_time` + 64,800 s.
+    pub exp: Timestamp,
     /// When the person authenticated.
-    pub auth_time: u64,
-    /// The token's own id.
+    pub auth_time: Timestamp,
+    /// The token's own identifier.
     pub jti: TokenId,
-    /// [`SCOPE_SIGN`].
+    /// `sign`
     pub scope: String,
-    /// By what the person authenticated: [`crate::Means::acr`].
+    /// `urn:azukari:acr:{phone,hpki,jpki}`
     pub acr: String,
-    /// Methods used (RFC 8176).
+    /// Authentication methods (RFC 8176).
     pub amr: Vec<String>,
-    /// The client certificate.
+    /// What it is bound to.
     pub cnf: Confirmation,
-    /// Facility, budget, grant, kinds.
-    pub azukari: Grant,
+    /// What it allows.
+    #[serde(rename = "azukari")]
+    pub allowance: Allowance,
 }
 
-/// A public key that signs tokens (RFC 7517, RFC 7518 §6.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Jwk {
-    /// `EC`.
-    pub kty: String,
-    /// `P-256`.
-    pub crv: String,
-    /// 32 octets, base64url.
-    pub x: Sha256Base64Url,
-    /// 32 octets, base64url.
-    pub y: Sha256Base64Url,
-    /// Its name in token headers.
-    pub kid: String,
-    /// `sig`.
-    #[serde(rename = "use")]
-    pub usage: String,
-    /// `ES256`.
-    pub alg: String,
+/// A token split and read, its signature not yet checked by anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified<'a> {
+    /// The header.
+    pub header: Header,
+    /// The claims.
+    pub claims: Claims,
+    /// What the signature is over: `header.payload`.
+    pub signed: &'a str,
+    /// r ‖ s, 64 octets.
+    pub signature: Vec<u8>,
 }
 
-impl Jwk {
-    /// A P-256 key for ES256 signatures.
-    pub fn es256(kid: &str, x: [u8; 32], y: [u8; 32]) -> Self {
-        Self {
-            kty: "EC".into(),
-            crv: "P-256".into(),
-            x: Sha256Base64Url(x),
-            y: Sha256Base64Url(y),
-            kid: kid.into(),
-            usage: "sig".into(),
-            alg: ALGORITHM.into(),
-        }
+/// What a signature of the token is over.
+pub fn signing_input(header: &Header, claims: &Claims) -> String {
+    // These types serialise without failing: they hold strings and numbers only.
+    let part =
+        |octets: Result<Vec<u8>, serde_json::Error>| base64url_encode(&octets.unwrap_or_default());
+    format!("{}.{}", part(serde_json::to_vec(header)), part(serde_json::to_vec(claims)))
+}
+
+/// The compact form.
+pub fn compact(signing_input: &str, signature: &[u8]) -> String {
+    format!("{signing_input}.{}", base64url_encode(signature))
+}
+
+/// Splits and reads a compact token. `None` for anything that is not exactly of this form.
+pub fn read(token: &str) -> Option<Unverified<'_>> {
+    if token.len() > TOKEN_MAX {
+        return None;
     }
-
-    /// The point as SEC 1 §2.3.3 writes it uncompressed: `04 ‖ x ‖ y`.
-    pub fn point(&self) -> [u8; 65] {
-        let mut point = [4; 65];
-        point[1..33].copy_from_slice(&self.x.0);
-        point[33..].copy_from_slice(&self.y.0);
-        point
-    }
-}
-
-/// `GET /.well-known/jwks.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Jwks {
-    /// The present key, and soon the next.
-    pub keys: Vec<Jwk>,
+    let (signed, signature) = token.rsplit_once('.')?;
+    let (header, claims) = signed.split_once('.')?;
+    let header: Header = serde_json::from_slice(&base64url_decode(header)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&base64url_decode(claims)?).ok()?;
+    Some(Unverified { header, claims, signed, signature: base64url_decode(signature)? })
 }
