@@ -6,12 +6,29 @@
 //! [`sign`]. Everything else in the house speaks in its types.
 //!
 //! Start reading at [`qualification`] (who may sign), [`kind`] (what may be signed) and
-//! [`encoding`] (how statements become octets).
+//! [`encoding`] (how statements become octets); then [`profile`] (what our certificates look like)
+//! and [`path`] (why a certificate is believed).
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod asn1;
+pub mod certificate;
+pub mod crl;
 pub mod encoding;
+pub mod hcrole;
 pub mod id;
 pub mod kind;
+pub mod lint;
+pub mod name;
+pub mod oid;
+pub mod path;
+pub mod pem;
+pub mod policy;
+pub mod profile;
 pub mod qualification;
 pub mod refusal;
 pub mod sign;
 pub mod time;
+
+pub use certificate::Certificate;
+pub use crl::Crl;
+pub use refusal::{CODES, Refusal, Refuse};

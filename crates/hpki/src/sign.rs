@@ -34,6 +34,12 @@ pub trait Sign: Send + Sync {
 pub trait Mac: Send + Sync {
     /// HMAC-SHA-256 over [`Statement::octets`].
     fn mac(&self, statement: &Statement) -> Result<Digest32, DeviceFault>;
+
+    /// Whether `tag` is the keyed hash of the statement; compared in constant time.
+    fn check(&self, statement: &Statement, tag: &[u8]) -> Result<bool, DeviceFault> {
+        let own = self.mac(statement)?;
+        Ok(aws_lc_rs::constant_time::verify_slices_are_equal(&own, tag).is_ok())
+    }
 }
 
 /// A source of unpredictable octets.
