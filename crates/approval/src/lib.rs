@@ -1,1 +1,28 @@
-//! approval
+//! 意思確認: what a person approves, and the proof that she did.
+//!
+//! This room turns a statement ("this key, at this institution, these kinds, until then") into the
+//! one challenge that stands for it, checks that an authenticator signed that challenge, and keeps
+//! the evidence in a form that anybody can check again. `authn` checks it when it arrives;
+//! `custody` checks it again before it believes `authn`; a verifier may check it years later.
+//!
+//! It is pure: no database, no session, no clock. It refuses to know where a statement came from.
+//!
+//! Start reading at [`statement`] (what is approved), then [`evidence`] (what is kept), then
+//! [`webauthn`] (how the signature is judged).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod b64;
+pub mod evidence;
+mod refusal;
+#[cfg(any(test, feature = "simulator"))]
+pub mod simulator;
+pub mod statement;
+pub mod webauthn;
+
+pub use evidence::{Approval, AssertionEvidence, LinkEvidence, check, check_link};
+pub use refusal::{CODES, Refusal};
+pub use statement::{LinkStatement, SessionStatement, Statement};
+pub use webauthn::{
+    AssertionOutcome, AssertionResponse, Credential, RegistrationResponse, RelyingParty,
+};

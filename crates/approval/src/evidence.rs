@@ -1,0 +1,177 @@
+//! The evidence that is kept for as long as the signatures it allowed, and its check.
+
+use hpki::encoding::{Digest32, Statement as Encoded};
+use hpki::id::BindingId;
+use hpki::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::refusal::Refusal;
+use crate::statement::{LinkStatement, Statement};
+use crate::webauthn::{
+    self, AssertionOutcome, AssertionResponse, Credential, RegistrationResponse, RelyingParty,
+};
+
+/// What the authenticator signed when a statement was approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AssertionEvidence {
+    /// Which credential.
+    #[serde(with = "crate::b64")]
+    pub credential_id: Vec<u8>,
+    /// The octets of clientDataJSON.
+    #[serde(rename = "clientDataJSON", with = "crate::b64")]
+    pub client_data_json: Vec<u8>,
+    /// The authenticator data.
+    #[serde(with = "crate::b64")]
+    pub authenticator_data: Vec<u8>,
+    /// The signature over authenticator data and SHA-256 of clientDataJSON.
+    #[serde(with = "crate::b64")]
+    pub signature: Vec<u8>,
+    /// The user handle that the authenticator named, if it named one.
+    #[serde(with = "crate::b64::optional")]
+    pub user_handle: Option<Vec<u8>>,
+    /// The credential's public key (COSE_Key).
+    #[serde(with = "crate::b64")]
+    pub cose: Vec<u8>,
+}
+
+impl AssertionEvidence {
+    /// The evidence of a phone's answer.
+    pub fn new(response: &AssertionResponse, credential: &Credential) -> Self {
+        Self {
+            credential_id: response.credential_id.clone(),
+            client_data_json: response.client_data_json.clone(),
+            authenticator_data: response.authenticator_data.clone(),
+            signature: response.signature.clone(),
+            user_handle: response.user_handle.clone(),
+            cose: credential.cose.clone(),
+        }
+    }
+
+    fn response(&self) -> AssertionResponse {
+        AssertionResponse {
+            credential_id: self.credential_id.clone(),
+            client_data_json: self.client_data_json.clone(),
+            authenticator_data: self.authenticator_data.clone(),
+            signature: self.signature.clone(),
+            user_handle: self.user_handle.clone(),
+        }
+    }
+}
+
+/// A statement and the proof that its person approved it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approval {
+    /// What was approved.
+    pub statement: Statement,
+    /// The authenticator's signature.
+    pub webauthn: AssertionEvidence,
+    /// The linking under which the credential was known.
+    pub binding: BindingId,
+    /// When the platform received it.
+    pub approved: Timestamp,
+    /// Whether the place was also confirmed by carrying three digits from phone to terminal.
+    pub number_confirmed: bool,
+}
+
+impl Approval {
+    /// The hash under which the journal and the token (`grant`) know this approval's statement.
+    pub fn grant(&self) -> Digest32 {
+        self.statement.challenge()
+    }
+
+    /// The hash of the whole evidence, as journalled:
+    /// `H("azukari/evidence/approval/v1"; challenge, credentialId, clientDataJSON,
+    /// authenticatorData, signature, cose, binding, approved, numberConfirmed)`.
+    pub fn evidence_hash(&self) -> Digest32 {
+        Encoded::new("azukari/evidence/approval/v1")
+            .octets_field(&self.statement.challenge())
+            .octets_field(&self.webauthn.credential_id)
+            .octets_field(&self.webauthn.client_data_json)
+            .octets_field(&self.webauthn.authenticator_data)
+            .octets_field(&self.webauthn.signature)
+            .octets_field(&self.webauthn.cose)
+            .octets_field(self.binding.octets())
+            .time(self.approved)
+            .number(u64::from(self.number_confirmed))
+            .digest()
+    }
+}
+
+/// The proof that a phone was linked: the registration as the phone made it, and what it was for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LinkEvidence {
+    /// What was agreed to.
+    pub statement: LinkStatement,
+    /// The phone's answer.
+    pub registration: RegistrationResponse,
+    /// The user handle that was asked for.
+    #[serde(with = "crate::b64")]
+    pub user_handle: Vec<u8>,
+    /// The linking's identifier.
+    pub binding: BindingId,
+    /// When the platform received it.
+    pub linked: Timestamp,
+}
+
+impl LinkEvidence {
+    /// The hash of the whole evidence, as journalled:
+    /// `H("azukari/evidence/link/v1"; challenge, clientDataJSON, attestationObject, userHandle,
+    /// binding, linked)`.
+    pub fn evidence_hash(&self) -> Digest32 {
+        Encoded::new("azukari/evidence/link/v1")
+            .octets_field(&self.statement.challenge())
+            .octets_field(&self.registration.client_data_json)
+            .octets_field(&self.registration.attestation_object)
+            .octets_field(&self.user_handle)
+            .octets_field(self.binding.octets())
+            .time(self.linked)
+            .digest()
+    }
+}
+
+/// Checks that the statement was approved by this credential, for this relying party.
+///
+/// `credential` is the checker's own copy: `custody` uses the one it sealed when the phone was
+/// linked. Whether the statement's person and key are the credential's is the caller's to know.
+///
+/// # Errors
+/// Whatever [`webauthn::assertion`] refuses; `rp-id-wrong` if the statement names another relying
+/// party; `evidence-wrong` if the evidence carries another public key than the credential's.
+pub fn check(
+    approval: &Approval,
+    credential: &Credential,
+    rp: &RelyingParty,
+) -> Result<AssertionOutcome, Refusal> {
+    if approval.statement.rp_id() != rp.rp_id {
+        return Err(Refusal::RpIdWrong);
+    }
+    if approval.webauthn.cose != credential.cose {
+        return Err(Refusal::EvidenceWrong("cose"));
+    }
+    webauthn::assertion(
+        &approval.webauthn.response(),
+        credential,
+        &approval.statement.challenge(),
+        rp,
+    )
+}
+
+/// Checks the linking of a phone and gives the credential that it made.
+///
+/// # Errors
+/// Whatever [`webauthn::registration`] refuses; `rp-id-wrong` if the statement names another
+/// relying party.
+pub fn check_link(evidence: &LinkEvidence, rp: &RelyingParty) -> Result<Credential, Refusal> {
+    if evidence.statement.rp_id != rp.rp_id {
+        return Err(Refusal::RpIdWrong);
+    }
+    webauthn::registration(
+        &evidence.registration,
+        &evidence.statement.challenge(),
+        rp,
+        &evidence.user_handle,
+    )
+}

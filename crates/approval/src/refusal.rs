@@ -1,0 +1,134 @@
+//! How this room says no.
+
+use hpki::refusal::Refuse;
+
+/// The rules say no, and someone can act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A message of the authenticator does not have its form (Web Authentication Level 3).
+    #[error("the authenticator's answer is malformed: {0}")]
+    WebauthnMalformed(&'static str),
+    /// Made for creating where getting was asked, or the reverse.
+    #[error("the authenticator's answer is of the wrong type")]
+    TypeWrong,
+    /// Another challenge than the one that stands for the statement.
+    #[error("another challenge was signed than the one that stands for the statement")]
+    ChallengeMismatch,
+    /// From a page that is not ours.
+    #[error("the answer was made for another origin")]
+    OriginWrong,
+    /// For a relying party that is not us.
+    #[error("the answer was made for another relying party")]
+    RpIdWrong,
+    /// From inside a frame of a foreign page.
+    #[error("the answer was made inside a foreign page")]
+    CrossOrigin,
+    /// Nobody touched the authenticator.
+    #[error("the person was not present")]
+    UserNotPresent,
+    /// The authenticator did not verify the person (biometric or screen lock).
+    #[error("the person was not verified")]
+    UserNotVerified,
+    /// Backed up though not eligible, or the eligibility changed after registration.
+    #[error("the backup flags contradict each other or the registration")]
+    BackupFlagsWrong,
+    /// The signature counter did not rise: possibly a cloned authenticator.
+    #[error("the signature counter did not rise")]
+    CounterNotRising,
+    /// A key or signature algorithm that we do not accept.
+    #[error("the algorithm {0} is not accepted")]
+    AlgorithmUnsupported(i64),
+    /// The credential's public key is malformed or too weak.
+    #[error("the credential's public key is not acceptable: {0}")]
+    CredentialKeyWrong(&'static str),
+    /// The signature over the assertion is wrong.
+    #[error("the assertion signature is wrong")]
+    AssertionSignatureWrong,
+    /// The attestation statement contradicts the credential.
+    #[error("the attestation is wrong: {0}")]
+    AttestationWrong(&'static str),
+    /// The authenticator named another user than the credential's.
+    #[error("the credential belongs to another user handle")]
+    UserHandleWrong,
+    /// Another credential answered than the one asked for.
+    #[error("another credential answered than the one asked for")]
+    CredentialUnknown,
+    /// Kept evidence contradicts itself.
+    #[error("the evidence contradicts itself: {0}")]
+    EvidenceWrong(&'static str),
+}
+
+/// Every code of this room.
+pub const CODES: &[&str] = &[
+    "webauthn-malformed",
+    "webauthn-type-wrong",
+    "challenge-mismatch",
+    "origin-wrong",
+    "rp-id-wrong",
+    "cross-origin",
+    "user-not-present",
+    "user-not-verified",
+    "backup-flags-wrong",
+    "counter-not-rising",
+    "algorithm-unsupported",
+    "credential-key-wrong",
+    "assertion-signature-wrong",
+    "attestation-wrong",
+    "user-handle-wrong",
+    "credential-unknown",
+    "evidence-wrong",
+];
+
+impl Refuse for Refusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::WebauthnMalformed(_) => "webauthn-malformed",
+            Self::TypeWrong => "webauthn-type-wrong",
+            Self::ChallengeMismatch => "challenge-mismatch",
+            Self::OriginWrong => "origin-wrong",
+            Self::RpIdWrong => "rp-id-wrong",
+            Self::CrossOrigin => "cross-origin",
+            Self::UserNotPresent => "user-not-present",
+            Self::UserNotVerified => "user-not-verified",
+            Self::BackupFlagsWrong => "backup-flags-wrong",
+            Self::CounterNotRising => "counter-not-rising",
+            Self::AlgorithmUnsupported(_) => "algorithm-unsupported",
+            Self::CredentialKeyWrong(_) => "credential-key-wrong",
+            Self::AssertionSignatureWrong => "assertion-signature-wrong",
+            Self::AttestationWrong(_) => "attestation-wrong",
+            Self::UserHandleWrong => "user-handle-wrong",
+            Self::CredentialUnknown => "credential-unknown",
+            Self::EvidenceWrong(_) => "evidence-wrong",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_code_in_the_list_once() {
+        let all = [
+            Refusal::WebauthnMalformed(""),
+            Refusal::TypeWrong,
+            Refusal::ChallengeMismatch,
+            Refusal::OriginWrong,
+            Refusal::RpIdWrong,
+            Refusal::CrossOrigin,
+            Refusal::UserNotPresent,
+            Refusal::UserNotVerified,
+            Refusal::BackupFlagsWrong,
+            Refusal::CounterNotRising,
+            Refusal::AlgorithmUnsupported(0),
+            Refusal::CredentialKeyWrong(""),
+            Refusal::AssertionSignatureWrong,
+            Refusal::AttestationWrong(""),
+            Refusal::UserHandleWrong,
+            Refusal::CredentialUnknown,
+            Refusal::EvidenceWrong(""),
+        ];
+        let codes: Vec<_> = all.iter().map(Refuse::code).collect();
+        assert_eq!(codes, CODES);
+    }
+}
