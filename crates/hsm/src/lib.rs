@@ -1,1 +1,49 @@
-//! hsm
+//! 鍵装置: the only room that touches private keys.
+//!
+//! It generates, wraps, loads, signs and destroys, and it decides one thing itself: whether a
+//! wrapped key belongs to the row it was found in ([`blob`]). It refuses to know persons, tokens
+//! and prescriptions; whoever wants a signature must hold a desk, and whoever holds a desk got it
+//! from [`open`], once.
+//!
+//! Opening a folder yields four [`desk`]s. Each is made once and cannot be cloned, so handing the
+//! [`SubscriberDesk`] to `custody` takes it away from everybody else:
+//!
+//! | desk | given to | keys behind it |
+//! |---|---|---|
+//! | [`SubscriberDesk`] | `custody` | subscribers' kept keys, as wrapped blobs kept by the caller |
+//! | [`CaDesk`] | `ca` | named certification-authority keys, wrapped in the folder |
+//! | [`TokenDesk`] | `authn` | the keys that sign access tokens |
+//! | [`LogDesk`] | `ledger` | the key that signs journal checkpoints |
+//!
+//! Each desk also computes `M(…)`, a keyed hash under a key of its own role: a room cannot make
+//! another room's seal.
+//!
+//! Behind the desks is one private trait, [`device::Device`]; the software vault ([`vault`])
+//! is its first implementation, PKCS#11 comes next under the same tests. Start reading at
+//! [`device`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+#[cfg(any(test, feature = "anomalies"))]
+pub mod anomaly;
+pub mod blob;
+pub mod desk;
+mod device;
+mod files;
+mod keypair;
+mod queue;
+mod random;
+mod refusal;
+mod unseal;
+mod vault;
+
+#[cfg(any(test, feature = "anomalies"))]
+pub use desk::open_failing;
+pub use desk::{
+    CaAlgorithm, CaDesk, CaKey, Desks, GenerateDone, Generated, LoadDone, LoadedKey, LogDesk,
+    SignDone, SubscriberDesk, TokenDesk, TokenKey, TokenPublic,
+};
+pub use desk::{create, open};
+pub use random::SystemRandom;
+pub use refusal::{CODES, Failed, Refusal};
+pub use unseal::UnsealSecret;

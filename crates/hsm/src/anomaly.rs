@@ -1,0 +1,190 @@
+//! A device that fails on purpose, for tests of this and other rooms (feature `anomalies`).
+//!
+//! The n-th call of a kind can fail before acting, fail after acting, answer wrongly, or not
+//! return until [`Anomalies::release`], when its answer comes late.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use hpki::encoding::{Digest32, Statement};
+use hpki::id::{KeyId, PersonId};
+use hpki::sign::{DeviceFault, SignatureAlgorithm};
+
+use crate::device::{Device, Fresh, Held, Label, Role};
+use crate::refusal::{Failed, Refusal};
+
+/// The kinds of device call that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Making and wrapping a key.
+    Generate,
+    /// Unwrapping a key.
+    Load,
+    /// Signing with a subscriber's or any other key.
+    Sign,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anomaly {
+    /// The device fails and did nothing.
+    FailBefore,
+    /// The device acts, and its answer is lost.
+    FailAfter,
+    /// The device acts, and one bit of its signature or blob is wrong.
+    AnswerWrongly,
+    /// The call hangs until [`Anomalies::release`]; then it acts and answers.
+    Hang,
+}
+
+#[derive(Default)]
+struct State {
+    seen: HashMap<Call, u32>,
+    planned: HashMap<(Call, u32), Anomaly>,
+    hanging: u32,
+    released: bool,
+}
+
+/// The plan of what goes wrong; clones share it.
+#[derive(Clone, Default)]
+pub struct Anomalies(Arc<(Mutex<State>, Condvar)>);
+
+impl Anomalies {
+    /// Nothing goes wrong yet.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// From now, the `nth` (1 is the next) call of this kind goes wrong.
+    pub fn plan(&self, call: Call, nth: u32, anomaly: Anomaly) {
+        let mut state = self.lock();
+        let number = state.seen.get(&call).copied().unwrap_or(0) + nth;
+        state.planned.insert((call, number), anomaly);
+        state.released = false;
+    }
+
+    /// How many calls of this kind have begun.
+    pub fn calls(&self, call: Call) -> u32 {
+        self.lock().seen.get(&call).copied().unwrap_or(0)
+    }
+
+    /// Waits until a call hangs.
+    pub fn until_hanging(&self) {
+        let mut state = self.lock();
+        while state.hanging == 0 {
+            state = self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets every hanging call go on.
+    pub fn release(&self) {
+        self.lock().released = true;
+        self.0.1.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, call: Call) -> Option<Anomaly> {
+        let mut state = self.lock();
+        let number = state.seen.entry(call).or_insert(0);
+        *number += 1;
+        let number = *number;
+        let anomaly = state.planned.remove(&(call, number));
+        if anomaly == Some(Anomaly::Hang) {
+            state.hanging += 1;
+            self.0.1.notify_all();
+            while !state.released {
+                state = self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            state.hanging -= 1;
+        }
+        anomaly
+    }
+
+    fn act<T, E: From<DeviceFault>>(
+        &self,
+        call: Call,
+        act: impl FnOnce() -> Result<T, E>,
+        spoil: impl FnOnce(&mut T),
+    ) -> Result<T, E> {
+        let failed = || E::from(DeviceFault("a planned anomaly".into()));
+        match self.begin(call) {
+            Some(Anomaly::FailBefore) => Err(failed()),
+            Some(Anomaly::FailAfter) => act().and_then(|_| Err(failed())),
+            Some(Anomaly::AnswerWrongly) => act().map(|mut answer| {
+                spoil(&mut answer);
+                answer
+            }),
+            Some(Anomaly::Hang) | None => act(),
+        }
+    }
+}
+
+fn flip(octets: &mut [u8]) {
+    if let Some(last) = octets.last_mut() {
+        *last ^= 1;
+    }
+}
+
+/// A device with a plan.
+pub(crate) struct Failing<D> {
+    pub(crate) device: D,
+    pub(crate) anomalies: Anomalies,
+}
+
+impl<D: Device> Device for Failing<D> {
+    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault> {
+        self.anomalies.act(
+            Call::Generate,
+            || self.device.generate(label, algorithm),
+            |fresh| flip(&mut fresh.wrapped),
+        )
+    }
+
+    fn load(
+        &self,
+        wrapped: &[u8],
+        credential: KeyId,
+        owner: PersonId,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<Arc<dyn Held>, Failed> {
+        let held = self.anomalies.act(
+            Call::Load,
+            || self.device.load(wrapped, credential, owner, algorithm),
+            |_| (),
+        )?;
+        Ok(Arc::new(FailingHeld { held, anomalies: self.anomalies.clone() }))
+    }
+
+    fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault> {
+        self.device.mac(role, statement)
+    }
+    fn read_named(&self, name: &str) -> Result<Vec<u8>, Refusal> {
+        self.device.read_named(name)
+    }
+    fn write_named(&self, name: &str, wrapped: &[u8]) -> Result<(), Refusal> {
+        self.device.write_named(name, wrapped)
+    }
+    fn names(&self, beginning: &str) -> Result<Vec<String>, Refusal> {
+        self.device.names(beginning)
+    }
+    fn remove_named(&self, name: &str) -> Result<(), Refusal> {
+        self.device.remove_named(name)
+    }
+}
+
+struct FailingHeld {
+    held: Arc<dyn Held>,
+    anomalies: Anomalies,
+}
+
+impl Held for FailingHeld {
+    fn spki(&self) -> &[u8] {
+        self.held.spki()
+    }
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, DeviceFault> {
+        self.anomalies.act(Call::Sign, || self.held.sign(message), |signature| flip(signature))
+    }
+}

@@ -1,0 +1,221 @@
+//! The keys that sign access tokens (ES256): one signs, the next may be published ahead, old ones
+//! stay published until the last token under them has run out.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hpki::encoding::{Digest32, Statement, sha256};
+use hpki::sign::{DeviceFault, Mac, SignatureAlgorithm};
+
+use super::Opened;
+use crate::device::{Held, Role};
+use crate::refusal::{Failed, Refusal};
+
+const ALGORITHM: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
+
+/// The desk of the token keys, given to `authn`.
+pub struct TokenDesk {
+    opened: Arc<Opened>,
+    ring: RwLock<Ring>,
+}
+
+/// All published keys, oldest first; one of them signs.
+struct Ring {
+    keys: Vec<Arc<Slot>>,
+    /// The published one that does not sign yet, if any, is the last.
+    next_prepared: bool,
+}
+
+struct Slot {
+    name: String,
+    public: TokenPublic,
+    held: Arc<dyn Held>,
+}
+
+/// A public token key, as a JWK needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPublic {
+    /// The JWK thumbprint (RFC 7638), base64url.
+    pub kid: String,
+    /// The x coordinate.
+    pub x: [u8; 32],
+    /// The y coordinate.
+    pub y: [u8; 32],
+}
+
+/// The key that signs now: take it once for a token, so that header and signature agree.
+pub struct TokenKey(Arc<Slot>);
+
+impl fmt::Debug for TokenDesk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenDesk({})", self.kid())
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenKey({})", self.0.public.kid)
+    }
+}
+
+impl TokenKey {
+    /// Its identifier.
+    pub fn kid(&self) -> &str {
+        &self.0.public.kid
+    }
+    /// ES256 (RFC 7518 §3.4): raw r‖s, 64 octets.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn sign(&self, message: &[u8]) -> Result<[u8; 64], DeviceFault> {
+        self.0
+            .held
+            .sign(message)?
+            .try_into()
+            .map_err(|_| DeviceFault("an ECDSA signature of a strange length".into()))
+    }
+}
+
+impl TokenDesk {
+    pub(super) fn new(opened: Arc<Opened>) -> Result<Self, Failed> {
+        let mut names = opened.device.names("token-")?;
+        if names.is_empty() {
+            names.push(name(1));
+            opened.make_named(&name(1), ALGORITHM)?;
+        }
+        // A key that was prepared and not yet rotated to when the process ended is used from now:
+        // it was published, and both are accepted.
+        let keys = names.into_iter().map(|name| slot(&opened, name)).collect::<Result<_, _>>()?;
+        Ok(Self { opened, ring: RwLock::new(Ring { keys, next_prepared: false }) })
+    }
+
+    /// The key that signs now.
+    pub fn current(&self) -> TokenKey {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        TokenKey(ring.current())
+    }
+
+    /// Its identifier.
+    pub fn kid(&self) -> String {
+        self.current().kid().to_owned()
+    }
+
+    /// Signs with the current key: ES256, raw r‖s, 64 octets.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn sign(&self, message: &[u8]) -> Result<[u8; 64], DeviceFault> {
+        self.current().sign(message)
+    }
+
+    /// Every key to be published, oldest first.
+    pub fn published(&self) -> Vec<TokenPublic> {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        ring.keys.iter().map(|slot| slot.public.clone()).collect()
+    }
+
+    /// Makes the next key and publishes it, without signing by it yet (48 hours ahead is right).
+    /// Asked twice, the second does nothing.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn prepare_next(&self) -> Result<(), Failed> {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        self.prepare(&mut ring)
+    }
+
+    /// Signs with the next key from now; makes it if it was not prepared. The old one stays
+    /// published until [`TokenDesk::retire`]d.
+    ///
+    /// # Errors
+    /// The device failed; the old key signs on.
+    pub fn rotate(&self) -> Result<(), Failed> {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        self.prepare(&mut ring)?;
+        ring.next_prepared = false;
+        Ok(())
+    }
+
+    /// Stops publishing an old key and destroys it: 18 hours after its last use, or at once in an
+    /// emergency. The current key cannot be retired; rotate first.
+    ///
+    /// # Errors
+    /// `vault-key-unknown`, or the folder cannot be written.
+    pub fn retire(&self, kid: &str) -> Result<(), Failed> {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let current = ring.current();
+        let position = ring
+            .keys
+            .iter()
+            .position(|slot| slot.public.kid == kid && slot.public.kid != current.public.kid)
+            .ok_or_else(|| Refusal::KeyUnknown(kid.into()))?;
+        self.opened.device.remove_named(&ring.keys[position].name)?;
+        if position + 1 == ring.keys.len() {
+            ring.next_prepared = false;
+        }
+        ring.keys.remove(position);
+        Ok(())
+    }
+
+    fn prepare(&self, ring: &mut Ring) -> Result<(), Failed> {
+        if ring.next_prepared {
+            return Ok(());
+        }
+        let last = ring.keys.last().and_then(|slot| number(&slot.name)).unwrap_or(0);
+        let name = name(last + 1);
+        self.opened.make_named(&name, ALGORITHM)?;
+        ring.keys.push(Arc::new(Slot::load(&self.opened, name)?));
+        ring.next_prepared = true;
+        Ok(())
+    }
+}
+
+impl Mac for TokenDesk {
+    fn mac(&self, statement: &Statement) -> Result<Digest32, DeviceFault> {
+        self.opened.device.mac(Role::Token, statement)
+    }
+}
+
+impl Ring {
+    fn current(&self) -> Arc<Slot> {
+        // Never empty: opening makes the first key, and the current one cannot be retired.
+        let position = self.keys.len().saturating_sub(1 + usize::from(self.next_prepared));
+        Arc::clone(&self.keys[position])
+    }
+}
+
+impl Slot {
+    fn load(opened: &Opened, name: String) -> Result<Self, Failed> {
+        let held = opened.load_named(&name, ALGORITHM)?;
+        // The last 65 octets of a P-256 SubjectPublicKeyInfo are the point 04‖x‖y (RFC 5480 §2.2).
+        let point = held.spki().last_chunk::<65>().copied().filter(|point| point[0] == 4);
+        let point = point.ok_or(Refusal::BlobBroken)?;
+        let (mut x, mut y) = ([0; 32], [0; 32]);
+        x.copy_from_slice(&point[1..33]);
+        y.copy_from_slice(&point[33..]);
+        let thumbprint = sha256(
+            format!(
+                r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
+                URL_SAFE_NO_PAD.encode(x),
+                URL_SAFE_NO_PAD.encode(y)
+            )
+            .as_bytes(),
+        );
+        let public = TokenPublic { kid: URL_SAFE_NO_PAD.encode(thumbprint), x, y };
+        Ok(Self { name, public, held })
+    }
+}
+
+fn slot(opened: &Opened, name: String) -> Result<Arc<Slot>, Failed> {
+    Slot::load(opened, name).map(Arc::new)
+}
+
+fn name(number: u32) -> String {
+    format!("token-{number:08}")
+}
+
+fn number(name: &str) -> Option<u32> {
+    name.strip_prefix("token-")?.parse().ok()
+}

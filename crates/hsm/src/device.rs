@@ -1,0 +1,88 @@
+//! What the desks ask of a key device. The software vault answers it today; a PKCS#11 device will
+//! answer the same calls under the same tests.
+
+use std::sync::Arc;
+
+use hpki::encoding::{Digest32, Statement};
+use hpki::id::{KeyId, PersonId};
+use hpki::sign::{DeviceFault, SignatureAlgorithm};
+use hpki::time::Timestamp;
+
+use crate::refusal::{Failed, Refusal};
+
+/// What a fresh key is for; goes into its blob.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label {
+    pub(crate) credential: KeyId,
+    pub(crate) owner: PersonId,
+    pub(crate) policy: u32,
+    pub(crate) created: Timestamp,
+}
+
+/// A fresh key, already wrapped.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    pub(crate) wrapped: Vec<u8>,
+    pub(crate) spki: Vec<u8>,
+    pub(crate) proof: Digest32,
+}
+
+/// Each desk has its own keyed hash, so that no room can make another's seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Subscriber,
+    Ca,
+    Token,
+    Log,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 4] = [Self::Subscriber, Self::Ca, Self::Token, Self::Log];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Subscriber => "subscriber",
+            Self::Ca => "ca",
+            Self::Token => "token",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// A key device. Calls may come from several threads at once.
+pub(crate) trait Device: Send + Sync {
+    /// Makes a key pair and wraps it; the private key does not stay loaded.
+    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault>;
+
+    /// Unwraps a key for use, after checking that the blob is whole and names this key and owner.
+    fn load(
+        &self,
+        wrapped: &[u8],
+        credential: KeyId,
+        owner: PersonId,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<Arc<dyn Held>, Failed>;
+
+    /// `M(domain; fields)` under the key of this role.
+    fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault>;
+
+    /// The wrapped form of a key that lives with the device under a name.
+    fn read_named(&self, name: &str) -> Result<Vec<u8>, Refusal>;
+
+    /// Keeps a wrapped key under a new name, durably.
+    fn write_named(&self, name: &str, wrapped: &[u8]) -> Result<(), Refusal>;
+
+    /// The names that begin so, sorted.
+    fn names(&self, beginning: &str) -> Result<Vec<String>, Refusal>;
+
+    /// Removes a named key for good.
+    fn remove_named(&self, name: &str) -> Result<(), Refusal>;
+}
+
+/// A loaded key: an object in the device that can sign until dropped, when it is zeroed.
+pub(crate) trait Held: Send + Sync {
+    /// The public key as DER SubjectPublicKeyInfo.
+    fn spki(&self) -> &[u8];
+    /// Signs the message. ECDSA gives raw r‖s.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, DeviceFault>;
+}

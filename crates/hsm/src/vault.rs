@@ -1,0 +1,281 @@
+//! The software vault: a folder whose keys are wrapped under a key-encryption key (KEK), which is
+//! itself wrapped under HKDF(U).
+//!
+//! | file | what |
+//! |---|---|
+//! | `vault.azkv` | `"AZKV" ‖ 01 ‖ kekVer u32 ‖ macVer u32 ‖ salt32 ‖ nonce12 ‖ AES-256-GCM(KEK32 ‖ M32) ‖ SHA-256 of all before` |
+//! | `*.azkb` | named keys (authorities, tokens, log), each a [`crate::blob`] |
+//! | `lock` | held while a process has the folder open |
+//!
+//! The trailing hash is no protection; it tells an unlucky file from a wrong secret.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
+use hpki::encoding::{Digest32, Statement, sha256};
+use hpki::id::{KeyId, PersonId};
+use hpki::sign::{DeviceFault, Random, SignatureAlgorithm};
+use zeroize::Zeroizing;
+
+use crate::blob::{ALG_VAULT, Blob, Header};
+use crate::device::{Device, Fresh, Held, Label, Role};
+use crate::files::{self, Lock};
+use crate::keypair::Pair;
+use crate::random::SystemRandom;
+use crate::refusal::{Failed, Refusal};
+use crate::unseal::{self, UnsealSecret};
+
+const FILE: &str = "vault.azkv";
+const MAGIC: &[u8; 5] = b"AZKV\x01";
+/// Everything before the wrapped keys.
+const HEAD: usize = 5 + 4 + 4 + 32 + 12;
+const WRAPPED: usize = 64 + 16;
+const WHOLE: usize = HEAD + WRAPPED + 32;
+const PURPOSE: &[u8] = b"azukari/vault/kek/v1";
+
+/// An open vault.
+pub(crate) struct Vault {
+    folder: PathBuf,
+    kek: LessSafeKey,
+    kek_version: u32,
+    mac_version: u32,
+    /// One keyed-hash key for each [`Role`], in its order.
+    macs: Vec<hmac::Key>,
+}
+
+impl Vault {
+    /// Makes a new vault in the folder: fresh KEK and keyed-hash key under HKDF(U).
+    pub(crate) fn create(folder: &Path, unseal: &UnsealSecret) -> Result<(), Failed> {
+        files::make_folder(folder).map_err(|error| unusable(folder, &error))?;
+        let path = folder.join(FILE);
+        if path.exists() {
+            return Err(Refusal::VaultExists(folder.display().to_string()).into());
+        }
+        let mut file = Vec::with_capacity(WHOLE);
+        file.extend_from_slice(MAGIC);
+        file.extend_from_slice(&1_u32.to_be_bytes());
+        file.extend_from_slice(&1_u32.to_be_bytes());
+        let (mut salt, mut nonce) = ([0; 32], [0; 12]);
+        SystemRandom.fill(&mut salt);
+        SystemRandom.fill(&mut nonce);
+        file.extend_from_slice(&salt);
+        file.extend_from_slice(&nonce);
+        let mut keys = Zeroizing::new([0; 64]);
+        SystemRandom.fill(&mut *keys);
+        let tag = aes(&*unseal.derive(&salt, PURPOSE)?)?
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(file.as_slice()),
+                &mut *keys,
+            )
+            .map_err(|_| DeviceFault("the vault keys cannot be wrapped".into()))?;
+        file.extend_from_slice(&*keys);
+        file.extend_from_slice(tag.as_ref());
+        let check = sha256(&file);
+        file.extend_from_slice(&check);
+        files::write_atomically(&path, &file).map_err(|error| unusable(folder, &error))?;
+        Ok(())
+    }
+
+    /// Opens the vault and takes its lock.
+    pub(crate) fn open(folder: &Path, unseal: &UnsealSecret) -> Result<(Self, Lock), Failed> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            return Err(Refusal::VaultMissing(folder.display().to_string()).into());
+        }
+        let lock = Lock::take(&folder.join("lock"))
+            .map_err(|error| unusable(folder, &error))?
+            .ok_or_else(|| Refusal::VaultInUse(folder.display().to_string()))?;
+        let file = std::fs::read(&path).map_err(|error| unusable(folder, &error))?;
+        let broken = || Refusal::VaultBroken(FILE.into());
+        let (body, check) = file.split_at_checked(WHOLE - 32).ok_or_else(broken)?;
+        if check != sha256(body) || !body.starts_with(MAGIC) {
+            return Err(broken().into());
+        }
+        let kek_version = u32::from_be_bytes(part(body, 5).ok_or_else(broken)?);
+        let mac_version = u32::from_be_bytes(part(body, 9).ok_or_else(broken)?);
+        let salt: [u8; 32] = part(body, 13).ok_or_else(broken)?;
+        let nonce: [u8; 12] = part(body, 45).ok_or_else(broken)?;
+        let (head, wrapped) = body.split_at(HEAD);
+        let mut keys = Zeroizing::new(wrapped.to_vec());
+        aes(&*unseal.derive(&salt, PURPOSE)?)?
+            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(head), &mut keys)
+            .map_err(|_| Refusal::UnsealSecretWrong)?;
+        let (kek, rest) = keys.split_at(32);
+        let mut macs = Vec::with_capacity(Role::ALL.len());
+        for role in Role::ALL {
+            let purpose = format!("azukari/vault/mac/{}/v1", role.name());
+            let key = unseal::expand(&salt, &rest[..32], purpose.as_bytes())?;
+            macs.push(hmac::Key::new(hmac::HMAC_SHA256, &*key));
+        }
+        let vault =
+            Self { folder: folder.to_owned(), kek: aes(kek)?, kek_version, mac_version, macs };
+        Ok((vault, lock))
+    }
+
+    fn named(&self, name: &str) -> Result<PathBuf, Refusal> {
+        let fits = (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits {
+            Ok(self.folder.join(format!("{name}.azkb")))
+        } else {
+            Err(Refusal::KeyNameMalformed(name.into()))
+        }
+    }
+}
+
+impl Device for Vault {
+    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault> {
+        let pair = Pair::generate(algorithm)?;
+        let spki = pair.spki()?;
+        let spki_sha256 = sha256(&spki);
+        let proof = self.mac(Role::Subscriber, &generation(label, &spki_sha256))?;
+        let mut nonce = [0; 12];
+        SystemRandom.fill(&mut nonce);
+        let header = Header {
+            alg: ALG_VAULT,
+            kek_version: self.kek_version,
+            mac_version: self.mac_version,
+            credential: label.credential,
+            owner: label.owner,
+            policy: label.policy,
+            created: label.created,
+            spki_sha256,
+            proof_hash: sha256(&proof),
+            nonce,
+        };
+        let mut key = pair.pkcs8()?;
+        let mut wrapped = header.aad(key.len());
+        let tag = self
+            .kek
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(wrapped.as_slice()),
+                &mut key,
+            )
+            .map_err(|_| DeviceFault("the key cannot be wrapped".into()))?;
+        wrapped.extend_from_slice(&key);
+        wrapped.extend_from_slice(tag.as_ref());
+        Ok(Fresh { wrapped, spki, proof })
+    }
+
+    fn load(
+        &self,
+        wrapped: &[u8],
+        credential: KeyId,
+        owner: PersonId,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<Arc<dyn Held>, Failed> {
+        let blob = Blob::parse(wrapped).ok_or(Refusal::BlobBroken)?;
+        if blob.header.alg != ALG_VAULT || blob.header.kek_version != self.kek_version {
+            return Err(Refusal::BlobBroken.into());
+        }
+        if blob.header.credential != credential || blob.header.owner != owner {
+            return Err(Refusal::BlobNotOwners.into());
+        }
+        let mut sealed = Zeroizing::new(blob.sealed.to_vec());
+        let pkcs8 = self
+            .kek
+            .open_in_place(
+                Nonce::assume_unique_for_key(blob.header.nonce),
+                Aad::from(blob.aad),
+                &mut sealed,
+            )
+            .map_err(|_| Refusal::BlobBroken)?;
+        let pair = Pair::from_pkcs8(algorithm, pkcs8).ok_or(Refusal::BlobBroken)?;
+        let spki = pair.spki()?;
+        if sha256(&spki) != blob.header.spki_sha256 {
+            return Err(Refusal::BlobBroken.into());
+        }
+        Ok(Arc::new(Loaded { pair, spki }))
+    }
+
+    fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault> {
+        let key = self
+            .macs
+            .get(role as usize)
+            .ok_or_else(|| DeviceFault("no keyed hash for this role".into()))?;
+        let mut out = [0; 32];
+        out.copy_from_slice(hmac::sign(key, &statement.octets()).as_ref());
+        Ok(out)
+    }
+
+    fn read_named(&self, name: &str) -> Result<Vec<u8>, Refusal> {
+        let path = self.named(name)?;
+        match std::fs::read(path) {
+            Ok(wrapped) => Ok(wrapped),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Refusal::KeyUnknown(name.into()))
+            }
+            Err(error) => Err(unusable(&self.folder, &error)),
+        }
+    }
+
+    fn write_named(&self, name: &str, wrapped: &[u8]) -> Result<(), Refusal> {
+        let path = self.named(name)?;
+        if path.exists() {
+            return Err(Refusal::KeyExists(name.into()));
+        }
+        files::write_atomically(&path, wrapped).map_err(|error| unusable(&self.folder, &error))
+    }
+
+    fn names(&self, beginning: &str) -> Result<Vec<String>, Refusal> {
+        let broke = |error: std::io::Error| unusable(&self.folder, &error);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(broke)? {
+            let file = entry.map_err(broke)?.file_name();
+            let name = file.to_str().and_then(|file| file.strip_suffix(".azkb"));
+            if let Some(name) = name.filter(|name| name.starts_with(beginning)) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn remove_named(&self, name: &str) -> Result<(), Refusal> {
+        let path = self.named(name)?;
+        std::fs::remove_file(path).map_err(|error| unusable(&self.folder, &error))
+    }
+}
+
+/// The statement whose keyed hash is the software vault's generation proof: this device made this
+/// key, for this credential and owner, then. A hardware device gives its own attestation instead.
+pub(crate) fn generation(label: &Label, spki_sha256: &Digest32) -> Statement {
+    Statement::new("azukari/generation/v1")
+        .octets_field(label.credential.octets())
+        .octets_field(label.owner.octets())
+        .number(u64::from(label.policy))
+        .time(label.created)
+        .octets_field(spki_sha256)
+}
+
+struct Loaded {
+    pair: Pair,
+    spki: Vec<u8>,
+}
+
+impl Held for Loaded {
+    fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, DeviceFault> {
+        self.pair.sign(message)
+    }
+}
+
+fn aes(key: &[u8]) -> Result<LessSafeKey, DeviceFault> {
+    UnboundKey::new(&AES_256_GCM, key)
+        .map(LessSafeKey::new)
+        .map_err(|_| DeviceFault("not an AES-256 key".into()))
+}
+
+fn part<const N: usize>(octets: &[u8], from: usize) -> Option<[u8; N]> {
+    octets.get(from..)?.first_chunk::<N>().copied()
+}
+
+fn unusable(folder: &Path, error: &std::io::Error) -> Refusal {
+    Refusal::VaultUnusable(format!("{}: {error}", folder.display()))
+}
