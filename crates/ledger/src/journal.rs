@@ -156,7 +156,7 @@ impl Journal {
     /// If the unit of work is undone all the same, its whole group fails and [`Self::reload`]
     /// forgets what was staged here.
     pub(crate) fn append(&mut self, tx: &Tx<'_>, record: Record) -> Result<Appended, Fault> {
-        let index = self.tree.size + self.staged.len() as u64;
+        let index = self.next_index();
         if let Some(outcome) = &record.outcome
             && outcome.intention_index >= index
         {
@@ -194,6 +194,11 @@ impl Journal {
         self.staged_heads.insert(stream, Head { seq, commitment });
         self.staged_time = self.staged_time.max(Some(opening.record.time));
         Ok(Appended { index, salt, label, commitment, opening, octets })
+    }
+
+    /// The index that the next entry gets.
+    pub(crate) fn next_index(&self) -> u64 {
+        self.tree.size + self.staged.len() as u64
     }
 
     fn stream_key(&mut self, stream: &StreamId) -> Result<Zeroizing<Digest32>, Fault> {

@@ -154,7 +154,6 @@ impl Store {
     /// Runs a short read on the calling thread, over one consistent state of everything committed.
     ///
     /// Point reads take microseconds; a read of many rows belongs on a thread of its own.
-    #[expect(clippy::needless_pass_by_value, reason = "the same bound as `write`")]
     pub async fn read<T, E>(
         &self,
         work: impl Fn(&mut Tx<'_>) -> Result<T, Failed<E>> + Send + 'static,

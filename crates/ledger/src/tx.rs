@@ -81,6 +81,13 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// Where the entry of this unit of work will stand in the journal, so that a row can name the
+    /// intention that commits with it. Only inside [`crate::Ledger::record`].
+    pub fn next_index(&self) -> Result<u64, Fault> {
+        let journal = self.journal.ok_or_else(|| Fault::Misuse("no journal here".into()))?;
+        Ok(journal.borrow().next_index())
+    }
+
     pub(crate) fn exec_inner(&self, sql: &str, values: &[Value]) -> Result<u64, Fault> {
         self.step(|| {
             let mut statement = self.prepare(sql, values)?;

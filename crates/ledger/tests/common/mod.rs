@@ -1,6 +1,7 @@
 //! A small device and a small room for the tests: a log key, stream keys, randomness, one table.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
 
 use std::path::Path;
 use std::sync::Arc;

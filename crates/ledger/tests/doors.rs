@@ -1,0 +1,7 @@
+//! What must not compile.
+
+#[test]
+fn a_receipt_cannot_be_forged_copied_or_made_for_a_kind_of_ones_own() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/doors/*.rs");
+}
