@@ -13,7 +13,6 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
 /// Writes a file so that after a power cut it is either as before or complete: temporary file,
 /// fsync, rename, fsync of the folder.
 pub(crate) fn write_atomically(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let draft = path.with_file_name(name);
@@ -23,6 +22,17 @@ pub(crate) fn write_atomically(path: &Path, octets: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     drop(file);
     fs::rename(&draft, path)?;
+    sync_folder(path)
+}
+
+/// Removes a file for good, also after a power cut.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    sync_folder(path)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 

@@ -237,7 +237,7 @@ impl Device for Vault {
 
     fn remove_named(&self, name: &str) -> Result<(), Refusal> {
         let path = self.named(name)?;
-        std::fs::remove_file(path).map_err(|error| unusable(&self.folder, &error))
+        files::remove(&path).map_err(|error| unusable(&self.folder, &error))
     }
 }
 
