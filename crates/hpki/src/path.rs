@@ -154,7 +154,10 @@ impl<'a> Search<'a> {
             self.path.pop();
         }
         for authority in question.intermediates {
+            // A self-issued certificate leads nowhere new: if it counts, it is among the anchors.
+            // (Key rollover certificates are not known in HPKI and not supported.)
             let fits = authority.subject() == last.issuer()
+                && authority.subject() != authority.issuer()
                 && last.aki().is_none_or(|aki| aki.may_be(authority))
                 && !self.path.contains(&authority);
             if !fits {

@@ -136,6 +136,16 @@ fn a_root_among_the_intermediates_is_not_an_anchor() {
 }
 
 #[test]
+fn an_anchor_that_also_lies_among_the_intermediates_changes_no_answer() {
+    let both = || case().with(|case| case.intermediates.insert(0, estate().root.clone()));
+    assert_eq!(both().judge().unwrap().chain.len(), 3);
+    let refused = both().with(|case| {
+        case.lists.as_mut().unwrap().remove(2);
+    });
+    assert_eq!(refused.code(), "crl-missing");
+}
+
+#[test]
 fn without_its_authority_the_issuer_is_unknown() {
     let refused = case().with(|case| case.intermediates.truncate(1));
     assert_eq!(refused.code(), "issuer-unknown");
