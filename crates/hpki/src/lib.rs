@@ -16,6 +16,7 @@ pub mod crl;
 pub mod encoding;
 pub mod hcrole;
 pub mod id;
+mod key_usage;
 pub mod kind;
 pub mod lint;
 pub mod name;
