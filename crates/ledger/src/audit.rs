@@ -29,8 +29,8 @@ use crate::tlog::tree::{EMPTY_ROOT, leaf_hash, node_hash, root_of};
 use crate::tlog::{Checkpoint, VerifyKey};
 use crate::tx::Tx;
 
-/// Problems listed at most; a rewritten journal would list every entry.
-const PROBLEMS_MAX: usize = 100;
+/// Problems of one sort listed at most; after a deleted entry every later one is wrong somehow.
+const PROBLEMS_MAX: usize = 10;
 
 /// What is audited, and against what.
 pub struct Audit<'a> {
@@ -61,7 +61,7 @@ pub struct Report {
     pub kept: Option<Checkpoint>,
     /// The checkpoints that were brought along, as verified.
     pub since: Vec<Checkpoint>,
-    /// What is wrong; empty if nothing is. At most a hundred.
+    /// What is wrong; empty if nothing is. At most ten of a sort.
     pub problems: Vec<Problem>,
 }
 
@@ -112,7 +112,8 @@ findings! {
     EntryMalformed, "記録の形式が正しくありません", "an entry is malformed";
     OpeningWrong, "記録の中身が書き換えられています", "an opening is not the one committed to";
     OpeningMalformed, "記録の中身の形式が正しくありません", "an opening is malformed";
-    ColumnsWrong, "索引の欄が記録の中身と一致しません", "stream or number differ from the opening";
+    LinkWrong, "系列の前の記録への参照が違います", "the link to the stream's entry before is wrong";
+    StreamRowWrong, "系列の現在位置が記録と一致しません", "where a stream stands does not fit its entries";
     Renumbered, "系列の番号が連続していません", "a stream's numbers are not consecutive";
     ChainBroken, "系列の前の記録とつながっていません", "an entry does not follow its stream's last one";
     StreamKeyWrong, "系列の鍵が最初の記録と一致しません", "the stream key is not that of the first entry";
@@ -215,6 +216,7 @@ impl Stack {
 
 struct Stream {
     seq: u64,
+    index: u64,
     commitment: Digest32,
     key: Option<Zeroizing<Digest32>>,
 }
@@ -236,7 +238,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn found(&mut self, index: u64, finding: Finding) {
-        if self.problems.len() < PROBLEMS_MAX {
+        let same = self.problems.iter().filter(|problem| problem.finding == finding).count();
+        if same < PROBLEMS_MAX {
             self.problems.push(Problem { index, finding });
         }
     }
@@ -252,11 +255,8 @@ impl Check<'_> {
 
     fn entries(&mut self, snapshot: &Connection) -> Result<(), Fault> {
         self.claims_here();
-        // NOT INDEXED by anything but the key: a damaged index must not hide a row.
-        let mut statement = snapshot.prepare(
-            "SELECT idx, entry, stream, seq, salt, opening FROM ledger_entry NOT INDEXED
-             ORDER BY idx",
-        )?;
+        let mut statement = snapshot
+            .prepare("SELECT idx, entry, before, salt, opening FROM ledger_entry ORDER BY idx")?;
         let mut rows = statement.query([])?;
         let mut expected = 0_i64;
         while let Some(row) = rows.next()? {
@@ -265,7 +265,7 @@ impl Check<'_> {
                 self.found(u64::try_from(expected).unwrap_or(0), Finding::EntryMissing);
             }
             expected = index + 1;
-            self.entry(row)?;
+            self.entry(row, u64::try_from(index).unwrap_or(0))?;
             self.claims_here();
         }
         Ok(())
@@ -281,15 +281,15 @@ impl Check<'_> {
         }
     }
 
-    fn entry(&mut self, row: &Row<'_>) -> Result<(), Fault> {
+    /// One entry, by the index that it bears; its place in the tree is where it comes.
+    fn entry(&mut self, row: &Row<'_>, index: u64) -> Result<(), Fault> {
         let octets = |column: usize| -> Result<&[u8], Fault> {
             Ok(row.get_ref(column)?.as_blob().unwrap_or_default())
         };
-        let (entry, salt, opening) = (octets(1)?, octets(4)?, octets(5)?);
-        let index = self.tree.size;
+        let (entry, salt, opening) = (octets(1)?, octets(3)?, octets(4)?);
         let leaf = leaf_hash(entry);
+        self.tile(0, self.tree.size, leaf)?;
         self.tree.push(leaf);
-        self.tile(0, index, leaf)?;
 
         let Some((entry_label, committed)) = entry_parts(entry) else {
             self.found(index, Finding::EntryMalformed);
@@ -306,9 +306,10 @@ impl Check<'_> {
             self.found(index, Finding::OpeningMalformed);
             return Ok(());
         };
-        let seq: i64 = row.get(3)?;
-        if octets(2)? != opening.record.stream.octets() || u64::try_from(seq) != Ok(opening.seq) {
-            self.found(index, Finding::ColumnsWrong);
+        let before: Option<i64> = row.get(2)?;
+        let stream = self.streams.get(&opening.record.stream);
+        if before != stream.and_then(|stream| i64::try_from(stream.index).ok()) {
+            self.found(index, Finding::LinkWrong);
         }
         self.chain(index, &opening, committed, entry_label)?;
         self.books(index, &opening.record);
@@ -351,7 +352,7 @@ impl Check<'_> {
         if key.as_ref().is_some_and(|key| label(key, opening.seq) != entry_label) {
             self.found(index, Finding::LabelWrong);
         }
-        self.streams.insert(id, Stream { seq: opening.seq, commitment: committed, key });
+        self.streams.insert(id, Stream { seq: opening.seq, index, commitment: committed, key });
         Ok(())
     }
 
@@ -403,6 +404,28 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Where each stream stands, by its row and by its entries.
+    fn stream_rows(&mut self) -> Result<(), Fault> {
+        let mut found = Vec::new();
+        for (id, stream) in &self.streams {
+            let sql = "SELECT seq, idx FROM ledger_stream WHERE stream = $1";
+            let rows = self.tx.query_inner(sql, &[id.into()])?;
+            let row = rows.first().map(|row| Ok::<_, Fault>((row.number(0)?, row.number(1)?)));
+            if row.transpose()? != Some((stream.seq, stream.index)) {
+                found.push(stream.index);
+            }
+        }
+        let rows = self.tx.query_inner("SELECT count(*) FROM ledger_stream", &[])?;
+        let count = rows.first().map(|row| row.number(0)).transpose()?;
+        if count != Some(self.streams.len() as u64) {
+            found.push(self.tree.size);
+        }
+        for index in found {
+            self.found(index, Finding::StreamRowWrong);
+        }
+        Ok(())
+    }
+
     /// What is left when all entries are read: open tiles, the head row, the heads outside.
     fn heads(&mut self, kept_missing: bool) -> Result<(), Fault> {
         let size = self.tree.size;
@@ -420,6 +443,7 @@ impl Check<'_> {
         if rows.first().map(|row| row.number(0)).transpose()?.unwrap_or(0) > expected {
             self.found(size, Finding::TileExtra);
         }
+        self.stream_rows()?;
         let rows = self.tx.query_inner("SELECT size, root, log FROM ledger_head", &[])?;
         let head = rows.first();
         let (stated, root): (Option<u64>, Option<Digest32>) =

@@ -37,6 +37,8 @@ pub struct Head {
     pub seq: u64,
     /// Commitment of its last entry.
     pub commitment: Digest32,
+    /// Index of its last entry in the journal.
+    pub index: u64,
 }
 
 /// An entry as it was appended.
@@ -179,19 +181,18 @@ impl Journal {
         let commitment = commitment(&salt, &octets);
         let entry = entry(&label, &commitment);
         tx.exec_inner(
-            "INSERT INTO ledger_entry (idx, entry, stream, seq, salt, opening)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO ledger_entry (idx, entry, before, salt, opening)
+             VALUES ($1, $2, $3, $4, $5)",
             &[
                 index.into(),
                 (&entry).into(),
-                stream.into(),
-                seq.into(),
+                before.map(|head| head.index).into(),
                 (&salt).into(),
                 (&octets).into(),
             ],
         )?;
         self.staged.push(leaf_hash(&entry));
-        self.staged_heads.insert(stream, Head { seq, commitment });
+        self.staged_heads.insert(stream, Head { seq, commitment, index });
         self.staged_time = self.staged_time.max(Some(opening.record.time));
         Ok(Appended { index, salt, label, commitment, opening, octets })
     }
@@ -239,17 +240,20 @@ impl Journal {
     /// Where a stream stands in the database.
     pub(crate) fn stored_head(tx: &Tx<'_>, stream: &StreamId) -> Result<Option<Head>, Fault> {
         let rows = tx.query_inner(
-            "SELECT seq, substr(entry, 34, 32) FROM ledger_entry WHERE stream = $1
-             ORDER BY seq DESC LIMIT 1",
+            "SELECT stood.seq, substr(last.entry, 34, 32), stood.idx
+             FROM ledger_stream AS stood JOIN ledger_entry AS last ON last.idx = stood.idx
+             WHERE stood.stream = $1",
             &[stream.into()],
         )?;
         rows.first()
-            .map(|row| Ok(Head { seq: row.number(0)?, commitment: row.array(1)? }))
+            .map(|row| {
+                Ok(Head { seq: row.number(0)?, commitment: row.array(1)?, index: row.number(2)? })
+            })
             .transpose()
     }
 
-    /// Grows the tree by the entries of the group, still inside its transaction: full tiles and
-    /// the head row. `None` if the group appended nothing.
+    /// Grows the tree by the entries of the group, still inside its transaction: full tiles,
+    /// the rows of the streams, the head row. `None` if the group appended nothing.
     pub(crate) fn grow(&mut self, tx: &Tx<'_>) -> Result<Option<Growth>, Fault> {
         if self.staged.is_empty() {
             return Ok(None);
@@ -257,6 +261,13 @@ impl Journal {
         let leaves = self.staged.clone();
         for (index, leaf) in (self.tree.size..).zip(&leaves) {
             self.tree.push(tx, 0, index, *leaf)?;
+        }
+        for (stream, head) in &self.staged_heads {
+            tx.exec_inner(
+                "INSERT INTO ledger_stream (stream, seq, idx) VALUES ($1, $2, $3)
+                 ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, idx = excluded.idx",
+                &[stream.into(), head.seq.into(), head.index.into()],
+            )?;
         }
         let growth = Growth::new(self.tree.size, &self.tree.edge, leaves);
         // Compare and set: whoever else wrote to this journal made ours another one.

@@ -2,12 +2,11 @@
 CREATE TABLE ledger_entry (
     idx INTEGER PRIMARY KEY,
     entry BLOB NOT NULL CHECK (length(entry) = 65),
-    stream BLOB NOT NULL,
-    seq INTEGER NOT NULL,
+    -- The entry before it in its stream: a stream is read backwards from its row below.
+    before INTEGER,
     salt BLOB NOT NULL,
     opening BLOB NOT NULL
 );
-CREATE UNIQUE INDEX ledger_entry_stream ON ledger_entry (stream, seq);
 CREATE TRIGGER ledger_entry_fixed BEFORE UPDATE ON ledger_entry
 BEGIN SELECT raise(ABORT, 'a journal entry is never changed'); END;
 CREATE TRIGGER ledger_entry_kept BEFORE DELETE ON ledger_entry
@@ -15,6 +14,19 @@ BEGIN SELECT raise(ABORT, 'a journal entry is never deleted'); END;
 CREATE TRIGGER ledger_entry_next BEFORE INSERT ON ledger_entry
 WHEN new.idx <> (SELECT coalesce(max(idx) + 1, 0) FROM ledger_entry)
 BEGIN SELECT raise(ABORT, 'a journal entry takes the next index'); END;
+
+-- Where each stream stands. An index over all entries would say the same, but would grow with the
+-- entries and be written at random places; this grows with the keys.
+CREATE TABLE ledger_stream (
+    stream BLOB PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    idx INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER ledger_stream_grows BEFORE UPDATE ON ledger_stream
+WHEN new.stream <> old.stream OR new.seq <= old.seq OR new.idx <= old.idx
+BEGIN SELECT raise(ABORT, 'a stream only grows'); END;
+CREATE TRIGGER ledger_stream_kept BEFORE DELETE ON ledger_stream
+BEGIN SELECT raise(ABORT, 'a stream is never deleted'); END;
 
 -- Hashes of the tree, 256 to a tile (C2SP tlog-tiles): level 0 when full, higher levels as they grow.
 CREATE TABLE ledger_tile (

@@ -26,6 +26,9 @@ const LOCK: &str = "store.lock";
 const READERS: usize = 3;
 /// Work that may wait for the writer before callers wait to hand theirs in.
 const QUEUE_MAX: usize = 4096;
+/// Pages (4 KiB) of write-ahead log before it is copied back: a page that changes with every
+/// commit is copied once for all of them.
+const LOG_PAGES: i64 = 2000;
 /// Prepared statements kept by each connection.
 const STATEMENTS_MAX: usize = 512;
 
@@ -250,6 +253,7 @@ fn connect(folder: &Path) -> Result<Connection, Failed<Refusal>> {
         connection.pragma_update(None, "recursive_triggers", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cache_size", -32_768)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
         let level = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
         Ok((mode, level))

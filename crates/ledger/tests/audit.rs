@@ -2,6 +2,8 @@
 //!
 //! Each test first takes the triggers away, as an intruder would.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod common;
 
 use common::*;
@@ -12,8 +14,8 @@ use ledger::{Failed, HEAD_FILE, Ledger, Refusal};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-/// 520 entries in three streams: two full tiles and a piece; the last streams' entries are an
-/// intention and its outcome.
+/// 520 entries: two full tiles and a piece. Three streams of notes, and a fourth with an intention
+/// and its outcome.
 async fn town() -> (TempDir, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
@@ -39,7 +41,7 @@ fn intrude(folder: &TempDir) -> Connection {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert!(triggers.len() >= 7);
+    assert!(triggers.len() >= 9);
     for trigger in triggers {
         database.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     }
@@ -78,7 +80,9 @@ async fn the_triggers_stop_a_clumsy_hand() {
     for sql in [
         "UPDATE ledger_entry SET salt = x'00' WHERE idx = 1",
         "DELETE FROM ledger_entry WHERE idx = 519",
-        "INSERT INTO ledger_entry VALUES (521, zeroblob(65), x'', 1, x'', x'')",
+        "INSERT INTO ledger_entry VALUES (521, zeroblob(65), 1, x'', x'')",
+        "UPDATE ledger_stream SET seq = 1",
+        "DELETE FROM ledger_stream",
         "UPDATE ledger_tile SET hashes = zeroblob(8192)",
         "DELETE FROM ledger_tile",
         "UPDATE ledger_head SET size = 1",
@@ -142,7 +146,7 @@ async fn a_deleted_entry_is_found_in_the_middle_and_at_the_end() {
     let report = tampered("DELETE FROM ledger_entry WHERE idx = 519").await;
     assert_eq!(
         findings(&report),
-        [Finding::HeadWrong, Finding::KeptContradicts],
+        [Finding::StreamRowWrong, Finding::HeadWrong, Finding::KeptContradicts],
         "the signed head outside is longer"
     );
     assert_eq!(report.open_intentions, [518]);
@@ -173,14 +177,39 @@ async fn two_entries_that_changed_places_are_found() {
 }
 
 #[tokio::test]
-async fn a_renumbered_entry_is_found() {
-    let report = tampered("UPDATE ledger_entry SET seq = 4000 WHERE idx = 7").await;
-    assert_eq!(findings(&report), [Finding::ColumnsWrong]);
-    let report = tampered(
-        "UPDATE ledger_entry SET stream = CAST(zeroblob(15) || x'09' AS BLOB) WHERE idx = 7",
-    )
-    .await;
-    assert_eq!(findings(&report), [Finding::ColumnsWrong]);
+async fn a_bent_link_or_stream_row_is_found() {
+    let report = tampered("UPDATE ledger_entry SET before = 3 WHERE idx = 7").await;
+    assert_eq!(findings(&report), [Finding::LinkWrong]);
+    for sql in [
+        "UPDATE ledger_stream SET seq = 4000 WHERE idx = 519",
+        "UPDATE ledger_stream SET idx = 4 WHERE idx = 519",
+        "DELETE FROM ledger_stream WHERE idx = 519",
+        "INSERT INTO ledger_stream VALUES (x'00', 1, 1)",
+    ] {
+        let mut found = findings(&tampered(sql).await);
+        found.dedup();
+        assert_eq!(found, [Finding::StreamRowWrong], "{sql}");
+    }
+}
+
+/// The intruder hides the last signature from its owner: he sets her stream back by one, and the
+/// genuine program goes on from there.
+#[tokio::test]
+async fn a_number_given_twice_because_a_stream_was_set_back_is_found_even_by_outsiders() {
+    let (folder, _) = town().await;
+    intrude(&folder)
+        .execute_batch("UPDATE ledger_stream SET seq = 1, idx = 518 WHERE idx = 519")
+        .unwrap();
+    let ledger = open(folder.path());
+    add_note(&ledger, key(3)).await.unwrap();
+    drop(ledger);
+    let report = audit(folder.path(), &[]);
+    assert_eq!(findings(&report), [Finding::LinkWrong, Finding::Renumbered, Finding::ChainBroken],);
+    let log = VerifyKey::from_spki(ORIGIN, hpki::sign::Sign::spki_der(&LogKey::new(7))).unwrap();
+    let outsider =
+        Audit { folder: folder.path(), head: None, log: &log, streams: None, since: &[] };
+    let report = ledger::audit::verify(&outsider).unwrap();
+    assert!(findings(&report).contains(&Finding::LabelTwice));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The store: one owner, whole units of work, groups, migrations.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod common;
 
 use common::{ROOM, count_in};

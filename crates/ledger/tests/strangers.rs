@@ -1,6 +1,8 @@
 //! Other people's code judges ours: `signed_note` our keys and checkpoints, `tlog_tiles` our tree,
 //! proofs and tiles.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod common;
 
 use std::collections::HashMap;

@@ -10,6 +10,7 @@ use hpki::encoding::{Digest32, sha256};
 use hpki::sign::{DeviceFault, Sign, SignatureAlgorithm};
 use std::sync::Arc;
 
+use super::tree::verify_consistency;
 use crate::refusal::Refusal;
 
 /// Signature type identifier of plain Ed25519 (C2SP signed-note, "Signature types").
@@ -35,6 +36,17 @@ impl Checkpoint {
     /// The text that is signed.
     pub fn text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
+    }
+
+    /// Checks that this tree begins with the whole tree of an earlier checkpoint of the same log;
+    /// `path` is what the log answers for these two sizes (RFC 6962 §2.1.2).
+    pub fn continues(&self, earlier: &Self, path: &[Digest32]) -> Result<(), Refusal> {
+        let same = self.origin == earlier.origin;
+        let (old, new) = (earlier, self);
+        if same && verify_consistency(old.size, &old.root, new.size, &new.root, path) {
+            return Ok(());
+        }
+        Err(Refusal::ConsistencyWrong(format!("{} and {} entries", old.size, new.size)))
     }
 
     fn parse(text: &str) -> Result<Self, Refusal> {

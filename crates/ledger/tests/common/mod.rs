@@ -69,7 +69,7 @@ pub const ROOM: &[Migration] = &[Migration {
     room: "test",
     number: 1,
     sql: "CREATE TABLE test_count (id INTEGER PRIMARY KEY, value INTEGER NOT NULL);
-          CREATE TABLE test_seen (number INTEGER PRIMARY KEY, idx INTEGER)",
+          CREATE TABLE test_seen (number INTEGER PRIMARY KEY, idx INTEGER, pad BLOB)",
 }];
 
 pub fn opening(folder: &Path) -> Opening<'_> {
