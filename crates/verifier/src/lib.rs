@@ -20,6 +20,7 @@ mod show;
 use const_oid::ObjectIdentifier;
 use hpki::kind::DocumentKind;
 use hpki::path::{self, Anchor, Question, RevocationAnswer, Usage};
+use hpki::refusal::Refuse;
 use hpki::time::Timestamp;
 use hpki::{Certificate, Crl};
 use xades::signature::{self, Signature, Verified};
@@ -88,26 +89,37 @@ fn judge<'d, 'a>(
             report.verdict = Verdict::Valid;
             report.revocation = revocation;
         }
-        Err((verdict, reason)) => {
-            report.verdict = verdict;
-            if verdict == Verdict::CannotTell {
-                report.revocation = Revocation::Unknown;
-            }
-            report.refusal = Some(reason);
+        Err(no) => {
+            report.verdict = no.verdict;
+            report.revocation = no.revocation;
+            report.refusal = Some(no.reason);
         }
     }
     report
 }
 
+/// Why a signature of the right form is not believed.
+struct No {
+    verdict: Verdict,
+    revocation: Revocation,
+    reason: Reason,
+}
+
+impl No {
+    fn invalid(refusal: &impl Refuse) -> Self {
+        Self {
+            verdict: Verdict::Invalid,
+            revocation: Revocation::NotChecked,
+            reason: Reason::of(refusal),
+        }
+    }
+}
+
 /// The form is right; now whether the certificate means anything, and to whom it belongs.
 ///
-/// The rules come before the path: a pharmacist's signature on a prescription stays wrong even
-/// where revocation cannot be told.
-fn believe(
-    verified: &Verified<'_, '_>,
-    evidence: &Evidence<'_>,
-) -> Result<Revocation, (Verdict, Reason)> {
-    let invalid = |reason| (Verdict::Invalid, reason);
+/// The rules come before what cannot be told: a pharmacist's signature on a prescription stays
+/// wrong even where a revocation list is missing.
+fn believe(verified: &Verified<'_, '_>, evidence: &Evidence<'_>) -> Result<Revocation, No> {
     let path = path::validate(&Question {
         leaf: &verified.certificate,
         intermediates: evidence.intermediates,
@@ -120,21 +132,30 @@ fn believe(
         policies: &evidence.policies,
         usage: Usage::NonRepudiation,
     });
-    match path {
-        Err(refusal) if !refusal.is_undetermined() => Err(invalid(Reason::of(&refusal))),
-        undetermined_or_valid => {
-            rules::check(verified.kind, verified.certificate.qualification())
-                .map_err(|refusal| invalid(Reason::of(&refusal)))?;
-            match undetermined_or_valid {
-                Err(refusal) => Err((Verdict::CannotTell, Reason::of(&refusal))),
-                Ok(valid) => Ok(match valid.revocation {
-                    RevocationAnswer::NotChecked => Revocation::NotChecked,
-                    RevocationAnswer::Good { as_of, next_update } => Revocation::Good {
-                        as_of: as_of.rfc3339(),
-                        next_update: next_update.rfc3339(),
-                    },
-                }),
+    if let Err(refusal) = &path
+        && !refusal.is_undetermined()
+    {
+        let revocation = match refusal {
+            hpki::Refusal::CertificateRevoked { at, reason, .. } => {
+                Revocation::Revoked { since: at.rfc3339(), reason: reason.name() }
             }
-        }
+            _ => Revocation::NotChecked,
+        };
+        return Err(No { revocation, ..No::invalid(refusal) });
+    }
+    rules::check(verified.kind, verified.certificate.qualification())
+        .map_err(|refusal| No::invalid(&refusal))?;
+    match path {
+        Ok(valid) => Ok(match valid.revocation {
+            RevocationAnswer::NotChecked => Revocation::NotChecked,
+            RevocationAnswer::Good { as_of, next_update } => {
+                Revocation::Good { as_of: as_of.rfc3339(), next_update: next_update.rfc3339() }
+            }
+        }),
+        Err(refusal) => Err(No {
+            verdict: Verdict::CannotTell,
+            revocation: Revocation::Unknown,
+            reason: Reason::of(&refusal),
+        }),
     }
 }

@@ -106,6 +106,13 @@ pub enum Revocation {
         /// When the first of these lists runs out, RFC 3339.
         next_update: String,
     },
+    /// A certificate of the path is revoked.
+    Revoked {
+        /// Since when, RFC 3339.
+        since: String,
+        /// The reason in the list.
+        reason: &'static str,
+    },
     /// Lists were handed in, but not those that would tell.
     Unknown,
 }

@@ -53,6 +53,7 @@ const JA: Words = Words {
     revocation_text: |revocation| match revocation {
         Revocation::NotChecked => "していません".to_owned(),
         Revocation::Good { as_of, .. } => format!("失効なし（{} 時点のリスト）", local(as_of)),
+        Revocation::Revoked { since, reason } => format!("失効（{}、{reason}）", local(since)),
         Revocation::Unknown => "判断できません".to_owned(),
     },
     reason: "理由",
@@ -88,6 +89,7 @@ const EN: Words = Words {
     revocation_text: |revocation| match revocation {
         Revocation::NotChecked => "not checked".to_owned(),
         Revocation::Good { as_of, .. } => format!("not revoked (lists of {})", local(as_of)),
+        Revocation::Revoked { since, reason } => format!("revoked ({}, {reason})", local(since)),
         Revocation::Unknown => "cannot tell".to_owned(),
     },
     reason: "Reason",
