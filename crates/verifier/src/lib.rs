@@ -106,12 +106,8 @@ struct No {
 }
 
 impl No {
-    fn invalid(refusal: &impl Refuse) -> Self {
-        Self {
-            verdict: Verdict::Invalid,
-            revocation: Revocation::NotChecked,
-            reason: Reason::of(refusal),
-        }
+    fn invalid(revocation: Revocation, refusal: &impl Refuse) -> Box<Self> {
+        Box::new(Self { verdict: Verdict::Invalid, revocation, reason: Reason::of(refusal) })
     }
 }
 
@@ -119,7 +115,7 @@ impl No {
 ///
 /// The rules come before what cannot be told: a pharmacist's signature on a prescription stays
 /// wrong even where a revocation list is missing.
-fn believe(verified: &Verified<'_, '_>, evidence: &Evidence<'_>) -> Result<Revocation, No> {
+fn believe(verified: &Verified<'_, '_>, evidence: &Evidence<'_>) -> Result<Revocation, Box<No>> {
     let path = path::validate(&Question {
         leaf: &verified.certificate,
         intermediates: evidence.intermediates,
@@ -141,10 +137,10 @@ fn believe(verified: &Verified<'_, '_>, evidence: &Evidence<'_>) -> Result<Revoc
             }
             _ => Revocation::NotChecked,
         };
-        return Err(No { revocation, ..No::invalid(refusal) });
+        return Err(No::invalid(revocation, refusal));
     }
     rules::check(verified.kind, verified.certificate.qualification())
-        .map_err(|refusal| No::invalid(&refusal))?;
+        .map_err(|refusal| No::invalid(Revocation::NotChecked, &refusal))?;
     match path {
         Ok(valid) => Ok(match valid.revocation {
             RevocationAnswer::NotChecked => Revocation::NotChecked,
@@ -152,10 +148,10 @@ fn believe(verified: &Verified<'_, '_>, evidence: &Evidence<'_>) -> Result<Revoc
                 Revocation::Good { as_of: as_of.rfc3339(), next_update: next_update.rfc3339() }
             }
         }),
-        Err(refusal) => Err(No {
+        Err(refusal) => Err(Box::new(No {
             verdict: Verdict::CannotTell,
             revocation: Revocation::Unknown,
             reason: Reason::of(&refusal),
-        }),
+        })),
     }
 }
