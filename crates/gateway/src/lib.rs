@@ -1,1 +1,45 @@
-//! gateway
+//! 医療機関側: the software inside a hospital or pharmacy.
+//!
+//! This room is the EHR's door to a signature. It decides which staff member a token belongs to,
+//! builds the document, sends its digest (never the document) to the platform, and believes
+//! nothing that comes back: the signature must be over the digest that was sent, the journal must
+//! hold it under the pinned log key, the journal must continue the one seen before, and the
+//! finished document must pass the verifier that everyone else will run. Only then does the EHR
+//! get it.
+//!
+//! It refuses to hold a private signing key, to link a room that does (`hsm`, `ca`, `custody`,
+//! `authn`), and to know HTTP or the clock: the outside is one trait, [`Platform`], and `now` is a
+//! parameter.
+//!
+//! What it keeps is one small store of its own: orders (each durable before it is sent, so that a
+//! retry carries the same number), the token shelf, who is bound to which staff ID, and the last
+//! checkpoint of the journal. Tokens and documents are sealed in it under the gateway's
+//! [`ShelfKey`].
+//!
+//! Start reading at [`Gateway::prescribe`] in `desk`, then `sending` (the retry rules) and `answer`
+//! (what is believed).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod answer;
+mod authentication;
+mod checkpoint;
+mod config;
+mod desk;
+mod migrations;
+mod names;
+mod orders;
+mod platform;
+mod refusal;
+mod seal;
+mod sending;
+mod shelf;
+
+pub use authentication::{Authentication, AuthenticationState, Light, StaffState};
+pub use config::{GatewayConfig, Staff};
+pub use desk::{Gateway, Resumed, Signed};
+pub use migrations::MIGRATIONS;
+pub use names::{GatewayId, NotAName, StaffId, TerminalId};
+pub use platform::{Bearer, Call, Method, Platform, Reply, Unreachable};
+pub use refusal::{CODES, Refusal};
+pub use seal::ShelfKey;

@@ -1,0 +1,58 @@
+//! The gateway's tables.
+
+use ledger::Migration;
+
+/// To be handed to [`ledger::Store::open`].
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    room: "gateway",
+    number: 1,
+    sql: "
+CREATE TABLE gateway_order (
+    number    BLOB PRIMARY KEY,
+    staff     TEXT NOT NULL,
+    person    BLOB NOT NULL,
+    key       BLOB NOT NULL,
+    kind      TEXT NOT NULL,
+    digest    BLOB NOT NULL,
+    created   INTEGER NOT NULL,
+    state     TEXT NOT NULL,      -- open, done, refused
+    code      TEXT,               -- why it was refused
+    document  BLOB                -- sealed: to be signed while open, signed once done
+) WITHOUT ROWID;
+CREATE INDEX gateway_order_state ON gateway_order (state, created);
+CREATE INDEX gateway_order_digest ON gateway_order (staff, digest);
+CREATE TABLE gateway_shelf (
+    staff     TEXT PRIMARY KEY,
+    person    BLOB NOT NULL,
+    jti       BLOB NOT NULL,
+    until     INTEGER NOT NULL,
+    sealed    BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE gateway_binding (
+    staff     TEXT PRIMARY KEY,
+    person    BLOB NOT NULL UNIQUE,
+    since     INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE gateway_ceremony (
+    ceremony  BLOB PRIMARY KEY,
+    staff     TEXT NOT NULL,
+    terminal  TEXT NOT NULL,
+    began     INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE gateway_checkpoint (
+    origin    TEXT PRIMARY KEY,
+    size      INTEGER NOT NULL,
+    root      BLOB NOT NULL,
+    note      TEXT NOT NULL
+) WITHOUT ROWID;
+-- Two signed checkpoints that contradict each other are evidence against whoever signed both.
+CREATE TABLE gateway_fork (
+    size      INTEGER NOT NULL,
+    root      BLOB NOT NULL,
+    note      TEXT NOT NULL,
+    known     TEXT NOT NULL,
+    seen      INTEGER NOT NULL,
+    PRIMARY KEY (size, root)
+) WITHOUT ROWID;
+",
+}];

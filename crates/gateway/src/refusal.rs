@@ -1,0 +1,227 @@
+//! What this room says no to.
+
+use hpki::kind::DocumentKind;
+use hpki::refusal::Refuse;
+
+use crate::platform::Unreachable;
+
+/// Why the EHR does not get what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The staff list does not have this ID.
+    #[error("no such staff ID")]
+    StaffUnknown,
+    /// The facility has not registered this terminal.
+    #[error("no such terminal")]
+    TerminalUnknown,
+    /// This staff member does not sign this kind of document here.
+    #[error("this staff member does not sign a {0} here")]
+    KindNotTheirs(DocumentKind),
+    /// There is no live token for this staff member.
+    #[error("there is no live token for this staff member")]
+    NoToken,
+    /// There is a token, but it does not allow this kind of document.
+    #[error("the token does not allow a {0}")]
+    TokenKindMissing(DocumentKind),
+    /// Another person than the one bound to this staff ID authenticated.
+    #[error("another person than the one bound to this staff ID authenticated")]
+    PersonNotOfStaff,
+    /// This person is bound to another staff ID here.
+    #[error("this person is bound to another staff ID")]
+    PersonOfAnotherStaff,
+    /// The ceremony is not one that this gateway began.
+    #[error("no such authentication was begun here")]
+    CeremonyUnknown,
+    /// The record names another prescriber or pharmacist than the staff member.
+    #[error("the record names another signer than this staff member")]
+    PrescriberMismatch,
+    /// The record or document is not what it has to be.
+    #[error(transparent)]
+    Document(prescription::Refusal),
+    /// The prescription to be dispensed does not verify.
+    #[error("the prescription does not verify: {0}")]
+    PrescriptionInvalid(String),
+    /// No answer came, and whoever asked will not wait longer. The order stays open.
+    #[error(transparent)]
+    PlatformUnreachable(Unreachable),
+    /// The platform is there but broken or busy; the order stays open.
+    #[error("the platform cannot answer now (status {0})")]
+    PlatformBusy(u16),
+    /// The platform refused.
+    #[error("the platform refused: {code} ({detail})")]
+    PlatformRefused {
+        /// The platform's code.
+        code: String,
+        /// What it said.
+        detail: String,
+    },
+    /// The answer is not in the agreed form.
+    #[error("the platform's answer is not in the agreed form: {0}")]
+    AnswerMalformed(String),
+    /// The answer is to another order.
+    #[error("the answer is to another order")]
+    AnswerWrongOrder,
+    /// The answer is of another kind of document.
+    #[error("the answer is of another kind of document")]
+    AnswerWrongKind,
+    /// The signature is over another digest than the one that was sent.
+    #[error("the signature is over another digest than the one that was sent")]
+    AnswerWrongDigest,
+    /// The signature is wrong in some other way.
+    #[error("the signature in the answer is wrong: {0}")]
+    AnswerSignatureWrong(String),
+    /// The proof does not show this signature in the pinned journal.
+    #[error("the journal proof does not show this signature: {0}")]
+    ProofWrong(String),
+    /// The journal is not the continuation of the one seen before.
+    #[error("the journal is not the one seen before: {0}")]
+    CheckpointForked(String),
+    /// The platform's clock and the gateway's are too far apart.
+    #[error("the clocks of platform and gateway differ by {0} s")]
+    ClockOff(u64),
+    /// The finished document does not pass the verifier.
+    #[error("the finished document does not verify: {0}")]
+    VerificationFailed(String),
+    /// The verifier cannot tell (no current revocation list). The order stays open.
+    #[error("the verifier cannot tell: {0}")]
+    VerificationUndetermined(String),
+    /// No order of this number.
+    #[error("no such order")]
+    OrderUnknown,
+    /// The order was not finished in a day; the platform no longer answers it.
+    #[error("the order is more than a day old")]
+    OrderExpired,
+}
+
+/// Every code of this room. Refusals of records and documents keep the codes of `prescription`.
+pub const CODES: &[&str] = &[
+    "staff-unknown",
+    "terminal-unknown",
+    "kind-not-theirs",
+    "no-token",
+    "token-kind-missing",
+    "person-not-of-staff",
+    "person-of-another-staff",
+    "gateway-ceremony-unknown",
+    "prescriber-mismatch",
+    "prescription-invalid",
+    "platform-unreachable",
+    "platform-busy",
+    "platform-refused",
+    "answer-malformed",
+    "answer-wrong-order",
+    "answer-wrong-kind",
+    "answer-wrong-digest",
+    "answer-signature-wrong",
+    "answer-proof-wrong",
+    "checkpoint-forked",
+    "clock-off",
+    "verification-failed",
+    "verification-undetermined",
+    "order-unknown",
+    "order-expired",
+];
+
+impl Refuse for Refusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::StaffUnknown => "staff-unknown",
+            Self::TerminalUnknown => "terminal-unknown",
+            Self::KindNotTheirs(_) => "kind-not-theirs",
+            Self::NoToken => "no-token",
+            Self::TokenKindMissing(_) => "token-kind-missing",
+            Self::PersonNotOfStaff => "person-not-of-staff",
+            Self::PersonOfAnotherStaff => "person-of-another-staff",
+            Self::CeremonyUnknown => "gateway-ceremony-unknown",
+            Self::PrescriberMismatch => "prescriber-mismatch",
+            Self::Document(refusal) => refusal.code(),
+            Self::PrescriptionInvalid(_) => "prescription-invalid",
+            Self::PlatformUnreachable(_) => "platform-unreachable",
+            Self::PlatformBusy(_) => "platform-busy",
+            Self::PlatformRefused { .. } => "platform-refused",
+            Self::AnswerMalformed(_) => "answer-malformed",
+            Self::AnswerWrongOrder => "answer-wrong-order",
+            Self::AnswerWrongKind => "answer-wrong-kind",
+            Self::AnswerWrongDigest => "answer-wrong-digest",
+            Self::AnswerSignatureWrong(_) => "answer-signature-wrong",
+            Self::ProofWrong(_) => "answer-proof-wrong",
+            Self::CheckpointForked(_) => "checkpoint-forked",
+            Self::ClockOff(_) => "clock-off",
+            Self::VerificationFailed(_) => "verification-failed",
+            Self::VerificationUndetermined(_) => "verification-undetermined",
+            Self::OrderUnknown => "order-unknown",
+            Self::OrderExpired => "order-expired",
+        }
+    }
+}
+
+impl Refusal {
+    /// The platform's own code, where it refused: its advice is what helps.
+    pub fn platform_code(&self) -> Option<&str> {
+        match self {
+            Self::PlatformRefused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Whether the order that met this refusal can still be answered, so that it stays open and is
+    /// resumed under its number.
+    pub fn leaves_order_open(&self) -> bool {
+        matches!(
+            self,
+            Self::NoToken
+                | Self::TokenKindMissing(_)
+                | Self::PlatformUnreachable(_)
+                | Self::PlatformBusy(_)
+                | Self::CheckpointForked(_)
+                | Self::ClockOff(_)
+                | Self::VerificationUndetermined(_)
+        )
+    }
+}
+
+impl From<prescription::Refusal> for Refusal {
+    fn from(refusal: prescription::Refusal) -> Self {
+        Self::Document(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_this_room_has_its_code_in_the_list_once() {
+        let text = String::new;
+        let kind = DocumentKind::Prescription;
+        let all = [
+            Refusal::StaffUnknown,
+            Refusal::TerminalUnknown,
+            Refusal::KindNotTheirs(kind),
+            Refusal::NoToken,
+            Refusal::TokenKindMissing(kind),
+            Refusal::PersonNotOfStaff,
+            Refusal::PersonOfAnotherStaff,
+            Refusal::CeremonyUnknown,
+            Refusal::PrescriberMismatch,
+            Refusal::PrescriptionInvalid(text()),
+            Refusal::PlatformUnreachable(Unreachable(text())),
+            Refusal::PlatformBusy(503),
+            Refusal::PlatformRefused { code: text(), detail: text() },
+            Refusal::AnswerMalformed(text()),
+            Refusal::AnswerWrongOrder,
+            Refusal::AnswerWrongKind,
+            Refusal::AnswerWrongDigest,
+            Refusal::AnswerSignatureWrong(text()),
+            Refusal::ProofWrong(text()),
+            Refusal::CheckpointForked(text()),
+            Refusal::ClockOff(1),
+            Refusal::VerificationFailed(text()),
+            Refusal::VerificationUndetermined(text()),
+            Refusal::OrderUnknown,
+            Refusal::OrderExpired,
+        ];
+        let codes: Vec<&str> = all.iter().map(Refuse::code).collect();
+        assert_eq!(codes, CODES);
+    }
+}

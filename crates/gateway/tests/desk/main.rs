@@ -1,0 +1,12 @@
+//! The gateway against a platform that speaks the agreed shapes and misbehaves on request.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod answers;
+mod authentication;
+mod estate;
+mod journal;
+mod platform;
+mod resuming;
+mod signing;
+mod world;
