@@ -1,1 +1,41 @@
-//! authn
+//! 本人認証・紐付け: who is at the other end, and by which means we know.
+//!
+//! This room decides that a phone belongs to a person (the sheet that came by post, [`Authn::open`]
+//! to [`Authn::finish_link`]) and that the person stands at a named terminal now and allows a
+//! number of signatures ([`Authn::start`] to [`Authn::grant`]); it mints and ends the tokens that
+//! say so. It refuses to know a kept key, a document or a certificate: what a token may draw from
+//! is a budget that `custody` opens itself, after verifying again the approval that this room hands
+//! out. So a stolen token key signs nothing.
+//!
+//! Start reading at [`Authn::issue_sheet`] for the phone, at [`Authn::start`] for the
+//! daily authentication. What lives in memory only (QR secrets, tokens not yet fetched) is gone
+//! after a crash and the person scans again; sheets, tries, bindings, approvals and sessions are
+//! rows.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod binding;
+mod ceremony;
+mod config;
+mod daily;
+mod grant;
+mod linking;
+mod options;
+mod refusal;
+mod room;
+mod secret;
+mod session;
+mod sheet;
+mod sitting;
+mod tables;
+
+pub use ceremony::Place;
+pub use config::{AuthnConfig, COUNT_CEILING};
+pub use daily::Approved;
+pub use grant::Budget;
+pub use linking::{Linked, TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED};
+pub use refusal::{CODES, Refusal};
+pub use room::Authn;
+pub use session::{Session, TOPIC_SESSION_ENDED};
+pub use sheet::{Enrolled, Sheet, SheetStanding, Standing};
+pub use tables::MIGRATIONS;

@@ -1,0 +1,148 @@
+//! One ceremony across terminal and phone, as it stands in memory for its few minutes. After a
+//! crash it is gone and the person scans again; what she approved is a row.
+
+use approval::SessionStatement;
+use hpki::encoding::Digest32;
+use hpki::id::{BindingId, BudgetId, FacilityCode, KeyId, PersonId, TokenId};
+use hpki::kind::DocumentKind;
+use hpki::time::Timestamp;
+use wire::{CeremonyStep, Terminal, TokenAnswer};
+
+use crate::config::{FINISH_S, QR_LIFE_S, TOKEN_KEPT_S};
+use crate::refusal::Refusal;
+
+/// The institution at the other end of the connection, as the platform's register knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its code.
+    pub facility: FacilityCode,
+    /// Its registered name; never what the gateway says.
+    pub name: String,
+    /// SHA-256 of the client certificate that TLS proved.
+    pub x5t: Digest32,
+}
+
+/// A ceremony.
+pub(crate) struct Ceremony {
+    pub(crate) place: Place,
+    pub(crate) terminal: Terminal,
+    pub(crate) expected: Option<PersonId>,
+    pub(crate) kinds: Vec<DocumentKind>,
+    pub(crate) count: u32,
+    /// Seconds.
+    pub(crate) life: u64,
+    pub(crate) secret_hash: Digest32,
+    pub(crate) started: Timestamp,
+    pub(crate) step: Step,
+}
+
+/// How far it is.
+pub(crate) enum Step {
+    /// The QR is shown.
+    Waiting,
+    /// A phone has claimed it.
+    Claimed(Box<Claim>),
+    /// The person has approved.
+    Approved(Box<Given>),
+    /// The person refused, or her phone was unlinked meanwhile.
+    Refused,
+    /// The number was not carried to the terminal.
+    Unconfirmed,
+}
+
+/// Who has claimed it, and what she is asked.
+#[derive(Clone)]
+pub(crate) struct Claim {
+    pub(crate) at: Timestamp,
+    pub(crate) binding: BindingId,
+    pub(crate) statement: SessionStatement,
+}
+
+/// What she approved.
+pub(crate) struct Given {
+    pub(crate) at: Timestamp,
+    pub(crate) statement: SessionStatement,
+    pub(crate) backup_eligible: bool,
+    pub(crate) number: Option<Number>,
+    pub(crate) token: Option<Token>,
+}
+
+/// The three digits.
+pub(crate) struct Number {
+    pub(crate) digits: String,
+    pub(crate) left: u8,
+    pub(crate) typed: bool,
+}
+
+/// A token that waits to be fetched. It stands in clear here only.
+pub(crate) struct Token {
+    pub(crate) id: TokenId,
+    pub(crate) budget: BudgetId,
+    pub(crate) answer: TokenAnswer,
+    pub(crate) released: Option<Timestamp>,
+}
+
+impl Ceremony {
+    /// Whether it is about this key.
+    pub(crate) fn is_about(&self, key: KeyId) -> bool {
+        match &self.step {
+            Step::Claimed(claim) => claim.statement.key == key,
+            Step::Approved(given) => given.statement.key == key,
+            _ => false,
+        }
+    }
+
+    /// Whether its QR may be claimed at this moment.
+    pub(crate) fn claimable(&self, now: Timestamp) -> Result<(), Refusal> {
+        match self.step {
+            Step::Waiting if now.since(self.started) > QR_LIFE_S => Err(Refusal::QrExpired),
+            Step::Waiting => Ok(()),
+            _ => Err(Refusal::QrAlreadyUsed),
+        }
+    }
+
+    /// The claim, if its owner may still approve it.
+    pub(crate) fn approvable(&self, now: Timestamp) -> Result<&Claim, Refusal> {
+        match &self.step {
+            Step::Claimed(claim) if now.since(claim.at) > FINISH_S => Err(Refusal::CeremonyExpired),
+            Step::Claimed(claim) => Ok(claim),
+            Step::Waiting => Err(Refusal::CeremonyOutOfStep("not claimed")),
+            Step::Approved(_) => Err(Refusal::CeremonyOutOfStep("approved already")),
+            Step::Refused => Err(Refusal::CeremonyRefused),
+            Step::Unconfirmed => Err(Refusal::PlaceNotConfirmed),
+        }
+    }
+
+    /// What the terminal is told, tokens apart.
+    pub(crate) fn seen(&self, now: Timestamp) -> CeremonyStep {
+        match &self.step {
+            Step::Waiting if now.since(self.started) > QR_LIFE_S => CeremonyStep::Expired,
+            Step::Waiting => CeremonyStep::Waiting,
+            Step::Claimed(claim) if now.since(claim.at) > FINISH_S => CeremonyStep::Expired,
+            Step::Claimed(_) => CeremonyStep::Claimed,
+            Step::Approved(given) if given.number_missing() => CeremonyStep::Number,
+            Step::Approved(given) if given.token.is_none() => CeremonyStep::Approved,
+            Step::Approved(_) => CeremonyStep::Released,
+            Step::Refused | Step::Unconfirmed => CeremonyStep::Refused,
+        }
+    }
+}
+
+impl Given {
+    /// Whether the number is still to be typed.
+    pub(crate) fn number_missing(&self) -> bool {
+        self.number.as_ref().is_some_and(|number| !number.typed)
+    }
+
+    /// Whether it is too late for that.
+    pub(crate) fn number_late(&self, now: Timestamp) -> bool {
+        self.number_missing() && now.since(self.at) > FINISH_S
+    }
+}
+
+impl Token {
+    /// Whether it may still be answered: until fetched, and a minute longer.
+    pub(crate) fn fetchable(&self, now: Timestamp) -> bool {
+        self.released.is_none_or(|at| now.since(at) <= TOKEN_KEPT_S)
+    }
+}

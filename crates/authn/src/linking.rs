@@ -1,0 +1,346 @@
+//! Linking the first phone (S002): the sheet's secret, the birth date, the new credential.
+//!
+//! A birth date is about 15 bits and known to colleagues: it only catches a misdelivered letter.
+//! The secret and the post are the proof, so nothing about a sheet is told, and no try counted,
+//! before its secret was shown.
+
+use std::sync::Arc;
+
+use approval::{LinkEvidence, LinkStatement, RegistrationResponse, check_link};
+use hpki::encoding::Digest32;
+use hpki::id::{BindingId, KeyId, SessionId, SheetId};
+use hpki::sign::Mac;
+use hpki::time::Timestamp;
+use ledger::{Event, Failed, Fault, Note, Record};
+use wire::{LinkBirthAnswer, LinkBirthRequest, LinkFinishRequest, LinkOpenAnswer, LinkOpenRequest};
+
+use crate::binding::{BindingRow, ENDED, LIVE};
+use crate::config::{BIRTH_TRIES, SITTING_S};
+use crate::options;
+use crate::refusal::Refusal;
+use crate::room::Authn;
+use crate::secret::{Secret, same};
+use crate::session::{Session, end_all};
+use crate::sheet::{SheetRow, birth_hash, is_birth_date};
+use crate::sitting::{self, SittingRow};
+
+/// Outbox topic: a phone was linked. The payload is a [`LinkEvidence`] as JSON; custody verifies
+/// it again and seals its own copy of the public key.
+pub const TOPIC_PHONE_LINKED: &str = "phone-linked";
+/// Outbox topic: the phone of a key is linked no more. The payload is `{"key","binding"}`.
+pub const TOPIC_PHONE_UNLINKED: &str = "phone-unlinked";
+
+/// A phone that was just linked.
+#[derive(Clone)]
+pub struct Linked {
+    /// What custody verifies again. The outbox holds it too, under [`TOPIC_PHONE_LINKED`].
+    pub evidence: LinkEvidence,
+    /// The device secret, for the phone's cookie: says who is asked, proves nothing.
+    pub device: String,
+    /// Where the journal has it.
+    pub index: u64,
+}
+
+impl std::fmt::Debug for Linked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Linked").field("binding", &self.evidence.binding).finish_non_exhaustive()
+    }
+}
+
+fn no<T>(refusal: Refusal) -> Result<T, Failed<Refusal>> {
+    Err(Failed::Refused(refusal))
+}
+
+fn session_of(text: &str) -> Result<SessionId, Failed<Refusal>> {
+    text.parse().map_err(|_| Failed::Refused(Refusal::SittingUnknown))
+}
+
+impl Authn {
+    /// A phone shows the secret of a sheet: a sitting of 15 minutes begins, and the former ends.
+    ///
+    /// # Errors
+    /// `sheet-unknown` for whoever does not have the secret, whatever the sheet is. With it:
+    /// `phone-already-linked`, `sheet-locked`, `sheet-expired`, `sheet-revoked`, `slow-down`.
+    pub async fn open(
+        &self,
+        request: &LinkOpenRequest,
+        now: Timestamp,
+    ) -> Result<LinkOpenAnswer, Failed<Refusal>> {
+        let (Ok(id), Some(shown)) =
+            (request.sheet.parse::<SheetId>(), Secret::hash_of(&request.secret))
+        else {
+            return no(Refusal::SheetUnknown);
+        };
+        let sheet = self.ledger.read(move |tx| Ok(SheetRow::find(tx, id)?)).await?;
+        let Some(sheet) = sheet.filter(|sheet| same(&sheet.secret_hash, &shown)) else {
+            return no(Refusal::SheetUnknown);
+        };
+        sheet.check_seal(&self.desk)?;
+        if !self.may_open(id, now) {
+            return no(Refusal::SlowDown);
+        }
+        let session = SessionId::random(&*self.random);
+        let (mut nonce, mut user_handle) = ([0; 32], vec![0; 32]);
+        self.random.fill(&mut nonce);
+        self.random.fill(&mut user_handle);
+        let sitting = SittingRow {
+            hash: sitting::hash(session),
+            sheet: id,
+            until: now.plus(SITTING_S),
+            nonce,
+            user_handle,
+            proven: false,
+            ended: false,
+        };
+        self.ledger
+            .write(move |tx| {
+                let sheet =
+                    SheetRow::find(tx, id)?.ok_or_else(|| Fault::Row("a sheet vanished".into()))?;
+                sheet.usable(now).map_err(Failed::Refused)?;
+                tx.exec(
+                    "UPDATE authn_sitting SET ended = 1 WHERE sheet = $1 AND ended = 0",
+                    &[id.into()],
+                )?;
+                tx.exec("UPDATE authn_sheet SET state = 'opened' WHERE id = $1", &[id.into()])?;
+                Ok(sitting.insert(tx)?)
+            })
+            .await?;
+        Ok(LinkOpenAnswer { session: session.to_string() })
+    }
+
+    /// The owner gives her birth date; if it is right she is shown what she is about to agree to.
+    ///
+    /// The try is committed before the date is compared, so a crash gives no free try.
+    ///
+    /// # Errors
+    /// `birth-date-malformed` (no try counted), `birth-date-wrong`, the fifth time `sheet-locked`;
+    /// `sitting-unknown`; what [`Authn::open`] refuses.
+    pub async fn birth(
+        &self,
+        request: &LinkBirthRequest,
+        now: Timestamp,
+    ) -> Result<LinkBirthAnswer, Failed<Refusal>> {
+        let session = session_of(&request.session)?;
+        if !is_birth_date(&request.birth_date) {
+            return no(Refusal::BirthDateMalformed);
+        }
+        let hash = sitting::hash(session);
+        let (sitting, sheet) = self.count_try(hash, now).await?;
+        sheet.check_seal(&self.desk)?;
+        let given = birth_hash(&self.desk, sheet.person, &request.birth_date)?;
+        if same(&given, &sheet.birth) {
+            self.prove(hash, now).await?;
+        } else {
+            return self.mistaken(sitting, sheet.tries).await;
+        }
+        let statement = self.link_statement(session, &sitting, &sheet);
+        let options = options::create(
+            &self.config,
+            &statement.challenge(),
+            &sitting.user_handle,
+            &sheet.display_id,
+        );
+        let statement = serde_json::to_value(&statement)
+            .map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
+        Ok(LinkBirthAnswer { person_display: sheet.display_id, statement, options })
+    }
+
+    /// Commits one try; gives the sheet with that try counted.
+    async fn count_try(
+        &self,
+        hash: Digest32,
+        now: Timestamp,
+    ) -> Result<(SittingRow, SheetRow), Failed<Refusal>> {
+        self.ledger
+            .write(move |tx| {
+                let (sitting, mut sheet) = SittingRow::going_on(tx, hash, now)?;
+                tx.exec(
+                    "UPDATE authn_sheet SET tries = tries + 1 WHERE id = $1",
+                    &[sheet.id.into()],
+                )?;
+                sheet.tries += 1;
+                Ok((sitting, sheet))
+            })
+            .await
+    }
+
+    /// The date was right: the try is given back.
+    async fn prove(&self, hash: Digest32, now: Timestamp) -> Result<(), Failed<Refusal>> {
+        self.ledger
+            .write(move |tx| {
+                // The try that is given back may have been the fifth: only a wrong one locks.
+                let row = tx.query_opt(
+                    "SELECT s.id, s.state, t.ended, t.until FROM authn_sitting t
+                     JOIN authn_sheet s ON s.id = t.sheet WHERE t.hash = $1",
+                    &[hash.into()],
+                )?;
+                let row = row.ok_or(Failed::Refused(Refusal::SittingUnknown))?;
+                let id = SheetId::from_octets(row.array(0)?);
+                match row.text(1)? {
+                    "used" => return no(Refusal::PhoneAlreadyLinked),
+                    "locked" => return no(Refusal::SheetLocked),
+                    "revoked" => return no(Refusal::SheetRevoked),
+                    _ => {}
+                }
+                if row.flag(2)? || now > row.time(3)? {
+                    return no(Refusal::SittingUnknown);
+                }
+                tx.exec(
+                    "UPDATE authn_sheet SET state = 'proven', tries = tries - 1 WHERE id = $1",
+                    &[id.into()],
+                )?;
+                tx.exec("UPDATE authn_sitting SET proven = 1 WHERE hash = $1", &[hash.into()])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The date was wrong: the fifth locks the sheet.
+    async fn mistaken<T>(&self, sitting: SittingRow, tries: u64) -> Result<T, Failed<Refusal>> {
+        if tries < BIRTH_TRIES {
+            return no(Refusal::BirthDateWrong { left: BIRTH_TRIES - tries });
+        }
+        self.ledger
+            .write(move |tx| {
+                tx.exec(
+                    "UPDATE authn_sheet SET state = 'locked' WHERE id = $1 AND state <> 'used'",
+                    &[sitting.sheet.into()],
+                )?;
+                tx.exec(
+                    "UPDATE authn_sitting SET ended = 1 WHERE sheet = $1",
+                    &[sitting.sheet.into()],
+                )?;
+                Ok::<_, Failed<Refusal>>(())
+            })
+            .await?;
+        no(Refusal::SheetLocked)
+    }
+
+    fn link_statement(
+        &self,
+        session: SessionId,
+        sitting: &SittingRow,
+        sheet: &SheetRow,
+    ) -> LinkStatement {
+        LinkStatement {
+            issuer: self.config.issuer.clone(),
+            rp_id: self.config.rp_id.clone(),
+            sheet: sheet.id,
+            session,
+            nonce: sitting.nonce,
+            person: sheet.person,
+            key: sheet.key,
+            terms_hash: self.config.terms_hash,
+        }
+    }
+
+    /// The phone's new credential: verified, linked and journalled in one transaction, together
+    /// with the message to custody. Of two phones that race for a sheet, one wins.
+    ///
+    /// # Errors
+    /// `phone-already-linked`, `birth-date-missing`, `sitting-unknown`, what [`Authn::open`]
+    /// refuses, and whatever `approval` refuses of the registration.
+    pub async fn finish_link(
+        &self,
+        request: &LinkFinishRequest,
+        now: Timestamp,
+    ) -> Result<Linked, Failed<Refusal>> {
+        let session = session_of(&request.session)?;
+        let hash = sitting::hash(session);
+        let (sitting, sheet) =
+            self.ledger.read(move |tx| SittingRow::going_on(tx, hash, now)).await?;
+        sheet.check_seal(&self.desk)?;
+        if !sitting.proven {
+            return no(Refusal::BirthDateMissing);
+        }
+        let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
+        let evidence = LinkEvidence {
+            statement: self.link_statement(session, &sitting, &sheet),
+            registration: RegistrationResponse::from_json(&request.credential).map_err(refused)?,
+            user_handle: sitting.user_handle.clone(),
+            binding: BindingId::random(&*self.random),
+            linked: now,
+        };
+        let credential = check_link(&evidence, &self.config.relying_party()).map_err(refused)?;
+        let json = |why| Fault::Misuse(format!("link evidence as JSON: {why}"));
+        let device = Secret::new(&*self.random);
+        let mut binding = BindingRow {
+            id: evidence.binding,
+            person: sheet.person,
+            key: sheet.key,
+            display_id: sheet.display_id.clone(),
+            credential_text: serde_json::to_string(&credential).map_err(json)?,
+            credential,
+            device_hash: device.hash(),
+            linked: now,
+            state: LIVE.into(),
+            seal: Vec::new(),
+        };
+        binding.seal = self.desk.mac(&binding.sealed())?.to_vec();
+        let payload = serde_json::to_string(&evidence).map_err(json)?;
+        let evidence_hash = evidence.evidence_hash();
+        let binding = Arc::new(binding);
+        let ((), receipt) = self
+            .ledger
+            .record(move |tx| {
+                let (sitting, sheet) = SittingRow::going_on(tx, hash, now)?;
+                let used = tx.exec(
+                    "UPDATE authn_sheet SET state = 'used' WHERE id = $1 AND state = 'proven'",
+                    &[sheet.id.into()],
+                )?;
+                if used != 1 || !sitting.proven {
+                    return no(Refusal::BirthDateMissing);
+                }
+                let taken = tx.query(
+                    "SELECT 1 FROM authn_binding
+                     WHERE (key = $1 AND state = 'live') OR credential_id = $2 LIMIT 1",
+                    &[binding.key.into(), (&binding.credential.id).into()],
+                )?;
+                if !taken.is_empty() {
+                    return no(Refusal::PhoneAlreadyLinked);
+                }
+                binding.insert(tx)?;
+                tx.exec("UPDATE authn_sitting SET ended = 1 WHERE sheet = $1", &[sheet.id.into()])?;
+                tx.outbox(TOPIC_PHONE_LINKED, Some(binding.key), &payload)?;
+                let mut record = Record::of_key(Event::PhoneLinked, binding.key, now);
+                record.person = Some(binding.person);
+                record.evidence = Some(evidence_hash);
+                Ok(((), Note(record)))
+            })
+            .await?;
+        Ok(Linked { evidence, device: device.text(), index: receipt.index() })
+    }
+
+    /// Ends the linking of a key's phone, and all its sessions, in one commit. Custody is told
+    /// through the outbox and signs nothing by the key until it has heard.
+    ///
+    /// # Errors
+    /// `phone-not-linked`, `seal-broken`, or a fault.
+    pub async fn unlink(
+        &self,
+        key: KeyId,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, Failed<Refusal>> {
+        let desk = Arc::clone(&self.desk);
+        let (sessions, _receipt) = self
+            .ledger
+            .record(move |tx| {
+                let mut binding = BindingRow::of_key(tx, key, &desk)?;
+                binding.state = ENDED.into();
+                let seal = desk.mac(&binding.sealed())?;
+                tx.exec(
+                    "UPDATE authn_binding SET state = $1, seal = $2 WHERE id = $3",
+                    &[ENDED.into(), seal.into(), binding.id.into()],
+                )?;
+                let sessions = end_all(tx, key, now)?;
+                let payload = serde_json::json!({ "key": key, "binding": binding.id });
+                tx.outbox(TOPIC_PHONE_UNLINKED, Some(key), &payload.to_string())?;
+                let mut record = Record::of_key(Event::PhoneUnlinked, key, now);
+                record.person = Some(binding.person);
+                Ok((sessions, Note(record)))
+            })
+            .await?;
+        self.ceremonies().retain(|_, ceremony| !ceremony.is_about(key));
+        Ok(sessions)
+    }
+}

@@ -1,0 +1,187 @@
+//! How this room says no.
+
+use hpki::refusal::Refuse;
+
+/// The rules say no, and someone can act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such sheet, or not its secret: the two look alike.
+    #[error("no such sheet, or not its secret")]
+    SheetUnknown,
+    /// The fifth wrong birth date was given.
+    #[error("the sheet is locked after five wrong birth dates")]
+    SheetLocked,
+    /// Older than three months.
+    #[error("the sheet has expired")]
+    SheetExpired,
+    /// A newer sheet took its place.
+    #[error("a newer sheet was issued; this one is void")]
+    SheetRevoked,
+    /// The sitting is over, was ended by a newer one, or never was.
+    #[error("the sitting is over; scan the sheet again")]
+    SittingUnknown,
+    /// Another birth date than the enrolled person's.
+    #[error("the birth date is wrong; {left} tries are left")]
+    BirthDateWrong {
+        /// How many wrong dates the sheet still bears.
+        left: u64,
+    },
+    /// Not eight digits that are a date. No try is counted.
+    #[error("a birth date is eight digits, YYYYMMDD")]
+    BirthDateMalformed,
+    /// The phone answered before its owner gave the birth date.
+    #[error("the birth date has not been given yet")]
+    BirthDateMissing,
+    /// The key already has a live phone, the phone's credential is in use, or the sheet was used.
+    #[error("a phone is already linked")]
+    PhoneAlreadyLinked,
+    /// The phone that scanned is not linked to anybody (any more).
+    #[error("this phone is not linked")]
+    PhoneNotLinked,
+    /// No such ceremony, not its secret, or not the certificate that began it: all look alike.
+    #[error("no such ceremony")]
+    CeremonyUnknown,
+    /// The QR was claimed before.
+    #[error("the QR code was already used")]
+    QrAlreadyUsed,
+    /// The QR is older than 60 seconds.
+    #[error("the QR code has expired")]
+    QrExpired,
+    /// Not approved, or the number not typed, in time.
+    #[error("the ceremony has expired")]
+    CeremonyExpired,
+    /// Its owner said no.
+    #[error("the owner of the phone refused")]
+    CeremonyRefused,
+    /// The ceremony is not at the step that was asked for.
+    #[error("the ceremony is not at this step: {0}")]
+    CeremonyOutOfStep(&'static str),
+    /// Another person than the one who is logged in at the terminal.
+    #[error("another person is expected at this terminal")]
+    NotTheExpectedPerson,
+    /// The digits on the phone were not carried to the terminal.
+    #[error("the number shown on the phone was not typed at the terminal")]
+    PlaceNotConfirmed,
+    /// Wrong digits.
+    #[error("the number is wrong; {left} tries are left")]
+    NumberWrong {
+        /// How many tries are left.
+        left: u8,
+    },
+    /// More, or for longer, than may be allowed at all; or nothing.
+    #[error("this allowance cannot be asked for: {0}")]
+    AllowanceNotAllowed(&'static str),
+    /// Terminal names are 1 to 64 characters of visible text.
+    #[error("the terminal's {0} must be 1 to 64 visible characters")]
+    TerminalMalformed(&'static str),
+    /// Too often or too many at once.
+    #[error("too many requests; wait a little")]
+    SlowDown,
+    /// A row was changed by someone who does not hold the device.
+    #[error("the seal of {0} is broken")]
+    SealBroken(&'static str),
+    /// No such session.
+    #[error("no such session")]
+    SessionUnknown,
+    /// The phone's answer was judged and refused.
+    #[error(transparent)]
+    Approval(#[from] approval::Refusal),
+}
+
+/// Every code of this room; an answer of a phone is refused with the codes of `approval`.
+pub const CODES: &[&str] = &[
+    "sheet-unknown",
+    "sheet-locked",
+    "sheet-expired",
+    "sheet-revoked",
+    "sitting-unknown",
+    "birth-date-wrong",
+    "birth-date-malformed",
+    "birth-date-missing",
+    "phone-already-linked",
+    "phone-not-linked",
+    "ceremony-unknown",
+    "qr-already-used",
+    "qr-expired",
+    "ceremony-expired",
+    "ceremony-refused",
+    "ceremony-out-of-step",
+    "not-the-expected-person",
+    "place-not-confirmed",
+    "number-wrong",
+    "allowance-not-allowed",
+    "terminal-malformed",
+    "slow-down",
+    "seal-broken",
+    "session-unknown",
+];
+
+impl Refuse for Refusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::SheetUnknown => "sheet-unknown",
+            Self::SheetLocked => "sheet-locked",
+            Self::SheetExpired => "sheet-expired",
+            Self::SheetRevoked => "sheet-revoked",
+            Self::SittingUnknown => "sitting-unknown",
+            Self::BirthDateWrong { .. } => "birth-date-wrong",
+            Self::BirthDateMalformed => "birth-date-malformed",
+            Self::BirthDateMissing => "birth-date-missing",
+            Self::PhoneAlreadyLinked => "phone-already-linked",
+            Self::PhoneNotLinked => "phone-not-linked",
+            Self::CeremonyUnknown => "ceremony-unknown",
+            Self::QrAlreadyUsed => "qr-already-used",
+            Self::QrExpired => "qr-expired",
+            Self::CeremonyExpired => "ceremony-expired",
+            Self::CeremonyRefused => "ceremony-refused",
+            Self::CeremonyOutOfStep(_) => "ceremony-out-of-step",
+            Self::NotTheExpectedPerson => "not-the-expected-person",
+            Self::PlaceNotConfirmed => "place-not-confirmed",
+            Self::NumberWrong { .. } => "number-wrong",
+            Self::AllowanceNotAllowed(_) => "allowance-not-allowed",
+            Self::TerminalMalformed(_) => "terminal-malformed",
+            Self::SlowDown => "slow-down",
+            Self::SealBroken(_) => "seal-broken",
+            Self::SessionUnknown => "session-unknown",
+            Self::Approval(refusal) => refusal.code(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_code_in_the_list_once() {
+        let all = [
+            Refusal::SheetUnknown,
+            Refusal::SheetLocked,
+            Refusal::SheetExpired,
+            Refusal::SheetRevoked,
+            Refusal::SittingUnknown,
+            Refusal::BirthDateWrong { left: 1 },
+            Refusal::BirthDateMalformed,
+            Refusal::BirthDateMissing,
+            Refusal::PhoneAlreadyLinked,
+            Refusal::PhoneNotLinked,
+            Refusal::CeremonyUnknown,
+            Refusal::QrAlreadyUsed,
+            Refusal::QrExpired,
+            Refusal::CeremonyExpired,
+            Refusal::CeremonyRefused,
+            Refusal::CeremonyOutOfStep(""),
+            Refusal::NotTheExpectedPerson,
+            Refusal::PlaceNotConfirmed,
+            Refusal::NumberWrong { left: 1 },
+            Refusal::AllowanceNotAllowed(""),
+            Refusal::TerminalMalformed(""),
+            Refusal::SlowDown,
+            Refusal::SealBroken(""),
+            Refusal::SessionUnknown,
+        ];
+        let codes: Vec<_> = all.iter().map(Refuse::code).collect();
+        assert_eq!(codes, CODES);
+        assert!(approval::CODES.contains(&Refusal::from(approval::Refusal::OriginWrong).code()));
+    }
+}

@@ -1,0 +1,90 @@
+//! The room itself: what it holds while it runs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hpki::id::{CeremonyId, SheetId};
+use hpki::sign::Random;
+use hpki::time::Timestamp;
+use hsm::TokenDesk;
+use ledger::Ledger;
+use serde_json::{Value, json};
+use wire::token::base64url_encode;
+
+use crate::ceremony::Ceremony;
+use crate::config::AuthnConfig;
+
+/// How often the right secret of one sheet may be shown in an hour.
+const OPENINGS_AN_HOUR: u32 = 30;
+
+/// 本人認証. Sheets, phones, ceremonies, sessions; the desk of the token keys.
+pub struct Authn {
+    pub(crate) ledger: Ledger,
+    pub(crate) desk: Arc<TokenDesk>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) config: AuthnConfig,
+    ceremonies: Mutex<HashMap<CeremonyId, Ceremony>>,
+    openings: Mutex<HashMap<SheetId, (Timestamp, u32)>>,
+}
+
+impl std::fmt::Debug for Authn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authn").field("issuer", &self.config.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Authn {
+    /// The room, over a ledger that was opened with [`crate::MIGRATIONS`]. Numbers of the
+    /// configuration beyond the bounds in code are brought back to the bounds.
+    pub fn new(
+        ledger: Ledger,
+        desk: TokenDesk,
+        random: Arc<dyn Random>,
+        config: AuthnConfig,
+    ) -> Self {
+        Self {
+            ledger,
+            desk: Arc::new(desk),
+            random,
+            config: config.bounded(),
+            ceremonies: Mutex::default(),
+            openings: Mutex::default(),
+        }
+    }
+
+    /// The keys that sign tokens, as `/.well-known/jwks.json` publishes them (RFC 7517).
+    pub fn jwks(&self) -> Value {
+        let keys: Vec<Value> = self
+            .desk
+            .published()
+            .iter()
+            .map(|key| {
+                json!({
+                    "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": key.kid,
+                    "x": base64url_encode(&key.x), "y": base64url_encode(&key.y),
+                })
+            })
+            .collect();
+        json!({ "keys": keys })
+    }
+
+    /// The desk of the token keys: preparing, rotating and retiring them is the operator's.
+    pub fn token_desk(&self) -> &TokenDesk {
+        &self.desk
+    }
+
+    /// The ceremonies of now. Never held across an await.
+    pub(crate) fn ceremonies(&self) -> MutexGuard<'_, HashMap<CeremonyId, Ceremony>> {
+        self.ceremonies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this sheet may be opened once more in this hour. Counted only for the right secret,
+    /// so a stranger neither fills the table nor slows the owner.
+    pub(crate) fn may_open(&self, sheet: SheetId, now: Timestamp) -> bool {
+        let mut openings = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
+        openings.retain(|_, (since, _)| now.since(*since) < 3_600);
+        let (_, count) = openings.entry(sheet).or_insert((now, 0));
+        *count += 1;
+        *count <= OPENINGS_AN_HOUR
+    }
+}

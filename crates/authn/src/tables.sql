@@ -1,0 +1,80 @@
+-- A sheet (初期登録用 QR). Its secret stands here as SHA-256 only, the birth date as a keyed hash
+-- only. `seal` covers everything but state and tries.
+CREATE TABLE authn_sheet (
+    id BLOB PRIMARY KEY,
+    person BLOB NOT NULL,
+    key BLOB NOT NULL,
+    display_id TEXT NOT NULL,
+    secret_hash BLOB NOT NULL,
+    birth BLOB NOT NULL,
+    issued INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    seal BLOB NOT NULL,
+    state TEXT NOT NULL,
+    tries INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX authn_sheet_key ON authn_sheet (key);
+
+-- A sitting of a phone that proved the sheet's secret. Named by the SHA-256 of its id.
+CREATE TABLE authn_sitting (
+    hash BLOB PRIMARY KEY,
+    sheet BLOB NOT NULL,
+    until INTEGER NOT NULL,
+    nonce BLOB NOT NULL,
+    user_handle BLOB NOT NULL,
+    proven INTEGER NOT NULL,
+    ended INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX authn_sitting_sheet ON authn_sitting (sheet);
+
+-- A phone linked to a person and key. `seal` covers everything but the two counters.
+CREATE TABLE authn_binding (
+    id BLOB PRIMARY KEY,
+    person BLOB NOT NULL,
+    key BLOB NOT NULL,
+    display_id TEXT NOT NULL,
+    credential_id BLOB NOT NULL UNIQUE,
+    credential TEXT NOT NULL,
+    device_hash BLOB NOT NULL UNIQUE,
+    linked INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    seal BLOB NOT NULL,
+    sign_count INTEGER NOT NULL,
+    backup_state INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX authn_binding_live ON authn_binding (key) WHERE state = 'live';
+
+-- What a person approved, kept for as long as the signatures it allowed.
+CREATE TABLE authn_approval (
+    ceremony BLOB PRIMARY KEY,
+    person BLOB NOT NULL,
+    key BLOB NOT NULL,
+    facility TEXT NOT NULL,
+    approved INTEGER NOT NULL,
+    evidence TEXT NOT NULL,
+    number_asked INTEGER NOT NULL,
+    number_typed INTEGER,
+    state TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- A session: one token, which stands here as SHA-256 only.
+CREATE TABLE authn_session (
+    id BLOB PRIMARY KEY,
+    token_hash BLOB NOT NULL UNIQUE,
+    ceremony BLOB NOT NULL UNIQUE,
+    person BLOB NOT NULL,
+    key BLOB NOT NULL,
+    facility TEXT NOT NULL,
+    facility_name TEXT NOT NULL,
+    terminal TEXT NOT NULL,
+    x5t BLOB NOT NULL,
+    budget BLOB NOT NULL,
+    kinds TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    auth_time INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    released INTEGER,
+    ended INTEGER
+) WITHOUT ROWID;
+CREATE INDEX authn_session_person ON authn_session (person, facility);
+CREATE INDEX authn_session_key ON authn_session (key);

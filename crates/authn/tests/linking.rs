@@ -1,0 +1,212 @@
+//! Linking the first phone, and what is refused on the way (attack stories 1 to 3).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use authn::{Standing, TOPIC_PHONE_LINKED};
+use common::*;
+use ledger::{Break, Failed};
+
+#[tokio::test]
+async fn a_sheet_a_birth_date_and_a_phone_make_a_binding_and_tell_custody() {
+    let house = House::new();
+    let sheet = house.sheet(1, NOW).await;
+    let session = house.open(&sheet, NOW).await.unwrap();
+    let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+    let mut phone = Phone::new();
+    let linked = house.finish(&session, phone.create(&options), NOW).await.unwrap();
+    assert_eq!(
+        (linked.evidence.statement.person, linked.evidence.statement.key),
+        (person(1), key(1))
+    );
+    let waiting = house.ledger().undelivered().await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].topic, TOPIC_PHONE_LINKED);
+    assert_eq!(waiting[0].concerns, Some(key(1)));
+    let told: approval::LinkEvidence = serde_json::from_str(&waiting[0].payload).unwrap();
+    assert_eq!(told, linked.evidence);
+    assert_eq!(
+        house.room().sheet(sheet.0.parse().unwrap()).await.unwrap().unwrap().standing,
+        Standing::Used
+    );
+    assert_eq!(code(house.open(&sheet, NOW).await), "phone-already-linked");
+    assert_eq!(code(house.room().issue_sheet(enrolled(1), NOW).await), "phone-already-linked");
+}
+
+#[tokio::test]
+async fn without_its_secret_a_sheet_is_unknown_and_no_try_is_counted() {
+    let house = House::new();
+    let (id, secret) = house.sheet(1, NOW).await;
+    let other = house.sheet(2, NOW).await.1;
+    for wrong in 0..100 {
+        let guess = match wrong % 4 {
+            0 => other.clone(),
+            1 => String::new(),
+            2 => "AAAAAAAAAAAAAAAAAAAAAA".into(),
+            _ => format!("{secret}A"),
+        };
+        assert_eq!(code(house.open(&(id.clone(), guess), NOW).await), "sheet-unknown");
+    }
+    assert_eq!(code(house.open(&("no sheet".into(), secret.clone()), NOW).await), "sheet-unknown");
+    assert_eq!(code(house.open(&("00".repeat(16), secret.clone()), NOW).await), "sheet-unknown");
+    let standing = house.room().sheet(id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((standing.standing, standing.tries), (Standing::Issued, 0));
+    assert!(house.open(&(id, secret), NOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_fifth_wrong_birth_date_locks_the_sheet_for_good() {
+    let house = House::new();
+    let sheet = house.sheet(1, NOW).await;
+    let mut session = house.open(&sheet, NOW).await.unwrap();
+    assert_eq!(code(house.birth(&session, "1980-1-2", NOW).await), "birth-date-malformed");
+    for _ in 0..3 {
+        assert_eq!(code(house.birth(&session, "19800103", NOW).await), "birth-date-wrong");
+    }
+    // The right date gives its own try back and forgives none of the wrong ones.
+    assert!(house.birth(&session, BIRTH, NOW).await.is_ok());
+    session = house.open(&sheet, NOW).await.unwrap();
+    assert_eq!(code(house.birth(&session, "19800103", NOW).await), "birth-date-wrong");
+    assert_eq!(code(house.birth(&session, "19800103", NOW).await), "sheet-locked");
+    assert_eq!(code(house.birth(&session, BIRTH, NOW).await), "sheet-locked");
+    assert_eq!(code(house.open(&sheet, NOW).await), "sheet-locked");
+    // To a stranger it still looks like nothing.
+    let stranger = (sheet.0.clone(), "AAAAAAAAAAAAAAAAAAAAAA".to_owned());
+    assert_eq!(code(house.open(&stranger, NOW).await), "sheet-unknown");
+}
+
+#[tokio::test]
+async fn of_two_phones_that_race_for_a_sheet_one_wins() {
+    let house = House::new();
+    let sheet = house.sheet(1, NOW).await;
+    let session = house.open(&sheet, NOW).await.unwrap();
+    let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+    let (mut one, mut two) = (Phone::new(), Phone::new());
+    let (a, b) = (one.create(&options), two.create(&options));
+    let (a, b) = tokio::join!(house.finish(&session, a, NOW), house.finish(&session, b, NOW));
+    let (won, lost) = if a.is_ok() { (a, b) } else { (b, a) };
+    assert!(won.is_ok());
+    assert_eq!(code(lost), "phone-already-linked");
+}
+
+#[tokio::test]
+async fn a_sitting_that_another_phone_ended_cannot_finish_and_hears_when_the_sheet_was_used() {
+    let house = House::new();
+    let sheet = house.sheet(1, NOW).await;
+    let first = house.open(&sheet, NOW).await.unwrap();
+    let options = house.birth(&first, BIRTH, NOW).await.unwrap();
+    let answer = Phone::new().create(&options);
+    let second = house.open(&sheet, NOW).await.unwrap();
+    assert_eq!(code(house.finish(&first, answer.clone(), NOW).await), "sitting-unknown");
+    assert_eq!(code(house.finish(&second, answer.clone(), NOW).await), "birth-date-missing");
+    let options = house.birth(&second, BIRTH, NOW).await.unwrap();
+    assert_eq!(code(house.finish(&second, answer.clone(), NOW).await), "challenge-mismatch");
+    house.finish(&second, Phone::new().create(&options), NOW).await.unwrap();
+    assert_eq!(code(house.finish(&first, answer, NOW).await), "phone-already-linked");
+}
+
+#[tokio::test]
+async fn sheets_and_sittings_end_by_time_and_by_a_newer_sheet() {
+    let house = House::new();
+    let sheet = house.sheet(1, NOW).await;
+    let session = house.open(&sheet, NOW).await.unwrap();
+    assert_eq!(code(house.birth(&session, BIRTH, NOW.plus(901)).await), "sitting-unknown");
+    assert_eq!(code(house.birth("nonsense", BIRTH, NOW).await), "sitting-unknown");
+    assert_eq!(code(house.open(&sheet, NOW.plus(93 * 86_400)).await), "sheet-expired");
+    house.sheet(1, NOW).await;
+    assert_eq!(code(house.open(&sheet, NOW).await), "sheet-revoked");
+}
+
+#[tokio::test]
+async fn a_phone_that_did_not_verify_its_owner_is_not_linked() {
+    let house = House::new();
+    let sheet = house.sheet(1, NOW).await;
+    let session = house.open(&sheet, NOW).await.unwrap();
+    let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+    let mut phone = Phone::new();
+    phone.flags = 1;
+    assert_eq!(
+        code(house.finish(&session, phone.create(&options), NOW).await),
+        "user-not-verified"
+    );
+    phone.flags = 5;
+    phone.origin = "https://evil.test".into();
+    assert_eq!(code(house.finish(&session, phone.create(&options), NOW).await), "origin-wrong");
+    phone.origin = ORIGIN.into();
+    assert!(house.finish(&session, phone.create(&options), NOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_credential_is_linked_once_and_a_sheet_is_opened_only_so_often() {
+    let house = House::new();
+    let mut phone = house.linked(1).await;
+    let sheet = house.sheet(2, NOW).await;
+    let session = house.open(&sheet, NOW).await.unwrap();
+    let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+    let again = phone.create(&options);
+    assert_eq!(code(house.finish(&session, again, NOW).await), "phone-already-linked");
+    for _ in 1..30 {
+        house.open(&sheet, NOW).await.unwrap();
+    }
+    assert_eq!(code(house.open(&sheet, NOW).await), "slow-down");
+    assert!(house.open(&sheet, NOW.plus(3_600)).await.is_ok());
+}
+
+#[tokio::test]
+async fn dying_between_the_try_and_the_comparison_gives_no_free_try() {
+    let mut house = House::new();
+    let mut costly = 0;
+    for n in 1.. {
+        let sheet = house.sheet(1, NOW).await;
+        let session = house.open(&sheet, NOW).await.unwrap();
+        house.faults.arm(n, Break::DieAfter);
+        let answer = house.birth(&session, "19800103", NOW).await;
+        if !house.faults.happened() {
+            assert_eq!(code(answer), "birth-date-wrong");
+            break;
+        }
+        house.reopen();
+        let id = sheet.0.parse().unwrap();
+        let counted = house.room().sheet(id).await.unwrap().unwrap().tries;
+        // Whoever heard whether the date was right has paid for it.
+        match answer {
+            Err(Failed::Fault(_)) => costly += counted,
+            heard => {
+                assert_eq!(code(heard), "birth-date-wrong");
+                assert_eq!(counted, 1);
+            }
+        }
+        let mut session = house.open(&sheet, NOW).await.unwrap();
+        let mut heard = 0;
+        loop {
+            match code(house.birth(&session, "19800103", NOW).await) {
+                "birth-date-wrong" => heard += 1,
+                other => break assert_eq!(other, "sheet-locked"),
+            }
+            session = house.open(&sheet, NOW).await.unwrap();
+        }
+        assert_eq!(heard + 1 + counted, 5);
+    }
+    assert!(costly > 0, "no crash fell between the try and the comparison");
+}
+
+#[tokio::test]
+async fn a_row_that_was_written_by_sql_is_refused() {
+    let house = House::new();
+    let sheet = house.sheet(1, NOW).await;
+    let moved = house.ledger().write(|tx| {
+        tx.exec("UPDATE authn_sheet SET person = $1", &[person(9).into()])?;
+        Ok::<_, Failed<authn::Refusal>>(())
+    });
+    moved.await.unwrap();
+    assert_eq!(code(house.open(&sheet, NOW).await), "seal-broken");
+
+    let phone = house.linked(2).await;
+    let moved = house.ledger().write(|tx| {
+        tx.exec("UPDATE authn_binding SET person = $1", &[person(9).into()])?;
+        Ok::<_, Failed<authn::Refusal>>(())
+    });
+    moved.await.unwrap();
+    let qr = house.start(&hospital(), None, NOW).await;
+    assert_eq!(code(house.claim(&qr, &phone, NOW).await), "seal-broken");
+}
