@@ -107,6 +107,15 @@ impl<P: Platform> Gateway<P> {
         let path = wire::path::CEREMONY.replace("{ceremony}", &ceremony.to_string());
         let reply = self.platform.send(get(path)).await.map_err(unreachable)?;
         let state: CeremonyState = read(reply).map_err(Failed::Refused)?;
+        self.shelve(staff, state, now).await
+    }
+
+    async fn shelve(
+        &self,
+        staff: &Staff,
+        state: CeremonyState,
+        now: Timestamp,
+    ) -> Result<AuthenticationState, Failed<Refusal>> {
         if state.state != CeremonyStep::Released {
             return Ok(AuthenticationState { state: state.state, until: None });
         }
@@ -127,11 +136,12 @@ impl<P: Platform> Gateway<P> {
         digits: &str,
         now: Timestamp,
     ) -> Result<AuthenticationState, Failed<Refusal>> {
-        self.staff_of(ceremony).await?;
+        let staff = self.staff_of(ceremony).await?;
         let path = wire::path::CEREMONY_NUMBER.replace("{ceremony}", &ceremony.to_string());
         let request = NumberRequest { number: digits.to_owned() };
-        let _: serde_json::Value = self.post(path, &request).await?;
-        self.authentication_state(ceremony, now).await
+        // The answer is the state after it, perhaps with the token already.
+        let state: CeremonyState = self.post(path, &request).await?;
+        self.shelve(staff, state, now).await
     }
 
     /// Whether this staff member can sign, and until when.

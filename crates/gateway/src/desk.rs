@@ -19,7 +19,7 @@ use crate::orders::{FRESH_S, ORDER_LIFE_S, Order, Orders};
 use crate::platform::Platform;
 use crate::refusal::Refusal;
 use crate::seal::ShelfKey;
-use crate::sending;
+use crate::sending::{self, Patience};
 use crate::shelf::{Kept, Shelf};
 
 /// A signed document, verified, and where the journal holds it.
@@ -147,7 +147,8 @@ impl<P: Platform> Gateway<P> {
 
     /// Takes up every order that was left open: by a crash, or because nobody would wait longer.
     ///
-    /// Within ten minutes of its writing an order is sent again under its number. Later the
+    /// Each is tried once and does not wait, so that this can be repeated each minute. Within ten
+    /// minutes of its writing an order is sent again under its number. Later the
     /// platform is only asked whether it signed; if it did not, the order is closed, so that no
     /// signature is made when nobody expects it any more.
     pub async fn resume(&self, now: Timestamp) -> Result<Vec<Resumed>, Failed<Refusal>> {
@@ -206,7 +207,8 @@ impl<P: Platform> Gateway<P> {
         };
         let order = self.orders.begin(order, &*self.random).await?;
         // From here the order is durable: dying now leaves it open, to be resumed.
-        self.send(&order, kept, now).await
+        let patience = Patience::Until(order.created.plus(FRESH_S));
+        self.send(&order, kept, patience, now).await
     }
 
     async fn token(
@@ -231,14 +233,20 @@ impl<P: Platform> Gateway<P> {
         let kept = kept.filter(|kept| kept.person == order.person);
         if age <= FRESH_S {
             let kept = kept.ok_or(Failed::Refused(Refusal::NoToken))?;
-            return self.send(order, kept, now).await;
+            return self.send(order, kept, Patience::Once, now).await;
         }
         let mut now = now;
         let bearer = kept.as_ref().map(|kept| &kept.bearer);
         let stored = sending::stored_answer(&self.platform, order, bearer, &mut now).await;
         let answer = match stored {
             Ok(answer) => answer,
-            Err(Refusal::PlatformRefused { .. }) => {
+            // The platform knows nothing of it, or will not say any more.
+            Err(refusal)
+                if matches!(
+                    refusal.platform_code(),
+                    Some("order-unknown" | "order-interrupted" | "order-closed")
+                ) =>
+            {
                 self.orders.refused(order.number, &Refusal::OrderExpired).await?;
                 return Err(Failed::Refused(Refusal::OrderExpired));
             }
@@ -255,10 +263,11 @@ impl<P: Platform> Gateway<P> {
         &self,
         order: &Order,
         kept: Kept,
+        patience: Patience,
         now: Timestamp,
     ) -> Result<Signed, Failed<Refusal>> {
         let mut now = now;
-        match sending::order(&self.platform, order, &kept.bearer, &mut now).await {
+        match sending::order(&self.platform, order, &kept.bearer, patience, &mut now).await {
             Ok(answer) => self.finish(order, &answer, now).await,
             Err(refusal) if self.token_is_dead(&refusal) => {
                 // An earlier attempt may have been signed, so the order stays open: with a new

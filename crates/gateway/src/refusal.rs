@@ -93,6 +93,9 @@ pub enum Refusal {
     OrderExpired,
 }
 
+/// The platform's code for an order that it is still working on.
+pub(crate) const ORDER_IN_PROGRESS: &str = "order-in-progress";
+
 /// Every code of this room. Refusals of records and documents keep the codes of `prescription`.
 pub const CODES: &[&str] = &[
     "staff-unknown",
@@ -167,16 +170,17 @@ impl Refusal {
     /// Whether the order that met this refusal can still be answered, so that it stays open and is
     /// resumed under its number.
     pub fn leaves_order_open(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::NoToken
-                | Self::TokenKindMissing(_)
-                | Self::PlatformUnreachable(_)
-                | Self::PlatformBusy(_)
-                | Self::CheckpointForked(_)
-                | Self::ClockOff(_)
-                | Self::VerificationUndetermined(_)
-        )
+            | Self::TokenKindMissing(_)
+            | Self::PlatformUnreachable(_)
+            | Self::PlatformBusy(_)
+            | Self::CheckpointForked(_)
+            | Self::ClockOff(_)
+            | Self::VerificationUndetermined(_) => true,
+            Self::PlatformRefused { code, .. } => code == ORDER_IN_PROGRESS,
+            _ => false,
+        }
     }
 }
 

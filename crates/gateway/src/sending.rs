@@ -12,18 +12,28 @@ use wire::{DigestValue, SignAnswer, SignRequest};
 
 use crate::orders::Order;
 use crate::platform::{Bearer, Call, Method, Platform, Reply};
-use crate::refusal::Refusal;
+use crate::refusal::{ORDER_IN_PROGRESS, Refusal};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// No answer of the platform is longer.
 const REPLY_MAX: usize = 1024 * 1024;
 
+/// Whether to wait and send again, or to leave it at one attempt.
+#[derive(Clone, Copy)]
+pub(crate) enum Patience {
+    /// Somebody waits for the answer; nothing is sent again after this moment.
+    Until(Timestamp),
+    /// Nobody does; there will be another round.
+    Once,
+}
+
 /// Sends the order until there is an answer. `now` moves on with each pause.
 pub(crate) async fn order<P: Platform>(
     platform: &P,
     order: &Order,
     bearer: &Bearer,
+    patience: Patience,
     now: &mut Timestamp,
 ) -> Result<SignAnswer, Refusal> {
     let request = SignRequest {
@@ -39,7 +49,7 @@ pub(crate) async fn order<P: Platform>(
         token: Some(bearer.clone()),
         body: Some(body),
     };
-    answer(platform, call, now).await
+    answer(platform, call, patience, now).await
 }
 
 /// Asks whether this order was signed, without asking for a signature.
@@ -51,12 +61,13 @@ pub(crate) async fn stored_answer<P: Platform>(
 ) -> Result<SignAnswer, Refusal> {
     let path = wire::path::SIGNATURE.replace("{order}", &order.number.to_string());
     let call = Call { method: Method::Get, path, token: bearer.cloned(), body: None };
-    answer(platform, call, now).await
+    answer(platform, call, Patience::Once, now).await
 }
 
 async fn answer<P: Platform>(
     platform: &P,
     call: Call,
+    patience: Patience,
     now: &mut Timestamp,
 ) -> Result<SignAnswer, Refusal> {
     let mut pause = FIRST_PAUSE;
@@ -68,9 +79,10 @@ async fn answer<P: Platform>(
                 answered => return answered,
             },
         };
+        let Patience::Until(end) = patience else { return Err(last) };
         match platform.wait(pause).await {
-            Some(later) => *now = later.max(*now),
-            None => return Err(last),
+            Some(later) if later <= end => *now = later.max(*now),
+            _ => return Err(last),
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -79,7 +91,7 @@ async fn answer<P: Platform>(
 fn again(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::PlatformBusy(_) => true,
-        Refusal::PlatformRefused { code, .. } => code == "order-in-progress",
+        Refusal::PlatformRefused { code, .. } => code == ORDER_IN_PROGRESS,
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::estate::now;
-use crate::platform::Trouble::{AnswerLost, Lost};
+use crate::platform::Trouble::{AnswerLost, Lost, Says};
 use crate::world::{Town, code, id, later, refusal};
 
 /// The process dies while it waits: whoever waited gives up, and the folder is opened anew.
@@ -60,11 +60,21 @@ async fn a_signature_that_was_made_is_still_fetched_hours_later() {
 #[tokio::test]
 async fn while_the_platform_is_away_the_order_stays_open() {
     let town = dies_waiting(AnswerLost).await;
-    for at in [10, 700] {
-        town.world.trouble([Lost]);
+    town.world.patience.store(20, Ordering::SeqCst);
+    for (at, trouble, expected) in [
+        (10, Lost, "platform-unreachable"),
+        (20, Says(409, "order-in-progress"), "platform-refused"),
+        (30, Says(500, "fault"), "platform-busy"),
+        (700, Lost, "platform-unreachable"),
+        (710, Says(409, "order-in-progress"), "platform-refused"),
+        (720, Says(403, "facility-certificate-revoked"), "platform-refused"),
+    ] {
+        town.world.trouble([trouble]);
         let resumed = town.gateway.resume(later(at)).await.unwrap();
-        assert_eq!(code(resumed.into_iter().next().unwrap().outcome), "platform-unreachable");
+        assert_eq!(code(resumed.into_iter().next().unwrap().outcome), expected, "{at}");
     }
+    // Nobody waits in a resumption, so it never pauses.
+    assert!(town.world.pauses.lock().unwrap().is_empty());
     town.world.trouble([Lost]);
     let resumed = town.gateway.resume(later(90_000)).await.unwrap();
     assert_eq!(code(resumed.into_iter().next().unwrap().outcome), "order-expired");

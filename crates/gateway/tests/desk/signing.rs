@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gateway::{Method, Refusal};
@@ -75,6 +76,17 @@ async fn pauses_grow_to_half_a_minute_and_no_further() {
     town.prescribe().await.unwrap();
     let pauses = town.world.pauses.lock().unwrap().clone();
     assert_eq!(pauses[8..], [Duration::from_secs(30); 4]);
+}
+
+#[tokio::test]
+async fn after_ten_minutes_nothing_is_sent_any_more() {
+    let town = Town::awake().await;
+    town.world.patience.store(1000, Ordering::SeqCst);
+    town.world.trouble((0..1000).map(|_| Lost));
+    assert_eq!(code(town.prescribe().await), "platform-unreachable");
+    assert!((20..40).contains(&town.world.numbers().len()));
+    assert!(town.world.time() <= now().plus(630));
+    assert_eq!(town.world.made(), 0);
 }
 
 #[tokio::test]
