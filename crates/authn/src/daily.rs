@@ -37,8 +37,8 @@ const TERMINAL_NAME: usize = 64;
 /// What the person approved, for custody to verify again and open a budget by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Approved {
-    /// The evidence. `number_confirmed` is false in it: the digits are typed after this moment,
-    /// and the row remembers when.
+    /// The evidence. `number_confirmed` is false in it: the digits are typed after this moment;
+    /// [`Authn::approved_waiting`] then gives it with that member true.
     pub approval: Approval,
     /// The digits for the phone to show, where the place must be confirmed.
     pub number: Option<String>,
@@ -300,7 +300,9 @@ impl Authn {
         Ok(Approved { approval, number })
     }
 
-    /// An approval that has not become a token yet, so that opening its budget can be resumed.
+    /// An approval that lacks nothing but its budget and token, so that opening the budget can
+    /// begin or be resumed. Where the place must be confirmed, it is given only once the digits
+    /// were typed, and says so.
     ///
     /// # Errors
     /// A fault.
@@ -310,11 +312,13 @@ impl Authn {
     ) -> Result<Option<Approval>, Failed<Refusal>> {
         self.ledger
             .read(move |tx| {
-                let sql = "SELECT evidence FROM authn_approval
-                           WHERE ceremony = $1 AND state = 'waiting'";
+                let sql = "SELECT evidence, number_typed IS NOT NULL FROM authn_approval
+                           WHERE ceremony = $1 AND state = 'waiting'
+                             AND (number_asked = 0 OR number_typed IS NOT NULL)";
                 let Some(row) = tx.query_opt(sql, &[ceremony.into()])? else { return Ok(None) };
-                let approval = serde_json::from_str(row.text(0)?)
+                let mut approval: Approval = serde_json::from_str(row.text(0)?)
                     .map_err(|why| Fault::Row(format!("an approval: {why}")))?;
+                approval.number_confirmed = row.flag(1)?;
                 Ok(Some(approval))
             })
             .await
