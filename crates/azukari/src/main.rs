@@ -1,1 +1,104 @@
-fn main() {}
+//! `azukari`: one binary, many roles. This file is the table of contents.
+
+//mod bench;
+mod clock;
+mod config;
+mod demo;
+mod files;
+mod flows;
+mod hospital;
+mod http;
+mod inspect;
+mod journal;
+mod openapi;
+mod pages;
+mod platform;
+mod runtime;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use hpki::certificate::Certificate;
+use hpki::oid::ObjectIdentifier;
+
+/// 鍵預かり: HPKI セカンド電子証明書の公開実装 (the open implementation of HPKI second certificates)
+#[derive(Parser)]
+#[command(name = "azukari", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// 町ひとつを動かす: 認証局・鍵預かり・病院・薬局・電話 (the whole town on this machine)
+    Demo(demo::DemoArguments),
+    /// 基盤を動かす (the platform)
+    Serve {
+        /// 設定ファイル (configuration; see azukari.example.toml)
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// 医療機関側を動かす (the gateway of a hospital or pharmacy)
+    Gateway {
+        /// 設定ファイル (configuration; see azukari.example.toml)
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// 署名を検証する: 0 有効, 1 無効, 2 判断できない (verify a signed document)
+    Verify(verify::VerifyArguments),
+    /// 証明書・失効リスト・処方箋・記録を読みやすく表示する (show a file as a person reads it)
+    Inspect {
+        /// 見たいファイル (certificate, CRL, XML, CSV, journal)
+        file: PathBuf,
+    },
+    /// 署名記録を調べる (the journal)
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// 速さを測る (measure)
+    Bench,
+    /// 設定を確かめる (configuration)
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// 設定ファイルを読み、誤りを知らせる (read it and say what is wrong)
+    Check {
+        /// 設定ファイル
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().role {
+        Role::Demo(arguments) => demo::run(arguments),
+        Role::Serve { config } => platform::run(&config),
+        Role::Gateway { config } => hospital::run(&config),
+        Role::Verify(arguments) => verify::run(&arguments, clock::now()),
+        Role::Inspect { file } => inspect::run(&file),
+        Role::Journal(command) => journal::run(&command),
+        Role::Bench => ExitCode::SUCCESS,
+        Role::Config(ConfigCommand::Check { file }) => config::check(&file),
+    }
+}
+
+/// The policy OID of a signing certificate on this arm: 3, or 0 for test certificates.
+fn policy(arm: u32) -> ObjectIdentifier {
+    if arm == 0 { hpki::oid::POLICY_SIGNING_TEST } else { hpki::oid::POLICY_SIGNING }
+}
+
+/// A root that says TEST is for towns only.
+fn refuse_test_root(root: &Certificate, test_anchors: bool) -> Result<(), runtime::Stop> {
+    let name = root.subject().to_string();
+    if name.contains("TEST") && !test_anchors {
+        return Err(format!(
+            "試験用のルート「{name}」は実運用の設定では使えません。本物のルートを指定するか、試験であれば test_anchors = true にしてください (a test root is refused)"
+        )
+        .into());
+    }
+    Ok(())
+}

@@ -16,6 +16,7 @@
 mod authority;
 mod ceremony;
 mod config;
+mod facility;
 mod lists;
 mod making;
 mod order;
@@ -35,6 +36,7 @@ use ledger::Ledger;
 pub use authority::{Authority, SigningAuthority};
 pub use ceremony::{CeremonyPlan, Transcript};
 pub use config::{CaConfig, SigningNames};
+pub use facility::Facility;
 pub use order::{FacilityOrder, Organization, ServerOrder, SigningOrder};
 pub use recover::Recovered;
 pub use refusal::{CODES, Failed, Refusal};
@@ -47,12 +49,19 @@ pub struct Ca {
     desk: CaDesk,
     random: Arc<dyn Random>,
     config: Arc<CaConfig>,
+    standing: facility::Standing,
 }
 
 impl Ca {
     /// The authorities whose keys stand behind this desk and whose books are in this ledger.
     pub fn new(ledger: Ledger, desk: CaDesk, random: Arc<dyn Random>, config: CaConfig) -> Self {
-        Self { ledger, desk, random, config: Arc::new(config) }
+        Self {
+            ledger,
+            desk,
+            random,
+            config: Arc::new(config),
+            standing: facility::Standing::default(),
+        }
     }
 
     /// The certificate of an authority. Refused (`authority-unknown`) before its ceremony.

@@ -41,6 +41,15 @@ pub enum Refusal {
     /// What the device gave back was wrong; nothing was issued, and the number is not used again.
     #[error("the issuance was interrupted: {0}")]
     IssuanceInterrupted(String),
+    /// We issued no such client certificate to a facility.
+    #[error("this client certificate was not issued to a facility by us")]
+    FacilityUnknown,
+    /// The facility's client certificate was revoked.
+    #[error("the facility's client certificate was revoked")]
+    FacilityCertificateRevoked,
+    /// The facility's client certificate is not in force at this time.
+    #[error("the facility's client certificate is expired or not yet valid")]
+    FacilityCertificateExpired,
     /// A certificate, list or name breaks a rule of the profiles.
     #[error(transparent)]
     Hpki(hpki::Refusal),
@@ -58,6 +67,9 @@ pub const CODES: &[&str] = &[
     "authority-revoked",
     "ceremony-already-held",
     "ceremony-key-stray",
+    "facility-unknown",
+    "facility-certificate-revoked",
+    "facility-certificate-expired",
     "validity-outside-authority",
     "key-already-certified",
     "certificate-unknown",
@@ -74,6 +86,9 @@ impl Refuse for Refusal {
             Self::AuthorityRevoked(_) => "authority-revoked",
             Self::CeremonyAlreadyHeld => "ceremony-already-held",
             Self::CeremonyKeyStray(_) => "ceremony-key-stray",
+            Self::FacilityUnknown => "facility-unknown",
+            Self::FacilityCertificateRevoked => "facility-certificate-revoked",
+            Self::FacilityCertificateExpired => "facility-certificate-expired",
             Self::ValidityOutsideAuthority => "validity-outside-authority",
             Self::KeyAlreadyCertified => "key-already-certified",
             Self::CertificateUnknown => "certificate-unknown",
@@ -117,6 +132,9 @@ mod tests {
             Refusal::AuthorityRevoked(""),
             Refusal::CeremonyAlreadyHeld,
             Refusal::CeremonyKeyStray(""),
+            Refusal::FacilityUnknown,
+            Refusal::FacilityCertificateRevoked,
+            Refusal::FacilityCertificateExpired,
             Refusal::ValidityOutsideAuthority,
             Refusal::KeyAlreadyCertified,
             Refusal::CertificateUnknown,

@@ -118,6 +118,7 @@ impl Ca {
                 Ok((revocation, Note(record)))
             })
             .await?;
+        self.standing.forget();
         Ok(revocation)
     }
 }

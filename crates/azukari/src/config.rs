@@ -1,0 +1,379 @@
+//! Configuration: one TOML file, a table per role. Unknown keys are refused, numbers of policy are
+//! bounded in code, and relative paths start at the file's own folder.
+//!
+//! Two stages: the file as written (`*File`), then what it means (`PlatformConfig`,
+//! `GatewayConfig`); the program only ever sees the second.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gateway::{GatewayId, Staff, TerminalId};
+use hpki::id::{FacilityCode, PersonId};
+use hpki::kind::DocumentKind;
+use serde::Deserialize;
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigRefusal {
+    #[error("設定ファイル {0} を読めません: {1} (cannot read the configuration)")]
+    Unreadable(PathBuf, std::io::Error),
+    #[error("設定ファイル {0} に誤りがあります (the configuration is refused):\n{1}")]
+    Malformed(PathBuf, toml::de::Error),
+    #[error(
+        "設定ファイル {0} に [{1}] がありません。azukari.example.toml を参照してください (no [{1}] table)"
+    )]
+    NoRole(PathBuf, &'static str),
+    #[error(
+        "{key} = {value} は許されません。{low} から {high} の間で指定してください (out of bounds)"
+    )]
+    OutOfBounds { key: &'static str, value: u64, low: u64, high: u64 },
+    #[error("{0} が正しくありません: {1} (refused value)")]
+    Value(&'static str, String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    platform: Option<PlatformFile>,
+    gateway: Option<GatewayFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlatformFile {
+    folder: PathBuf,
+    listen: SocketAddr,
+    url: String,
+    rp_id: String,
+    origins: Vec<String>,
+    tls_certificate: PathBuf,
+    tls_key: PathBuf,
+    facility_ca: PathBuf,
+    unseal_secret: PathBuf,
+    policy_arm: u32,
+    repository: String,
+    #[serde(default)]
+    test_anchors: bool,
+    #[serde(default = "Limits::token_hours")]
+    token_hours: u64,
+    #[serde(default = "Limits::count")]
+    signatures_per_budget: u64,
+    #[serde(default = "Limits::hourly")]
+    signatures_per_hour: u64,
+}
+
+struct Limits;
+
+impl Limits {
+    /// AUT-2: eighteen hours from authentication at most.
+    const TOKEN_HOURS_MAX: u64 = 18;
+    /// The ceiling of protocols §5; a configuration may only lower it.
+    const COUNT_MAX: u64 = 2_000;
+    fn token_hours() -> u64 {
+        Self::TOKEN_HOURS_MAX
+    }
+    fn count() -> u64 {
+        300
+    }
+    fn hourly() -> u64 {
+        100
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GatewayFile {
+    folder: PathBuf,
+    listen: SocketAddr,
+    facility: FacilityCode,
+    facility_name: String,
+    gateway_id: String,
+    platform: String,
+    platform_ca: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    log_key: PathBuf,
+    anchor: PathBuf,
+    authorities: Vec<PathBuf>,
+    policy_arm: u32,
+    #[serde(default)]
+    test_anchors: bool,
+    ehr_key: PathBuf,
+    #[serde(default = "Limits::count")]
+    signatures_per_authentication: u64,
+    #[serde(default = "Limits::token_hours")]
+    hours_per_authentication: u64,
+    #[serde(default)]
+    staff: Vec<StaffFile>,
+    #[serde(default)]
+    terminal: Vec<TerminalFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StaffFile {
+    id: String,
+    name: String,
+    person: Option<PersonId>,
+    name_in_records: Option<String>,
+    kinds: Vec<DocumentKind>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TerminalFile {
+    id: String,
+    label: String,
+}
+
+/// What `azukari serve` runs with.
+#[derive(Debug, Clone)]
+pub(crate) struct PlatformConfig {
+    pub(crate) folder: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) url: String,
+    pub(crate) rp_id: String,
+    pub(crate) origins: Vec<String>,
+    pub(crate) tls_certificate: PathBuf,
+    pub(crate) tls_key: PathBuf,
+    pub(crate) facility_ca: PathBuf,
+    pub(crate) unseal_secret: PathBuf,
+    pub(crate) policy_arm: u32,
+    pub(crate) repository: String,
+    pub(crate) test_anchors: bool,
+    pub(crate) token_seconds: u64,
+    pub(crate) signatures_per_budget: u64,
+    pub(crate) signatures_per_hour: u64,
+}
+
+/// What `azukari gateway` runs with.
+#[derive(Debug, Clone)]
+pub(crate) struct GatewayConfig {
+    pub(crate) folder: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) facility: FacilityCode,
+    pub(crate) facility_name: String,
+    pub(crate) gateway_id: GatewayId,
+    pub(crate) platform: String,
+    pub(crate) platform_ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) log_key: PathBuf,
+    pub(crate) anchor: PathBuf,
+    pub(crate) authorities: Vec<PathBuf>,
+    pub(crate) policy_arm: u32,
+    pub(crate) test_anchors: bool,
+    pub(crate) ehr_key: PathBuf,
+    pub(crate) count: u64,
+    pub(crate) hours: u64,
+    pub(crate) staff: Vec<Staff>,
+    pub(crate) terminals: Vec<(TerminalId, String)>,
+}
+
+fn load(file: &Path) -> Result<ConfigFile, ConfigRefusal> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| ConfigRefusal::Unreadable(file.to_owned(), error))?;
+    toml::from_str(&text).map_err(|error| ConfigRefusal::Malformed(file.to_owned(), error))
+}
+
+fn bounded(key: &'static str, value: u64, low: u64, high: u64) -> Result<u64, ConfigRefusal> {
+    if (low..=high).contains(&value) {
+        Ok(value)
+    } else {
+        Err(ConfigRefusal::OutOfBounds { key, value, low, high })
+    }
+}
+
+fn name<T: std::str::FromStr>(key: &'static str, text: &str) -> Result<T, ConfigRefusal> {
+    text.parse().map_err(|_| ConfigRefusal::Value(key, format!("{text:?}")))
+}
+
+fn https(key: &'static str, url: String) -> Result<String, ConfigRefusal> {
+    let url = url.trim_end_matches('/').to_owned();
+    if url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.contains('/')) {
+        Ok(url)
+    } else {
+        Err(ConfigRefusal::Value(key, format!("{url:?} (https://host[:port] を指定)")))
+    }
+}
+
+fn staff(written: StaffFile) -> Result<Staff, ConfigRefusal> {
+    Ok(Staff {
+        id: name("staff.id", &written.id)?,
+        name: written.name,
+        person: written.person,
+        name_in_records: written.name_in_records,
+        kinds: written.kinds,
+    })
+}
+
+impl PlatformConfig {
+    /// Reads and checks the `[platform]` table.
+    pub(crate) fn load(file: &Path) -> Result<Self, ConfigRefusal> {
+        let written =
+            load(file)?.platform.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "platform"))?;
+        let base = file.parent().unwrap_or(Path::new("."));
+        let arm = bounded("policy_arm", written.policy_arm.into(), 0, 3)?;
+        let url = https("url", written.url)?;
+        if written.origins.is_empty() {
+            return Err(ConfigRefusal::Value("origins", "空です (empty)".into()));
+        }
+        Ok(Self {
+            folder: base.join(written.folder),
+            listen: written.listen,
+            url,
+            rp_id: written.rp_id,
+            origins: written.origins,
+            tls_certificate: base.join(written.tls_certificate),
+            tls_key: base.join(written.tls_key),
+            facility_ca: base.join(written.facility_ca),
+            unseal_secret: base.join(written.unseal_secret),
+            policy_arm: u32::try_from(arm).unwrap_or(3),
+            repository: written.repository.trim_end_matches('/').to_owned(),
+            test_anchors: written.test_anchors,
+            token_seconds: 3600
+                * bounded("token_hours", written.token_hours, 1, Limits::TOKEN_HOURS_MAX)?,
+            signatures_per_budget: bounded(
+                "signatures_per_budget",
+                written.signatures_per_budget,
+                1,
+                Limits::COUNT_MAX,
+            )?,
+            signatures_per_hour: bounded(
+                "signatures_per_hour",
+                written.signatures_per_hour,
+                1,
+                Limits::COUNT_MAX,
+            )?,
+        })
+    }
+}
+
+impl GatewayConfig {
+    /// Reads and checks the `[gateway]` table.
+    pub(crate) fn load(file: &Path) -> Result<Self, ConfigRefusal> {
+        let written =
+            load(file)?.gateway.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "gateway"))?;
+        let base = file.parent().unwrap_or(Path::new("."));
+        let arm = bounded("policy_arm", written.policy_arm.into(), 0, 3)?;
+        if !written.listen.ip().is_loopback() {
+            return Err(ConfigRefusal::Value(
+                "listen",
+                format!(
+                    "{} (電子カルテ用の入口は暗号化しないため 127.0.0.1 か [::1] に限ります)",
+                    written.listen
+                ),
+            ));
+        }
+        Ok(Self {
+            folder: base.join(written.folder),
+            listen: written.listen,
+            facility: written.facility,
+            facility_name: written.facility_name,
+            gateway_id: name("gateway_id", &written.gateway_id)?,
+            platform: https("platform", written.platform)?,
+            platform_ca: base.join(written.platform_ca),
+            certificate: base.join(written.certificate),
+            key: base.join(written.key),
+            log_key: base.join(written.log_key),
+            anchor: base.join(written.anchor),
+            authorities: written.authorities.iter().map(|file| base.join(file)).collect(),
+            policy_arm: u32::try_from(arm).unwrap_or(3),
+            test_anchors: written.test_anchors,
+            ehr_key: base.join(written.ehr_key),
+            count: bounded(
+                "signatures_per_authentication",
+                written.signatures_per_authentication,
+                1,
+                Limits::COUNT_MAX,
+            )?,
+            hours: bounded(
+                "hours_per_authentication",
+                written.hours_per_authentication,
+                1,
+                Limits::TOKEN_HOURS_MAX,
+            )?,
+            staff: written.staff.into_iter().map(staff).collect::<Result<_, _>>()?,
+            terminals: written
+                .terminal
+                .into_iter()
+                .map(|terminal| Ok((name("terminal.id", &terminal.id)?, terminal.label)))
+                .collect::<Result<_, ConfigRefusal>>()?,
+        })
+    }
+}
+
+/// `azukari config check F`: reads whichever roles the file has and says what is wrong.
+pub(crate) fn check(file: &Path) -> ExitCode {
+    let written = match load(file) {
+        Ok(written) => written,
+        Err(refusal) => {
+            eprintln!("{refusal}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let roles = [
+        ("platform", written.platform.map(|_| PlatformConfig::load(file).map(drop))),
+        ("gateway", written.gateway.map(|_| GatewayConfig::load(file).map(drop))),
+    ];
+    let mut wrong = roles.iter().all(|(_, role)| role.is_none());
+    if wrong {
+        eprintln!("役割の表 [platform] か [gateway] がありません (no role in this file)");
+    }
+    for (name, role) in roles {
+        match role {
+            Some(Ok(())) => println!("[{name}] ✓"),
+            Some(Err(refusal)) => {
+                wrong = true;
+                eprintln!("[{name}] {refusal}");
+            }
+            None => {}
+        }
+    }
+    if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../azukari.example.toml")
+    }
+
+    fn with(change: impl Fn(&str) -> String) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("azukari.toml");
+        std::fs::write(&file, change(&std::fs::read_to_string(example()).unwrap())).unwrap();
+        (folder, file)
+    }
+
+    #[test]
+    fn the_example_is_a_valid_configuration_of_both_roles() {
+        let platform = PlatformConfig::load(&example()).unwrap();
+        assert_eq!(platform.token_seconds, 64_800);
+        let gateway = GatewayConfig::load(&example()).unwrap();
+        assert!(gateway.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let (_folder, file) =
+            with(|text| text.replace("[platform]", "[platform]\nfolderr = \"x\""));
+        assert!(matches!(PlatformConfig::load(&file), Err(ConfigRefusal::Malformed(..))));
+    }
+
+    #[test]
+    fn nineteen_hours_are_refused() {
+        let (_folder, file) = with(|text| text.replace("token_hours = 18", "token_hours = 19"));
+        let refusal = PlatformConfig::load(&file).unwrap_err();
+        assert!(matches!(refusal, ConfigRefusal::OutOfBounds { key: "token_hours", .. }));
+    }
+
+    #[test]
+    fn a_gateway_door_open_to_the_network_is_refused() {
+        let (_folder, file) = with(|text| text.replace("127.0.0.1:3030", "0.0.0.0:3030"));
+        assert!(matches!(GatewayConfig::load(&file), Err(ConfigRefusal::Value("listen", _))));
+    }
+}

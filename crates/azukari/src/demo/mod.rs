@@ -1,0 +1,99 @@
+//! `azukari demo`: the whole town on this machine.
+//!
+//! `once` tells the story and leaves its papers in a folder; without it the town keeps running on
+//! loopback, with one page to walk through it by hand. Everything inside is what `serve` and
+//! `gateway` run; only the people, their phones, the EHR and the prescription management service
+//! are the town's.
+
+mod home;
+mod manifest;
+mod page;
+mod papers;
+mod prepare;
+pub(crate) mod service;
+mod story;
+pub(crate) mod timeline;
+mod town;
+pub(crate) mod walk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+pub(crate) use prepare::{Citizen, Founded, found};
+
+use crate::runtime::Stop;
+use home::Home;
+use timeline::Timeline;
+
+/// Flags of `azukari demo`.
+#[derive(Args, Clone)]
+pub(crate) struct DemoArguments {
+    /// 物語を一度だけ進めて終わる (tell the story once and end)
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// 書類を残すフォルダ (folder to leave the papers in)
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// 署名する処方記録 CSV（UTF-8）。省略時は見本 (your own prescription record)
+    #[arg(long)]
+    pub(crate) input: Option<PathBuf>,
+    /// 画面のポート (port of the page)
+    #[arg(long, default_value_t = 8787)]
+    pub(crate) port: u16,
+    /// 基盤と医療機関側を別々のプロセスで動かす (platform and gateways as processes of their own)
+    #[arg(long)]
+    pub(crate) separate: bool,
+}
+
+/// Runs the demo.
+pub(crate) fn run(arguments: DemoArguments) -> ExitCode {
+    crate::runtime::run(async move {
+        let input = match &arguments.input {
+            None => None,
+            Some(file) => Some(record(file)?),
+        };
+        let home = Home::open(arguments.out.as_deref())?;
+        // The page's port is taken first: a town that nobody can look at need not be founded.
+        let page = match arguments.once {
+            true => None,
+            false => {
+                let address = std::net::SocketAddr::from(([127, 0, 0, 1], arguments.port));
+                Some(crate::http::server::bind(address).await?)
+            }
+        };
+        let (stop, stopped) = crate::runtime::until_interrupted();
+        let mut timeline = Timeline::begin(false);
+        timeline.chapter("町をひらく", "founding a town");
+        let mut town =
+            town::Town::open(&home, arguments.separate, input.is_some(), &mut timeline).await?;
+        let told = match page {
+            None => story::tell(&mut town, &home, input.as_deref(), timeline).await,
+            Some(listener) => {
+                page::keep(&mut town, &home, listener, input, timeline, stopped).await
+            }
+        };
+        town.close().await;
+        drop(stop);
+        told
+    })
+}
+
+/// Reads the visitor's own record and refuses early what could not be signed.
+fn record(file: &std::path::Path) -> Result<Vec<u8>, Stop> {
+    use hpki::refusal::Refuse as _;
+    let octets = std::fs::read(file)
+        .map_err(|error| format!("{} を読めません: {error} (cannot read)", file.display()))?;
+    if let Err(refusal) = prescription::PrescriptionRecord::parse(&octets) {
+        let text = wire::refusal::lookup(refusal.code());
+        let (title, advice) = text.map_or(("", ""), |text| (text.title_ja, text.advice_ja));
+        return Err(format!(
+            "{}: {title} {advice}\n  {}: {refusal}",
+            file.display(),
+            refusal.code()
+        )
+        .into());
+    }
+    Ok(octets)
+}

@@ -1,0 +1,270 @@
+//! The running town: platform, three gateways, the service, and everybody's phones.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hpki::crl::Crl;
+use hpki::path::Anchor;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use town::people::{FACILITIES, Facility};
+use town::phone::Phone;
+use town::service::{Service, Trust};
+
+use super::home::Home;
+use super::prepare::{Citizen, Founded, found};
+use super::timeline::Timeline;
+use super::walk::{Door, link};
+use super::{papers, service};
+use crate::clock::now;
+use crate::config::{GatewayConfig, PlatformConfig};
+use crate::http;
+use crate::http::client::Client;
+use crate::platform::{self, Platform};
+use crate::runtime::Stop;
+
+/// How long the town waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A person and her phone.
+pub(crate) struct Resident {
+    pub(crate) citizen: Citizen,
+    pub(crate) phone: Phone,
+}
+
+/// A running town.
+pub(crate) struct Town {
+    pub(crate) founded: Founded,
+    pub(crate) residents: Vec<Resident>,
+    pub(crate) doors: Vec<Door>,
+    /// The platform as phones reach it.
+    pub(crate) platform: Client,
+    pub(crate) service: Client,
+    pub(crate) service_url: String,
+    running: Option<Arc<Platform>>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    children: Vec<Child>,
+}
+
+async fn loopback() -> Result<TcpListener, Stop> {
+    Ok(http::server::bind(std::net::SocketAddr::from(([127, 0, 0, 1], 0))).await?)
+}
+
+impl Town {
+    /// Founds a town in the home and opens everything in it.
+    pub(crate) async fn open(
+        home: &Home,
+        separate: bool,
+        own_record: bool,
+        timeline: &mut Timeline,
+    ) -> Result<Self, Stop> {
+        let platform_listener = loopback().await?;
+        let mut gateways = Vec::new();
+        for facility in FACILITIES {
+            gateways.push((facility, loopback().await?));
+        }
+        let addresses = gateways
+            .iter()
+            .map(|(facility, listener)| Ok((*facility, listener.local_addr()?)))
+            .collect::<Result<Vec<_>, std::io::Error>>()?;
+        let at = platform_listener.local_addr()?;
+        let founded = found(&home.town, at, &addresses, own_record, timeline).await?;
+
+        let (stop, stopped) = watch::channel(false);
+        let mut town = Self {
+            platform: founded.client(None)?,
+            service: Client::new("http://127.0.0.1:1", None, PATIENCE)?,
+            service_url: String::new(),
+            residents: Vec::new(),
+            doors: Vec::new(),
+            running: None,
+            stop,
+            tasks: Vec::new(),
+            children: Vec::new(),
+            founded,
+        };
+        town.open_platform(separate, platform_listener, &stopped).await?;
+        for (facility, listener) in gateways {
+            town.open_gateway(facility, separate, listener, &stopped).await?;
+        }
+        town.open_service(&stopped).await?;
+        let what = if separate { "（別々のプロセスで）" } else { "" };
+        timeline.done(
+            "町",
+            &format!("基盤・病院・薬局・管理サービスを開く{what}"),
+            "platform, gateways and service are open",
+            town.founded.url.clone(),
+        );
+        for citizen in town.founded.citizens.clone() {
+            let label = format!("{}の電話", citizen.person.display_ja());
+            let mut phone = Phone::new(&label, &town.founded.url)?;
+            link(&town.platform, &mut phone, &citizen.sheet, citizen.person).await?;
+            timeline.done(
+                &citizen.person.display_ja(),
+                "初期登録用 QR と生年月日で電話を紐付け",
+                "phone linked (WebAuthn, verified twice)",
+                "",
+            );
+            town.residents.push(Resident { citizen, phone });
+        }
+        Ok(town)
+    }
+
+    async fn open_platform(
+        &mut self,
+        separate: bool,
+        listener: TcpListener,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), Stop> {
+        let file = self.founded.platform_config();
+        if separate {
+            let address = listener.local_addr()?;
+            drop(listener);
+            self.spawn("serve", &file, address).await?;
+        } else {
+            let config = PlatformConfig::load(&file)?;
+            let tls =
+                http::tls::server(&config.tls_certificate, &config.tls_key, &config.facility_ca)?;
+            let platform = Arc::new(platform::open::open(config).await?);
+            self.running = Some(Arc::clone(&platform));
+            let serving = platform::serve(platform, listener, tls, stopped.clone());
+            self.tasks.push(tokio::spawn(serving));
+        }
+        Ok(())
+    }
+
+    async fn open_gateway(
+        &mut self,
+        facility: &'static Facility,
+        separate: bool,
+        listener: TcpListener,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), Stop> {
+        let file = self.founded.gateway_config(facility);
+        let config = GatewayConfig::load(&file)?;
+        let address = listener.local_addr()?;
+        if separate {
+            drop(listener);
+            self.spawn("gateway", &file, address).await?;
+        } else {
+            let hospital = crate::hospital::open(&config).await?;
+            let router = crate::hospital::router(hospital);
+            let serving = http::server::serve(listener, None, router, stopped.clone());
+            self.tasks.push(tokio::spawn(serving));
+        }
+        self.doors.push(Door {
+            facility,
+            url: format!("http://{address}"),
+            client: Client::new(&format!("http://{address}"), None, PATIENCE)?,
+            ehr_key: std::fs::read_to_string(&config.ehr_key)?.trim().to_owned(),
+        });
+        Ok(())
+    }
+
+    async fn open_service(&mut self, stopped: &watch::Receiver<bool>) -> Result<(), Stop> {
+        let home = &self.founded.home;
+        let mut crls = Vec::new();
+        for file in papers::files(&home.join("crl"))? {
+            crls.push(Crl::from_der(&std::fs::read(file)?)?);
+        }
+        let authorities = ["ca-jma.pem", "ca-jpa.pem", "ca-medis.pem"];
+        let intermediates: Result<Vec<_>, _> =
+            authorities.iter().map(|name| crate::verify::certificate(&home.join(name))).collect();
+        let service = Service::open(Trust {
+            anchors: vec![Anchor {
+                certificate: crate::verify::certificate(&home.join("root.pem"))?,
+            }],
+            intermediates: intermediates?,
+            crls,
+            policies: vec![crate::policy(3)],
+        })?;
+        let listener = loopback().await?;
+        let port = listener.local_addr()?.port();
+        let tls = home.join("tls");
+        let config = http::tls::server(
+            &tls.join("platform.pem"),
+            &tls.join("platform.key"),
+            &tls.join("facility-ca.pem"),
+        )?;
+        let router = service::router(Arc::new(Mutex::new(service)));
+        let serving = http::server::serve(listener, Some(config), router, stopped.clone());
+        self.tasks.push(tokio::spawn(serving));
+        self.service_url = format!("https://localhost:{port}");
+        let trust = http::tls::client(&tls.join("facility-ca.pem"), None)?;
+        self.service = Client::new(&self.service_url, Some(trust), PATIENCE)?;
+        Ok(())
+    }
+
+    /// Starts a role of this same binary and waits until its door is open.
+    async fn spawn(
+        &mut self,
+        role: &str,
+        config: &Path,
+        address: std::net::SocketAddr,
+    ) -> Result<(), Stop> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(role)
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        for _ in 0..500 {
+            if let Some(status) = child.try_wait()? {
+                return Err(
+                    format!("{role} が起動できませんでした: {status} (it ended at once)").into()
+                );
+            }
+            if tokio::net::TcpStream::connect(address).await.is_ok() {
+                self.children.push(child);
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(format!("{role} が {address} で開きませんでした (it did not open its door)").into())
+    }
+
+    /// The gateway's door of this facility.
+    pub(crate) fn door(&self, facility: &Facility) -> Result<Door, Stop> {
+        let found = self.doors.iter().find(|door| door.facility.code == facility.code);
+        Ok(found.cloned().ok_or_else(|| format!("{} has no door", facility.code))?)
+    }
+
+    /// The platform in this process, if it is.
+    pub(crate) fn running(&self) -> Option<&Arc<Platform>> {
+        self.running.as_ref()
+    }
+
+    /// Closes everything, the platform last, and waits for it. Afterwards its folder is free.
+    pub(crate) async fn close(&mut self) {
+        let _ = self.stop.send(true);
+        for child in &mut self.children {
+            crate::runtime::terminate(child).await;
+        }
+        self.children.clear();
+        for task in self.tasks.drain(..) {
+            let _ = task.await;
+        }
+        self.running = None;
+        tracing::info!(at = %now().rfc3339(), "the town is closed");
+    }
+}
+
+impl Founded {
+    /// A client of the platform: as a phone, or as a facility with its certificate.
+    pub(crate) fn client(&self, facility: Option<&Facility>) -> Result<Client, Stop> {
+        let tls = self.home.join("tls");
+        let identity: Option<(PathBuf, PathBuf)> = facility.map(|facility| {
+            (tls.join(format!("{}.pem", facility.code)), tls.join(format!("{}.key", facility.code)))
+        });
+        let identity = identity.as_ref().map(|(file, key)| (file.as_path(), key.as_path()));
+        let config = http::tls::client(&tls.join("facility-ca.pem"), identity)?;
+        Ok(Client::new(&self.url, Some(config), PATIENCE)?)
+    }
+}

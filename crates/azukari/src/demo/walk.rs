@@ -1,0 +1,274 @@
+//! The story's steps as an outside program takes them: over HTTP only, with the town's phones. The
+//! timeline, the page and the benchmark all walk through here.
+
+use std::time::Duration;
+
+use approval::{LinkStatement, SessionStatement};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use town::people::{Facility, Person};
+use town::phone::{Phone, Scanned};
+use wire::refusal::Problem;
+
+use crate::http::client::{CallFault, Client};
+
+/// Why a step did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepFailed {
+    /// Somebody said no.
+    #[error("{}: {} – {}", .0.code, .0.title, .0.advice)]
+    Refused(Box<Problem>),
+    /// Nobody answered.
+    #[error(transparent)]
+    Unreachable(#[from] CallFault),
+    /// The town's phone would not.
+    #[error(transparent)]
+    Phone(#[from] town::Refusal),
+    /// An answer was not what was agreed.
+    #[error("an unexpected answer: {0}")]
+    Odd(String),
+}
+
+/// Sends JSON, takes JSON; a problem document becomes a refusal.
+pub(crate) async fn call<T: DeserializeOwned>(
+    client: &Client,
+    method: &str,
+    path: &str,
+    bearer: Option<&str>,
+    body: Option<&Value>,
+) -> Result<T, StepFailed> {
+    let body = body.map(|value| value.to_string().into_bytes());
+    let answer = client.send(method, path, bearer, body).await?;
+    if answer.status == 200 {
+        return serde_json::from_slice(&answer.body)
+            .map_err(|error| StepFailed::Odd(format!("{path}: {error}")));
+    }
+    match serde_json::from_slice(&answer.body) {
+        Ok(problem) => Err(StepFailed::Refused(Box::new(problem))),
+        Err(_) => Err(StepFailed::Odd(format!("{path}: status {}", answer.status))),
+    }
+}
+
+/// The gateway of one facility, as its EHR sees it.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) facility: &'static Facility,
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    pub(crate) ehr_key: String,
+}
+
+/// What a phone saw and did in one authentication: for the page and the timeline.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) ceremony: String,
+    pub(crate) qr: String,
+    pub(crate) until: u64,
+}
+
+/// What the phone was asked to approve.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimed {
+    pub(crate) ceremony: String,
+    pub(crate) statement: Value,
+    pub(crate) options: Value,
+}
+
+/// A signed document, as the gateway handed it to the EHR.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedDocument {
+    pub(crate) document: Vec<u8>,
+    pub(crate) answer: Value,
+}
+
+/// A phone opens its sheet, gives the birth date, makes its credential and is linked.
+pub(crate) async fn link(
+    platform: &Client,
+    phone: &mut Phone,
+    sheet: &str,
+    person: &Person,
+) -> Result<(), StepFailed> {
+    let Scanned::Sheet { id, secret } = phone.scan(sheet)? else {
+        return Err(StepFailed::Odd("not a registration sheet".into()));
+    };
+    let open = json!({"sheet": id, "secret": secret});
+    let opened: Value = call(platform, "POST", wire::path::LINK_OPEN, None, Some(&open)).await?;
+    let birth = json!({"session": opened["session"], "birth_date": person.birth_date});
+    let asked: Value = call(platform, "POST", wire::path::LINK_BIRTH, None, Some(&birth)).await?;
+    let shown: LinkStatement = displayed(&asked["statement"])?;
+    let credential = phone.link(&shown.challenge(), &asked["options"])?;
+    let finish = json!({"session": opened["session"], "credential": credential});
+    let done: Value = call(platform, "POST", wire::path::LINK_FINISH, None, Some(&finish)).await?;
+    phone.keep_device(done["device"].as_str().unwrap_or_default());
+    Ok(())
+}
+
+/// Reads the statement that the phone displays, to compute its challenge on the phone's side.
+fn displayed<T: DeserializeOwned>(statement: &Value) -> Result<T, StepFailed> {
+    serde_json::from_value(statement.clone())
+        .map_err(|error| StepFailed::Odd(format!("statement: {error}")))
+}
+
+/// The phone reads the terminal's QR and shows what is asked.
+pub(crate) async fn claim(
+    platform: &Client,
+    phone: &Phone,
+    qr: &str,
+) -> Result<Claimed, StepFailed> {
+    let Scanned::Ceremony { id, secret } = phone.scan(qr)? else {
+        return Err(StepFailed::Odd("not a terminal's QR".into()));
+    };
+    let device = phone.device().unwrap_or_default();
+    let claim = json!({"ceremony": id, "secret": secret, "device": device});
+    let asked: Value =
+        call(platform, "POST", wire::path::SESSION_CLAIM, None, Some(&claim)).await?;
+    Ok(Claimed {
+        ceremony: id,
+        statement: asked["statement"].clone(),
+        options: asked["options"].clone(),
+    })
+}
+
+/// The owner approves on the phone. Gives the three digits, where the place must be confirmed.
+pub(crate) async fn approve(
+    platform: &Client,
+    phone: &mut Phone,
+    claimed: &Claimed,
+) -> Result<Option<String>, StepFailed> {
+    let shown: SessionStatement = displayed(&claimed.statement)?;
+    let credential = phone.approve(&shown.challenge(), &claimed.options)?;
+    let approval = json!({"ceremony": claimed.ceremony, "credential": credential});
+    let done: Value =
+        call(platform, "POST", wire::path::SESSION_APPROVE, None, Some(&approval)).await?;
+    Ok(done["number"].as_str().map(str::to_owned))
+}
+
+impl Door {
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, StepFailed> {
+        call(&self.client, method, path, Some(&self.ehr_key), body).await
+    }
+
+    fn staff(&self, person: &Person) -> Result<&'static str, StepFailed> {
+        self.facility
+            .staff_id(person)
+            .ok_or_else(|| StepFailed::Odd(format!("{} does not work here", person.slug)))
+    }
+
+    /// The terminal begins an authentication.
+    pub(crate) async fn begin(&self, person: &Person) -> Result<Begun, StepFailed> {
+        let path = format!("/v1/staff/{}/authentication", self.staff(person)?);
+        let terminal = json!({"terminal": self.facility.terminals[0].id});
+        let begun = self.ask("POST", &path, Some(&terminal)).await?;
+        let text = |name: &str| begun[name].as_str().unwrap_or_default().to_owned();
+        Ok(Begun {
+            ceremony: text("ceremony"),
+            qr: text("qr"),
+            until: begun["until"].as_u64().unwrap_or_default(),
+        })
+    }
+
+    /// The three digits are typed at the terminal.
+    pub(crate) async fn number(
+        &self,
+        person: &Person,
+        ceremony: &str,
+        number: &str,
+    ) -> Result<Value, StepFailed> {
+        let path = format!("/v1/staff/{}/authentication/{ceremony}/number", self.staff(person)?);
+        self.ask("POST", &path, Some(&json!({"number": number}))).await
+    }
+
+    /// How far the authentication is.
+    pub(crate) async fn state(&self, person: &Person, ceremony: &str) -> Result<Value, StepFailed> {
+        let path = format!("/v1/staff/{}/authentication/{ceremony}", self.staff(person)?);
+        self.ask("GET", &path, None).await
+    }
+
+    /// Waits until the token is on the shelf: the platform opens the budget in the meantime.
+    pub(crate) async fn released(
+        &self,
+        person: &Person,
+        ceremony: &str,
+    ) -> Result<Value, StepFailed> {
+        for _ in 0..200 {
+            let state = self.state(person, ceremony).await?;
+            match state["state"].as_str() {
+                Some("released") => return Ok(state),
+                Some("refused" | "expired") | None => {
+                    return Err(StepFailed::Odd(format!("the authentication ended: {state}")));
+                }
+                Some(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        Err(StepFailed::Odd("the authentication did not end".into()))
+    }
+
+    /// The whole authentication, as the owner walks through it in the morning.
+    pub(crate) async fn authenticate(
+        &self,
+        platform: &Client,
+        phone: &mut Phone,
+        person: &Person,
+    ) -> Result<Value, StepFailed> {
+        let begun = self.begin(person).await?;
+        let claimed = claim(platform, phone, &begun.qr).await?;
+        if let Some(number) = approve(platform, phone, &claimed).await? {
+            self.number(person, &begun.ceremony, &number).await?;
+        }
+        self.released(person, &begun.ceremony).await
+    }
+
+    /// The EHR has a prescription record signed.
+    pub(crate) async fn prescribe(
+        &self,
+        person: &Person,
+        csv: &[u8],
+    ) -> Result<SignedDocument, StepFailed> {
+        let body = json!({"staff": self.staff(person)?, "csv": STANDARD.encode(csv)});
+        signed(self.ask("POST", "/v1/prescriptions", Some(&body)).await?)
+    }
+
+    /// The receipt computer has a dispensing result signed.
+    pub(crate) async fn dispense(
+        &self,
+        person: &Person,
+        prescription: &[u8],
+        csv: &[u8],
+    ) -> Result<SignedDocument, StepFailed> {
+        let body = json!({
+            "staff": self.staff(person)?,
+            "prescription": STANDARD.encode(prescription),
+            "csv": STANDARD.encode(csv),
+        });
+        signed(self.ask("POST", "/v1/dispensings", Some(&body)).await?)
+    }
+}
+
+fn signed(answer: Value) -> Result<SignedDocument, StepFailed> {
+    Ok(SignedDocument { document: octets(&answer, "document")?, answer })
+}
+
+/// A base64 member of an answer.
+pub(crate) fn octets(answer: &Value, member: &str) -> Result<Vec<u8>, StepFailed> {
+    answer[member]
+        .as_str()
+        .and_then(|text| STANDARD.decode(text).ok())
+        .ok_or_else(|| StepFailed::Odd(format!("{member} is missing or not base64")))
+}
+
+/// Hands a signed document to the prescription management service.
+pub(crate) async fn register(
+    service: &Client,
+    path: &str,
+    document: &[u8],
+) -> Result<Value, StepFailed> {
+    let body = json!({"document": STANDARD.encode(document)});
+    call(service, "POST", path, None, Some(&body)).await
+}

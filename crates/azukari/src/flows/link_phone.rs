@@ -1,0 +1,21 @@
+//! A phone is linked: authentication verifies the registration and commits it with a message;
+//! custody verifies it again and seals its own copy of the public key.
+
+use hpki::time::Timestamp;
+use wire::{LinkFinishAnswer, LinkFinishRequest};
+
+use crate::http::problem::Trouble;
+use crate::platform::Platform;
+
+/// Links, and delivers at once. If delivery fails now, the key signs nothing until it succeeds.
+pub(crate) async fn finish(
+    platform: &Platform,
+    request: &LinkFinishRequest,
+    now: Timestamp,
+) -> Result<LinkFinishAnswer, Trouble> {
+    let linked = platform.authn.finish_link(request, now).await?;
+    if let Err(trouble) = super::deliver::all(platform, now).await {
+        tracing::warn!(%trouble, "a linked phone waits to be told to custody");
+    }
+    Ok(LinkFinishAnswer { linked: true, device: linked.device })
+}

@@ -1,0 +1,11 @@
+//! Flows across rooms, one file each: sequence only, no rules. A room decides; the flow carries
+//! what it gave to the next room. Where a step must not be lost, the deciding room has committed a
+//! message with its change, and `deliver` repeats it until it arrived.
+
+pub(crate) mod certify;
+pub(crate) mod deliver;
+pub(crate) mod end_session;
+pub(crate) mod link_phone;
+pub(crate) mod open_session;
+pub(crate) mod revoke;
+pub(crate) mod sign;

@@ -1,0 +1,77 @@
+//! The published description of every interface (OpenAPI 3.1): platform, phone, gateway and the
+//! town's prescription service in one document, told apart by their tags.
+
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::demo::service;
+use crate::hospital;
+use crate::platform::{door, phone};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Azukari – 鍵預かり",
+        description = "HPKI セカンド電子証明書によるリモート署名。断りはすべて application/problem+json で、code は変わりません。"
+    ),
+    paths(
+        door::facility,
+        door::sign,
+        door::signature,
+        door::start,
+        door::state,
+        door::number,
+        door::end,
+        door::checkpoint,
+        door::consistency,
+        phone::open,
+        phone::birth,
+        phone::finish,
+        phone::claim,
+        phone::approve,
+        phone::refuse,
+        hospital::begin,
+        hospital::state,
+        hospital::number,
+        hospital::staff,
+        hospital::prescriptions,
+        hospital::dispensings,
+        service::prescriptions,
+        service::fetch,
+        service::dispensings,
+    ),
+    components(schemas(wire::refusal::Problem)),
+    tags(
+        (name = "platform", description = "基盤。相互 TLS（医療機関のクライアント証明書）"),
+        (name = "phone", description = "基盤。電話から"),
+        (name = "gateway", description = "医療機関側。電子カルテ・レセコンから、loopback で"),
+        (name = "service", description = "電子処方箋管理サービスの模擬")
+    ),
+    modifiers(&Security)
+)]
+struct Description;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme(
+            "facility",
+            SecurityScheme::MutualTls {
+                description: Some("医療機関のクライアント証明書".into()),
+                extensions: None,
+                deprecated: None,
+            },
+        );
+        components
+            .add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        components
+            .add_security_scheme("ehr", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// The document as JSON.
+pub(crate) fn json() -> String {
+    Description::openapi().to_pretty_json().unwrap_or_default()
+}

@@ -1,0 +1,101 @@
+//! Opening the platform: the device is unsealed, its desks are handed out, each to one room, and
+//! whatever an earlier run left open is closed before the first request.
+
+use std::sync::Arc;
+
+use approval::RelyingParty;
+use authn::{Authn, AuthnConfig};
+use ca::{Authority, Ca, CaConfig};
+use custody::{Custody, CustodyConfig, Limits, TokenKey};
+use hpki::encoding::sha256;
+use hpki::sign::Random;
+use hsm::{Desks, UnsealSecret};
+use ledger::{Ledger, Migration, Opening};
+
+use super::Platform;
+use crate::clock::now;
+use crate::config::PlatformConfig;
+use crate::flows;
+use crate::runtime::Stop;
+
+/// What a person agrees to when she links a phone; its hash is part of what she signs.
+const TERMS: &str =
+    "この電話で、私の預かり鍵による署名を承認します。電話をなくしたときは直ちに届け出ます。";
+
+/// The tables of every room with a store.
+fn migrations() -> Vec<Migration> {
+    [ca::MIGRATIONS, authn::MIGRATIONS, custody::MIGRATIONS].concat()
+}
+
+/// The journal's origin: the platform's URL without its scheme.
+fn origin(config: &PlatformConfig) -> String {
+    let host = config.url.trim_start_matches("https://");
+    format!("{host}/journal")
+}
+
+/// Opens everything in the configured folder.
+pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
+    let unseal = UnsealSecret::from_file(&config.unseal_secret)?;
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let Desks { subscriber, ca, token, log } =
+        hsm::open(&config.folder.join("vault"), &unseal, threads)?;
+    let (log, streams) = log.split();
+    let random: Arc<dyn Random> = Arc::new(hsm::SystemRandom);
+    let ledger = Ledger::open(Opening {
+        folder: &config.folder.join("ledger"),
+        migrations: &migrations(),
+        log,
+        streams,
+        random: Arc::clone(&random),
+        origin: origin(&config),
+        now: now(),
+    })?;
+    let ca =
+        Ca::new(ledger.clone(), ca, Arc::clone(&random), CaConfig::test_estate(&config.repository));
+    let audience = format!("{}/v1/signatures", config.url);
+    let authn = Authn::new(
+        ledger.clone(),
+        token,
+        Arc::clone(&random),
+        AuthnConfig {
+            issuer: config.url.clone(),
+            audience: audience.clone(),
+            rp_id: config.rp_id.clone(),
+            rp_name: "Azukari 鍵預かり".into(),
+            origins: config.origins.clone(),
+            url: config.url.clone(),
+            terms_hash: sha256(TERMS.as_bytes()),
+            token_lifetime_s: config.token_seconds,
+            count_max: config.signatures_per_budget,
+        },
+    );
+    let count = u32::try_from(config.signatures_per_budget).unwrap_or(custody::COUNT_CEILING);
+    let hourly = u32::try_from(config.signatures_per_hour).unwrap_or(custody::COUNT_CEILING);
+    let token_keys = authn.token_desk().published();
+    let custody = Custody::new(
+        ledger.clone(),
+        subscriber,
+        random,
+        CustodyConfig {
+            issuer: config.url.clone(),
+            audience,
+            rp: RelyingParty { rp_id: config.rp_id.clone(), origins: config.origins.clone() },
+            limits: Limits::new(count, hourly).unwrap_or_default(),
+            token_keys: token_keys
+                .into_iter()
+                .map(|key| TokenKey { kid: key.kid, x: key.x, y: key.y })
+                .collect(),
+            loaded_keys: custody::LOADED_KEYS,
+        },
+    );
+    let platform = Platform { config, ledger, ca, authn, custody };
+    for (authority, certificate) in platform.ca.authorities().await? {
+        if authority == Authority::Root {
+            crate::refuse_test_root(&certificate, platform.config.test_anchors)?;
+        }
+    }
+    platform.ca.recover(now()).await?;
+    platform.custody.recover(now()).await?;
+    flows::deliver::all(&platform, now()).await?;
+    Ok(platform)
+}

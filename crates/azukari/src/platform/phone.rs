@@ -1,0 +1,98 @@
+//! The platform's routes for phones, which have no client certificate: what they prove, they prove
+//! by the sheet's secret and by their own key.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use wire::{
+    EndAnswer, LinkBirthAnswer, LinkBirthRequest, LinkFinishAnswer, LinkFinishRequest,
+    LinkOpenAnswer, LinkOpenRequest, SessionApproveAnswer, SessionApproveRequest,
+    SessionClaimAnswer, SessionClaimRequest, SessionRefuseRequest,
+};
+
+use super::Platform;
+use crate::clock::now;
+use crate::flows;
+use crate::http::ask::Ask;
+use crate::http::problem::Trouble;
+
+type Rooms = State<Arc<Platform>>;
+
+/// The phone's routes.
+pub(crate) fn routes() -> Router<Arc<Platform>> {
+    Router::new()
+        .route("/phone/link/open", post(open))
+        .route("/phone/link/birth", post(birth))
+        .route("/phone/link/finish", post(finish))
+        .route("/phone/session/claim", post(claim))
+        .route("/phone/session/approve", post(approve))
+        .route("/phone/session/refuse", post(refuse))
+        .route("/.well-known/jwks.json", get(jwks))
+}
+
+/// 初期登録用 QR を開く
+#[utoipa::path(post, path = "/phone/link/open", tag = "phone", request_body = LinkOpenRequest,
+    responses((status = 200, body = LinkOpenAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn open(
+    State(platform): Rooms,
+    Ask(request): Ask<LinkOpenRequest>,
+) -> Result<Json<LinkOpenAnswer>, Trouble> {
+    Ok(Json(platform.authn.open(&request, now()).await?))
+}
+
+/// 生年月日を入れ、紐付けの問いを受け取る
+#[utoipa::path(post, path = "/phone/link/birth", tag = "phone", request_body = LinkBirthRequest,
+    responses((status = 200, body = LinkBirthAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn birth(
+    State(platform): Rooms,
+    Ask(request): Ask<LinkBirthRequest>,
+) -> Result<Json<LinkBirthAnswer>, Trouble> {
+    Ok(Json(platform.authn.birth(&request, now()).await?))
+}
+
+/// 電話を紐付ける
+#[utoipa::path(post, path = "/phone/link/finish", tag = "phone", request_body = LinkFinishRequest,
+    responses((status = 200, body = LinkFinishAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn finish(
+    State(platform): Rooms,
+    Ask(request): Ask<LinkFinishRequest>,
+) -> Result<Json<LinkFinishAnswer>, Trouble> {
+    Ok(Json(flows::link_phone::finish(&platform, &request, now()).await?))
+}
+
+/// 端末の QR を読む
+#[utoipa::path(post, path = "/phone/session/claim", tag = "phone", request_body = SessionClaimRequest,
+    responses((status = 200, body = SessionClaimAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn claim(
+    State(platform): Rooms,
+    Ask(request): Ask<SessionClaimRequest>,
+) -> Result<Json<SessionClaimAnswer>, Trouble> {
+    Ok(Json(platform.authn.claim(&request, now()).await?))
+}
+
+/// 承認する
+#[utoipa::path(post, path = "/phone/session/approve", tag = "phone", request_body = SessionApproveRequest,
+    responses((status = 200, body = SessionApproveAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn approve(
+    State(platform): Rooms,
+    Ask(request): Ask<SessionApproveRequest>,
+) -> Result<Json<SessionApproveAnswer>, Trouble> {
+    Ok(Json(flows::open_session::approve(&platform, &request, now()).await?))
+}
+
+/// 断る
+#[utoipa::path(post, path = "/phone/session/refuse", tag = "phone", request_body = SessionRefuseRequest,
+    responses((status = 200, body = EndAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn refuse(
+    State(platform): Rooms,
+    Ask(request): Ask<SessionRefuseRequest>,
+) -> Result<Json<EndAnswer>, Trouble> {
+    platform.authn.refuse(&request, now()).await?;
+    Ok(Json(EndAnswer { ended: true }))
+}
+
+async fn jwks(State(platform): Rooms) -> Json<serde_json::Value> {
+    Json(platform.authn.jwks())
+}
