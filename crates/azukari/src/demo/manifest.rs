@@ -1,1 +1,128 @@
-//! `demo.json`.
+//! `demo.json`: everything that an outside program needs to walk the whole way by itself.
+//!
+//! It describes the developers' facility of the town, in which both the physician and the
+//! pharmacist work: one client certificate, one gateway, and for each person a ready access token
+//! bound to that certificate.
+
+use std::path::Path;
+
+use hpki::kind::DocumentKind;
+use serde_json::{Value, json};
+use town::people::SANDBOX;
+use wire::{CeremonyState, NumberRequest, StartAnswer, StartRequest, Terminal};
+
+use super::home::Home;
+use super::papers;
+use super::town::{Resident, Town};
+use super::walk::{StepFailed, approve, call, claim};
+use crate::http::client::Client;
+use crate::runtime::Stop;
+
+/// Authenticates everybody at the developers' facility and writes `demo.json` last, whole: a
+/// program that waits for the file finds everything ready.
+pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> Result<(), Stop> {
+    let Some(out) = &home.out else { return Ok(()) };
+    let out = out.canonicalize()?;
+    papers::copy(&town.founded.home, &out)?;
+    let door = town.door(&SANDBOX)?;
+    let facility = town.founded.client(Some(&SANDBOX))?;
+    let platform = town.platform.clone();
+    let mut persons = Vec::new();
+    for resident in &mut town.residents {
+        let person = resident.citizen.person;
+        let Some(staff) = SANDBOX.staff_id(person) else { continue };
+        door.authenticate(&platform, &mut resident.phone, person).await?;
+        let token = token(&facility, &platform, resident).await?;
+        let certificate = out.join(format!("{}.pem", person.slug));
+        std::fs::write(&certificate, resident.citizen.certificate.pem())?;
+        persons.push(json!({
+            "name": person.display_ja(),
+            "name_romaji": person.romaji,
+            "qualification": person.qualification.role(),
+            "qualification_ja": person.qualification.ja(),
+            "staff": staff,
+            "person_id": resident.citizen.id,
+            "credential_id": resident.citizen.key,
+            "certificate": certificate,
+            "access_token": token["token"],
+            "kinds": token["kinds"],
+            "until": token["until"],
+        }));
+    }
+    let openapi = out.join("openapi.json");
+    std::fs::write(&openapi, crate::openapi::json())?;
+    let home = town.founded.home.canonicalize()?;
+    let tls = home.join("tls");
+    let in_out = |name: &str| out.join(name);
+    let authorities = ["ca-jma.pem", "ca-jpa.pem", "ca-medis.pem"].map(in_out);
+    let manifest = json!({
+        "about": "試験の町 (a test town). 鍵・証明書・トークンはすべて架空です。",
+        "platform": town.founded.url,
+        "gateway": door.url,
+        "gateway_key": door.ehr_key,
+        "prescription_service": town.service_url,
+        "page": page,
+        "ca_file": tls.join("facility-ca.pem"),
+        "openapi": openapi,
+        "log_key": home.join("log.vkey"),
+        "anchor": in_out("root.pem"),
+        "authorities": authorities,
+        "crl_folder": in_out("crl"),
+        "facility": {
+            "code": SANDBOX.code,
+            "name": SANDBOX.name_ja,
+            "terminal": SANDBOX.terminals[0].id,
+            "client_certificate": tls.join(format!("{}.pem", SANDBOX.code)),
+            "client_key": tls.join(format!("{}.key", SANDBOX.code)),
+        },
+        "persons": persons,
+    });
+    place(&out, &manifest)
+}
+
+/// Writes beside and renames, so that nobody reads half a file. It holds ready tokens: owner only.
+fn place(out: &Path, manifest: &Value) -> Result<(), Stop> {
+    let beside = out.join(".demo.json.new");
+    crate::files::private(&beside, &format!("{manifest:#}\n"))?;
+    std::fs::rename(beside, out.join("demo.json"))?;
+    Ok(())
+}
+
+/// A token of this person over the developers' client certificate, taken as a gateway takes it.
+async fn token(
+    facility: &Client,
+    platform: &Client,
+    resident: &mut Resident,
+) -> Result<Value, StepFailed> {
+    let person = resident.citizen.person;
+    let terminal = SANDBOX.terminals[0];
+    let start = StartRequest {
+        terminal: Terminal { id: terminal.id.to_owned(), label: terminal.label.to_owned() },
+        expected_person: Some(resident.citizen.id),
+        kinds: DocumentKind::ALL
+            .into_iter()
+            .filter(|kind| kind.may_be_signed_by(person.qualification))
+            .collect(),
+        count: 300,
+        hours: 18,
+    };
+    let start = serde_json::to_value(&start).unwrap_or_default();
+    let begun: StartAnswer =
+        call(facility, "POST", wire::path::CEREMONIES, None, Some(&start)).await?;
+    let claimed = claim(platform, &resident.phone, &begun.qr).await?;
+    let number = approve(platform, &mut resident.phone, &claimed).await?;
+    let at = wire::path::CEREMONY.replace("{ceremony}", &begun.ceremony.to_string());
+    if let Some(number) = number {
+        let number = serde_json::to_value(NumberRequest { number }).unwrap_or_default();
+        let path = format!("{at}/number");
+        let _: Value = call(facility, "POST", &path, None, Some(&number)).await?;
+    }
+    for _ in 0..200 {
+        let state: CeremonyState = call(facility, "GET", &at, None, None).await?;
+        if let Some(token) = state.token {
+            return Ok(serde_json::to_value(token).unwrap_or_default());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    Err(StepFailed::Odd("the token was not released".into()))
+}

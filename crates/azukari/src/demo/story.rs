@@ -110,15 +110,17 @@ pub(crate) async fn tell(
 
     timeline.chapter("第三者の検証", "a stranger verifies");
     let trust = &town.founded.home;
-    let verified = [
-        ("prescription.xml", crate::verify::with_folder(&registered_document, trust, now())?),
-        ("dispensing.xml", crate::verify::with_folder(&dispensing_document, trust, now())?),
-    ];
-    for (name, report) in &verified {
-        timeline.done("検証", name, "verified with the pinned root and the CRLs", one_line(report));
+    let mut verified = Vec::new();
+    for (name, document) in
+        [("prescription.xml", &registered_document), ("dispensing.xml", &dispensing_document)]
+    {
+        let report = crate::verify::with_folder(document, trust, now())?;
         if report.verdict != verifier::Verdict::Valid {
             return Err(format!("{name}: {}", report.show_ja()).into());
         }
+        let found = one_line(&report);
+        timeline.done("検証", name, "verified with the pinned root and the CRLs", found);
+        verified.push(report);
     }
 
     let total = timeline.total();
@@ -135,12 +137,12 @@ pub(crate) async fn tell(
                 "journal_index": signed.answer["index"],
                 "prescription_id": registered["prescription_id"],
                 "exchange_number": registered["exchange_number"],
-                "verification": verified[0].1,
+                "verification": verified[0],
             },
             "dispensing": {
                 "order": dispensed.answer["order"],
                 "journal_index": dispensed.answer["index"],
-                "verification": verified[1].1,
+                "verification": verified[1],
             },
         });
         leave(town, out, &csv, &registered_document, &dispensing_document, &report).await?;
