@@ -1,1 +1,54 @@
-//! custody
+//! 鍵預かり・鍵認可・リモート署名: the life of a kept key.
+//!
+//! This room decides whether a kept key may sign exactly this, now. It keeps the wrapped keys, its
+//! own sealed copy of every linked phone, the budgets that approvals opened, and one row for each
+//! hash that was ever asked to be signed. It re-verifies each approval itself, so a stolen token
+//! key signs nothing here. It refuses to know who a person is, mints no token, and never learns a
+//! PIN, a biometric or a document.
+//!
+//! A signature needs two proofs, both consumed by the one function that reaches the device: an
+//! [`activation`], which is the owner's decision for exactly this hash, and the ledger's receipt
+//! of the intention. Neither can be made elsewhere, copied, or used twice.
+//!
+//! Start reading at [`Custody::sign`] (`sign`: commit A → device → self-check → commit B), then
+//! `activation` (the last door), `order` (what a retry gets) and `recovery` (what is true after
+//! dying at any point, and how the same code closes it).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod activation;
+mod binding;
+mod books;
+mod budget;
+mod cache;
+mod desk;
+mod key;
+mod life;
+mod limits;
+mod order;
+mod recovery;
+mod refusal;
+mod room;
+mod schema;
+mod sign;
+mod token;
+
+pub use books::Books;
+pub use budget::Budget;
+pub use key::{KeyFacts, KeyState, StopReason};
+pub use life::{Consent, Fresh};
+pub use limits::{COUNT_CEILING, Limits};
+pub use order::SignOrder;
+pub use recovery::Recovered;
+pub use refusal::{CODES, Refusal};
+pub use room::{Custody, CustodyConfig, LOADED_KEYS};
+pub use schema::MIGRATIONS;
+pub use sign::Signed;
+pub use token::{Peer, TokenKey, VerifiedToken};
+
+/// How anything in this room can end badly.
+pub type Failed = ledger::Failed<Refusal>;
+
+fn refused<T>(refusal: impl Into<Refusal>) -> Result<T, Failed> {
+    Err(ledger::Failed::Refused(refusal.into()))
+}

@@ -1,0 +1,219 @@
+//! This room's own copy of every linked phone: its public key, sealed, so that a row put in by SQL
+//! approves nothing.
+
+use std::sync::Arc;
+
+use approval::{Credential, LinkEvidence};
+use hpki::encoding::{Digest32, Statement};
+use hpki::id::{BindingId, KeyId, PersonId};
+use hpki::time::Timestamp;
+use ledger::{Event, Failed, Fault, Note, Record, Tx};
+
+use crate::refusal::Refusal;
+use crate::room::{Custody, Inner};
+use crate::{Failed as Bad, refused};
+
+/// The row. `counter` is as of reading; the rest is sealed.
+#[derive(Clone)]
+pub(crate) struct BindingRow {
+    pub(crate) id: BindingId,
+    pub(crate) person: PersonId,
+    pub(crate) key: KeyId,
+    credential: Credential,
+    evidence: Digest32,
+    linked: Timestamp,
+    ended: Option<Timestamp>,
+    counter: u32,
+    pub(crate) seal: Vec<u8>,
+}
+
+impl BindingRow {
+    /// The credential, with the counter last heard of.
+    pub(crate) fn credential(&self) -> Credential {
+        let mut credential = self.credential.clone();
+        credential.sign_count = self.counter;
+        credential
+    }
+
+    fn public_key(&self) -> Result<String, Fault> {
+        serde_json::to_string(&self.credential)
+            .map_err(|error| Fault::Misuse(format!("a credential cannot be kept: {error}")))
+    }
+
+    fn statement(&self) -> Result<Statement, Fault> {
+        let ended = self.ended.map(|ended| ended.seconds().to_be_bytes());
+        Ok(Statement::new("azukari/seal/v1")
+            .text("custody_binding")
+            .octets_field(self.id.octets())
+            .octets_field(self.person.octets())
+            .octets_field(self.key.octets())
+            .text(&self.public_key()?)
+            .octets_field(&self.evidence)
+            .time(self.linked)
+            .optional(ended.as_ref().map(<[u8; 8]>::as_slice)))
+    }
+
+    fn read(tx: &Tx<'_>, id: BindingId) -> Result<Option<Self>, Fault> {
+        let row = tx.query_opt(
+            "SELECT id, person, kept, public_key, evidence, linked, ended, counter, seal
+             FROM custody_binding WHERE id = $1",
+            &[id.into()],
+        )?;
+        let Some(row) = row else { return Ok(None) };
+        let odd = |what: &str| Fault::Row(format!("custody_binding: {what}"));
+        Ok(Some(Self {
+            id: BindingId::from_octets(row.array(0)?),
+            person: PersonId::from_octets(row.array(1)?),
+            key: KeyId::from_octets(row.array(2)?),
+            credential: serde_json::from_slice(row.blob(3)?).map_err(|_| odd("credential"))?,
+            evidence: row.array(4)?,
+            linked: row.time(5)?,
+            ended: row.opt_time(6)?,
+            counter: u32::try_from(row.number(7)?).map_err(|_| odd("counter"))?,
+            seal: row.blob(8)?.to_vec(),
+        }))
+    }
+
+    fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
+        let changed = tx.exec(
+            "INSERT INTO custody_binding (id, person, kept, credential, public_key, evidence,
+                 linked, ended, counter, seal)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9) ON CONFLICT DO NOTHING",
+            &[
+                self.id.into(),
+                self.person.into(),
+                self.key.into(),
+                (&self.credential.id).into(),
+                self.public_key()?.into_bytes().into(),
+                (&self.evidence).into(),
+                self.linked.into(),
+                self.counter.into(),
+                (&self.seal).into(),
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+}
+
+impl Custody {
+    /// Verifies the linking of a phone and keeps this room's own sealed copy of its public key.
+    /// The same evidence again changes nothing.
+    ///
+    /// Refused: what `approval::check_link` refuses, `approval-elsewhere`, `key-unknown`,
+    /// `key-wrong-state` (suspended or destroyed), `phone-already-linked`.
+    pub async fn accept_binding(
+        &self,
+        evidence: &LinkEvidence,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
+        let inner = &*self.0;
+        let statement = &evidence.statement;
+        if statement.issuer != inner.config.issuer {
+            return refused(Refusal::ApprovalElsewhere);
+        }
+        let credential = approval::check_link(evidence, &inner.config.rp)
+            .map_err(|refusal| Failed::Refused(refusal.into()))?;
+        let kept = inner.kept(statement.key).await?;
+        if kept.row.owner != statement.person {
+            return refused(Refusal::KeyUnknown);
+        }
+        use crate::key::KeyState::{Certified, Generated, Held};
+        if !matches!(kept.row.state, Generated | Certified | Held) {
+            return refused(Refusal::KeyWrongState(kept.row.state.name()));
+        }
+        let counter = credential.sign_count;
+        let mut row = BindingRow {
+            id: evidence.binding,
+            person: statement.person,
+            key: statement.key,
+            credential,
+            evidence: evidence.evidence_hash(),
+            linked: evidence.linked,
+            ended: None,
+            counter,
+            seal: Vec::new(),
+        };
+        row.seal = inner.room.seal(&row.statement()?)?.to_vec();
+        if let Some(known) = inner.stored_binding(row.id).await? {
+            let same = known.evidence == row.evidence && known.ended.is_none();
+            return if same { Ok(()) } else { refused(Refusal::AlreadyLinked) };
+        }
+        let mut record = Record::of_key(Event::PhoneLinked, row.key, now);
+        record.person = Some(row.person);
+        record.evidence = Some(row.evidence);
+        let work = Arc::new((row, record));
+        inner
+            .ledger
+            .record(move |tx| {
+                let (row, record) = &*work;
+                if row.insert(tx)? {
+                    Ok(((), Note(record.clone())))
+                } else {
+                    Err(Failed::Refused(Refusal::AlreadyLinked))
+                }
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Ends the linking of a phone, and every budget of its key. Again changes nothing.
+    pub async fn end_binding(&self, binding: BindingId, now: Timestamp) -> Result<(), Bad> {
+        let inner = &*self.0;
+        let Some(before) = inner.stored_binding(binding).await? else {
+            return refused(Refusal::BindingUnknown);
+        };
+        let key = before.key;
+        if before.ended.is_none() {
+            let mut after = before.clone();
+            after.ended = Some(now);
+            after.seal = inner.room.seal(&after.statement()?)?.to_vec();
+            let mut record = Record::of_key(Event::PhoneUnlinked, key, now);
+            record.person = Some(after.person);
+            record.evidence = Some(after.evidence);
+            let work = Arc::new((before.seal, after, record));
+            inner
+                .ledger
+                .record(move |tx| {
+                    let (before, after, record) = &*work;
+                    let changed = tx.exec(
+                        "UPDATE custody_binding SET ended = $2, seal = $3
+                         WHERE id = $1 AND seal = $4",
+                        &[
+                            after.id.into(),
+                            after.ended.into(),
+                            (&after.seal).into(),
+                            before.into(),
+                        ],
+                    )?;
+                    if changed == 1 {
+                        Ok(((), Note(record.clone())))
+                    } else {
+                        Err(Failed::Refused(Refusal::BindingEnded))
+                    }
+                })
+                .await?;
+        }
+        inner.end_budgets_of(key, now).await
+    }
+}
+
+impl Inner {
+    async fn stored_binding(&self, id: BindingId) -> Result<Option<BindingRow>, Bad> {
+        let row = self.ledger.read(move |tx| Ok(BindingRow::read(tx, id)?)).await?;
+        let Some(row) = row else { return Ok(None) };
+        if self.room.seal_holds(&row.statement()?, &row.seal) {
+            Ok(Some(row))
+        } else {
+            refused(Refusal::SealBroken("custody_binding"))
+        }
+    }
+
+    /// A phone that is linked now.
+    pub(crate) async fn binding(&self, id: BindingId) -> Result<BindingRow, Bad> {
+        match self.stored_binding(id).await? {
+            None => refused(Refusal::BindingUnknown),
+            Some(row) if row.ended.is_some() => refused(Refusal::BindingEnded),
+            Some(row) => Ok(row),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Balancing the books: what was drawn equals what was signed, nothing stays open, every seal holds.
+
+use hpki::id::{BudgetId, KeyId};
+use ledger::Fault;
+
+use crate::Failed as Bad;
+use crate::budget::BudgetRow;
+use crate::key::KeyRow;
+use crate::room::Custody;
+
+/// What a reckoning found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Books {
+    /// Kept keys.
+    pub keys: u64,
+    /// Budgets ever opened.
+    pub budgets: u64,
+    /// Signatures handed out or ready to be.
+    pub consumed: u64,
+    /// Reservations that are open now.
+    pub reserved: u64,
+    /// Orders that were interrupted and gave their draw back.
+    pub released: u64,
+    /// Signatures that failed the self-check.
+    pub failed: u64,
+    /// Budgets whose draws are not what their orders say.
+    pub unbalanced: Vec<BudgetId>,
+    /// Rows that do not bear our seal.
+    pub broken_seals: u64,
+}
+
+impl Books {
+    /// Whether nothing is open and nothing is wrong.
+    pub fn balance(&self) -> bool {
+        self.reserved == 0 && self.unbalanced.is_empty() && self.broken_seals == 0
+    }
+}
+
+impl Custody {
+    /// Reads every row once. For start-up checks of small stores, tests and audits.
+    pub async fn books(&self) -> Result<Books, Bad> {
+        let (keys, budgets, states, drawn) = self
+            .0
+            .ledger
+            .read(|tx| {
+                let ids = tx.query("SELECT id FROM custody_key", &[])?;
+                let mut keys = Vec::with_capacity(ids.len());
+                for id in &ids {
+                    keys.extend(KeyRow::read(tx, KeyId::from_octets(id.array(0)?))?);
+                }
+                let states = tx.query(
+                    "SELECT state, count(*) FROM custody_activation GROUP BY state",
+                    &[],
+                )?;
+                let drawn = tx.query(
+                    "SELECT budget, count(*) FROM custody_activation
+                     WHERE state <> 'released' GROUP BY budget",
+                    &[],
+                )?;
+                let drawn = drawn
+                    .iter()
+                    .map(|row| Ok((BudgetId::from_octets(row.array(0)?), row.int(1)?)))
+                    .collect::<Result<std::collections::HashMap<_, _>, Fault>>()?;
+                Ok((keys, BudgetRow::all(tx)?, states, drawn))
+            })
+            .await?;
+        let mut books = Books {
+            keys: keys.len() as u64,
+            budgets: budgets.len() as u64,
+            ..Books::default()
+        };
+        for row in &states {
+            let count = row.number(1)?;
+            match row.text(0)? {
+                "consumed" => books.consumed = count,
+                "reserved" => books.reserved = count,
+                "released" => books.released = count,
+                _ => books.failed = count,
+            }
+        }
+        let room = &self.0.room;
+        let broken_keys =
+            keys.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
+        let broken_budgets =
+            budgets.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
+        books.broken_seals = (broken_keys + broken_budgets) as u64;
+        let wrong = budgets.iter().filter(|row| {
+            i64::from(row.count) - row.remaining != drawn.get(&row.id).copied().unwrap_or(0)
+        });
+        books.unbalanced = wrong.map(|row| row.id).collect();
+        Ok(books)
+    }
+}

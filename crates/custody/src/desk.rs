@@ -1,0 +1,155 @@
+//! The one place that reaches the device: making keys, sealing rows, and the only function that
+//! signs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hpki::encoding::{Digest32, Statement};
+use hpki::id::{KeyId, PersonId};
+use hpki::sign::DeviceFault;
+use hpki::time::Timestamp;
+use hsm::{LoadedKey, SubscriberDesk};
+use ledger::{Failed, Fault, Intention, Receipt};
+use tokio::sync::{OnceCell, oneshot};
+use xades::compose::Draft;
+
+use crate::activation::Activation;
+use crate::cache::Recent;
+use crate::key::Kept;
+use crate::limits::IDLE_S;
+use crate::refusal::Refusal;
+
+/// The policy number in blobs of subscribers' signing keys.
+const POLICY: u32 = 1;
+
+/// A slot for a loaded key: whoever comes second waits for the first one's loading.
+struct Slot {
+    key: OnceCell<Arc<LoadedKey>>,
+    used: AtomicU64,
+}
+
+/// The desk, and the keys that are loaded in the device now.
+pub(crate) struct Strongroom {
+    desk: SubscriberDesk,
+    loaded: Recent<KeyId, Arc<Slot>>,
+}
+
+impl Strongroom {
+    pub(crate) fn new(desk: SubscriberDesk, loaded_max: usize) -> Self {
+        Self { desk, loaded: Recent::new(loaded_max) }
+    }
+
+    pub(crate) async fn generate(
+        &self,
+        key: KeyId,
+        owner: PersonId,
+        now: Timestamp,
+    ) -> Result<hsm::Generated, DeviceFault> {
+        let (done, answer) = oneshot::channel();
+        self.desk.generate_then(
+            key,
+            owner,
+            POLICY,
+            now,
+            Box::new(move |made| {
+                let _ = done.send(made);
+            }),
+        );
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    pub(crate) fn seal(&self, row: &Statement) -> Result<Digest32, DeviceFault> {
+        self.desk.seal(row)
+    }
+
+    pub(crate) fn seal_holds(&self, row: &Statement, tag: &[u8]) -> bool {
+        self.desk.check_seal(row, tag)
+    }
+
+    /// Signs what was decided and recorded, and nothing else: the activation and the receipt are
+    /// used up, and must be about the same key, hash and activation as the draft.
+    ///
+    /// If we die in here, the intention stands, and a signature exists at most in lost memory.
+    pub(crate) async fn sign(
+        &self,
+        activation: Activation,
+        intention: Receipt<Intention>,
+        draft: &Draft,
+        kept: &Kept,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Failed<Refusal>> {
+        let record = intention.record();
+        let same = activation.key() == kept.row.id
+            && record.key == Some(activation.key())
+            && record.activation == Some(activation.id())
+            && record.kind == Some(activation.kind())
+            && record.dtbsr.as_ref() == Some(activation.dtbsr())
+            && draft.dtbsr() == *activation.dtbsr();
+        if !same {
+            let why = "an activation was brought with another intention's receipt".to_owned();
+            return Err(Failed::Fault(Fault::Misuse(why)));
+        }
+        let key = self.load(kept, now).await?;
+        let (done, answer) = oneshot::channel();
+        self.desk.sign(
+            key,
+            draft.signed_info().to_vec(),
+            Box::new(move |signed| {
+                // Nobody waits any more: the signature is dropped, and the lease runs out.
+                let _ = done.send(signed);
+            }),
+        );
+        Ok(answer.await.unwrap_or_else(|_| Err(gone()))?)
+    }
+
+    async fn load(&self, kept: &Kept, now: Timestamp) -> Result<Arc<LoadedKey>, Failed<Refusal>> {
+        let row = &kept.row;
+        let slot = self.loaded.get_or(&row.id, || {
+            Arc::new(Slot { key: OnceCell::new(), used: AtomicU64::new(0) })
+        });
+        slot.used.store(now.seconds(), Ordering::Relaxed);
+        let loading = || async {
+            let (done, answer) = oneshot::channel();
+            self.desk.load_then(
+                row.wrapped.clone(),
+                row.id,
+                row.owner,
+                Box::new(move |loaded| {
+                    let _ = done.send(loaded);
+                }),
+            );
+            let loaded = answer.await.unwrap_or_else(|_| Err(gone().into()));
+            loaded.map(Arc::new).map_err(|failed| match failed {
+                hsm::Failed::Refused(refusal) => Failed::Refused(Refusal::Device(refusal)),
+                hsm::Failed::Fault(fault) => Failed::from(fault),
+            })
+        };
+        let key = slot.key.get_or_try_init(loading).await?;
+        if key.spki_der() != row.spki {
+            self.forget(row.id);
+            return Err(Failed::Refused(Refusal::Device(hsm::Refusal::BlobNotOwners)));
+        }
+        Ok(Arc::clone(key))
+    }
+
+    /// Unloads a key: its budget ended, or it was stopped. The device zeroes it when the last
+    /// signature that is under way has ended.
+    pub(crate) fn forget(&self, key: KeyId) {
+        self.loaded.remove(&key);
+    }
+
+    /// Unloads what was not used for a quarter of an hour.
+    pub(crate) fn forget_idle(&self, now: Timestamp) {
+        let oldest = now.minus(IDLE_S).seconds();
+        self.loaded.retain(|slot| slot.used.load(Ordering::Relaxed) >= oldest);
+    }
+
+    /// How many keys are loaded.
+    pub(crate) fn loaded(&self) -> usize {
+        self.loaded.len()
+    }
+}
+
+fn gone() -> DeviceFault {
+    DeviceFault("the device closed before it answered".into())
+}

@@ -1,0 +1,267 @@
+//! A kept key as its row tells it, and the states of its life.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use hpki::Certificate;
+use hpki::encoding::{Digest32, Statement, sha256};
+use hpki::id::{KeyId, PersonId};
+use hpki::policy::VerifyingKey;
+use hpki::qualification::Qualification;
+use hpki::sign::SignatureAlgorithm;
+use hpki::time::Timestamp;
+use ledger::{Failed, Fault, Row, Tx, Value};
+use xades::compose::Signer;
+
+use crate::refusal::Refusal;
+
+/// Where a kept key is in its life: Generated → Certified → Held ⇄ Suspended → Destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyState {
+    /// Made inside the device; no certificate yet.
+    Generated,
+    /// A certificate was matched to it.
+    Certified,
+    /// Kept: it can be activated.
+    Held,
+    /// Stopped: it signs nothing.
+    Suspended,
+    /// Gone; the row remains as a record.
+    Destroyed,
+}
+
+impl KeyState {
+    const ALL: [Self; 5] =
+        [Self::Generated, Self::Certified, Self::Held, Self::Suspended, Self::Destroyed];
+
+    /// The name in rows and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Certified => "certified",
+            Self::Held => "held",
+            Self::Suspended => "suspended",
+            Self::Destroyed => "destroyed",
+        }
+    }
+}
+
+impl fmt::Display for KeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for KeyState {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|state| state.name() == text).ok_or(())
+    }
+}
+
+/// Why a key was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    /// Its owner said so.
+    Owner,
+    /// Its certificate was revoked. Cannot be resumed.
+    Revoked,
+    /// The desk said so.
+    Desk,
+    /// A signature did not verify under the certificate. Cannot be resumed.
+    SelfCheck,
+}
+
+impl StopReason {
+    /// The name in rows and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Revoked => "revoked",
+            Self::Desk => "desk",
+            Self::SelfCheck => "self-check",
+        }
+    }
+
+    /// Whether the stop can be lifted again.
+    pub const fn can_be_lifted(self) -> bool {
+        matches!(self, Self::Owner | Self::Desk)
+    }
+}
+
+/// What may be told about a kept key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// The key.
+    pub key: KeyId,
+    /// Its owner.
+    pub owner: PersonId,
+    /// The qualification that it was ordered for.
+    pub qualification: Qualification,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// Why it was stopped; empty if it was not.
+    pub reason: String,
+    /// Its public key, DER SubjectPublicKeyInfo.
+    pub spki_der: Vec<u8>,
+    /// Its certificate, DER.
+    pub certificate: Option<Vec<u8>>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// The row.
+#[derive(Clone)]
+pub(crate) struct KeyRow {
+    pub(crate) id: KeyId,
+    pub(crate) owner: PersonId,
+    pub(crate) qualification: Qualification,
+    pub(crate) state: KeyState,
+    pub(crate) reason: String,
+    pub(crate) spki: Vec<u8>,
+    pub(crate) wrapped: Vec<u8>,
+    pub(crate) proof: Vec<u8>,
+    pub(crate) created: Timestamp,
+    pub(crate) consent: Digest32,
+    pub(crate) certificate: Option<Vec<u8>>,
+    pub(crate) seal: Vec<u8>,
+}
+
+impl KeyRow {
+    /// What the seal is over: everything else in the row but the blob, which names its key and
+    /// owner under its own tag (a foreign one is `blob-not-owners`).
+    pub(crate) fn statement(&self) -> Statement {
+        let certificate = self.certificate.as_ref().map(|der| sha256(der));
+        Statement::new("azukari/seal/v1")
+            .text("custody_key")
+            .octets_field(self.id.octets())
+            .octets_field(self.owner.octets())
+            .text(self.qualification.role().unwrap_or_default())
+            .text(self.state.name())
+            .text(&self.reason)
+            .octets_field(&sha256(&self.spki))
+            .octets_field(&sha256(&self.proof))
+            .time(self.created)
+            .octets_field(&self.consent)
+            .optional(certificate.as_ref().map(<[u8; 32]>::as_slice))
+    }
+
+    pub(crate) fn facts(&self) -> KeyFacts {
+        KeyFacts {
+            key: self.id,
+            owner: self.owner,
+            qualification: self.qualification,
+            state: self.state,
+            reason: self.reason.clone(),
+            spki_der: self.spki.clone(),
+            certificate: self.certificate.clone(),
+            created: self.created,
+        }
+    }
+
+    pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
+        let changed = tx.exec(
+            "INSERT INTO custody_key (id, owner, role, state, reason, spki, wrapped, proof,
+                 created, consent, certificate, seal)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+            &[
+                self.id.into(),
+                self.owner.into(),
+                self.qualification.role().unwrap_or_default().into(),
+                self.state.name().into(),
+                (&self.reason).into(),
+                (&self.spki).into(),
+                (&self.wrapped).into(),
+                (&self.proof).into(),
+                self.created.into(),
+                (&self.consent).into(),
+                self.certificate.clone().into(),
+                (&self.seal).into(),
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Replaces the row that bore the seal `before`; false if it no longer does.
+    pub(crate) fn replace(&self, tx: &Tx<'_>, before: &[u8]) -> Result<bool, Fault> {
+        let changed = tx.exec(
+            "UPDATE custody_key SET state = $2, reason = $3, wrapped = $4, certificate = $5, seal = $6
+             WHERE id = $1 AND seal = $7",
+            &[
+                self.id.into(),
+                self.state.name().into(),
+                (&self.reason).into(),
+                (&self.wrapped).into(),
+                self.certificate.clone().into(),
+                (&self.seal).into(),
+                before.into(),
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    pub(crate) fn read(tx: &Tx<'_>, key: KeyId) -> Result<Option<Self>, Fault> {
+        let row = tx.query_opt(
+            "SELECT id, owner, role, state, reason, spki, wrapped, proof, created, consent,
+                 certificate, seal FROM custody_key WHERE id = $1",
+            &[Value::from(key)],
+        )?;
+        row.as_ref().map(Self::from_row).transpose()
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Fault> {
+        let odd = |what: &str| Fault::Row(format!("custody_key: {what}"));
+        Ok(Self {
+            id: KeyId::from_octets(row.array(0)?),
+            owner: PersonId::from_octets(row.array(1)?),
+            qualification: Qualification::from_role(row.text(2)?).ok_or_else(|| odd("role"))?,
+            state: row.text(3)?.parse().map_err(|()| odd("state"))?,
+            reason: row.text(4)?.to_owned(),
+            spki: row.blob(5)?.to_vec(),
+            wrapped: row.blob(6)?.to_vec(),
+            proof: row.blob(7)?.to_vec(),
+            created: row.time(8)?,
+            consent: row.array(9)?,
+            certificate: row.opt_blob(10)?.map(<[u8]>::to_vec),
+            seal: row.blob(11)?.to_vec(),
+        })
+    }
+}
+
+/// A sealed row that was checked, with everything prepared that a signature needs of its
+/// certificate.
+pub(crate) struct Kept {
+    pub(crate) row: KeyRow,
+    pub(crate) certified: Option<Certified>,
+}
+
+/// A certificate, prepared once.
+pub(crate) struct Certified {
+    pub(crate) certificate: Certificate,
+    pub(crate) der: Arc<[u8]>,
+    pub(crate) signer: Signer,
+    pub(crate) verifying: VerifyingKey,
+}
+
+impl Kept {
+    /// Prepares a row whose seal holds.
+    pub(crate) fn prepare(row: KeyRow) -> Result<Self, Failed<Refusal>> {
+        let certified = match &row.certificate {
+            None => None,
+            Some(der) => {
+                let certificate = Certificate::from_der(der).map_err(into_refused)?;
+                let verifying =
+                    VerifyingKey::new(SignatureAlgorithm::RsaSha256, certificate.spki_der())
+                        .map_err(into_refused)?;
+                let signer = Signer::new(der);
+                Some(Certified { certificate, der: der.as_slice().into(), signer, verifying })
+            }
+        };
+        Ok(Self { row, certified })
+    }
+}
+
+fn into_refused(refusal: hpki::Refusal) -> Failed<Refusal> {
+    Failed::Refused(refusal.into())
+}

@@ -1,0 +1,285 @@
+//! The life of a kept key: Generated → Certified → Held ⇄ Suspended → Destroyed.
+
+use std::sync::Arc;
+
+use hpki::Certificate;
+use hpki::certificate::KeyUsage;
+use hpki::encoding::Digest32;
+use hpki::id::{KeyId, PersonId};
+use hpki::qualification::Qualification;
+use hpki::time::Timestamp;
+use ledger::{Event, Failed, Fault, Note, Record};
+
+use crate::key::{Kept, KeyFacts, KeyRow, KeyState, StopReason};
+use crate::refusal::Refusal;
+use crate::room::{Custody, Inner};
+use crate::{Failed as Bad, refused};
+
+/// The owner's recorded choice to have a key kept (CP 4.12; GEN-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consent {
+    /// SHA-256 of the record of it.
+    pub document: Digest32,
+}
+
+/// A fresh kept key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fresh {
+    /// The key.
+    pub key: KeyId,
+    /// Its public key, DER SubjectPublicKeyInfo.
+    pub spki_der: Vec<u8>,
+}
+
+/// How often a change is tried against somebody else's.
+const TRIES: usize = 8;
+
+/// What a change of state does: the event to record, or nothing because it is so already.
+type Change = Result<Option<(Event, Option<Digest32>)>, Refusal>;
+
+impl Custody {
+    /// Makes a key inside the device for its owner and one qualification.
+    ///
+    /// Refused: `key-already-kept` (one for each person and qualification), and
+    /// `qualification-not-certifiable`.
+    pub async fn generate(
+        &self,
+        owner: PersonId,
+        qualification: Qualification,
+        consent: Consent,
+        now: Timestamp,
+    ) -> Result<Fresh, Bad> {
+        let inner = &*self.0;
+        let Some(role) = qualification.role() else {
+            return refused(hpki::Refusal::QualificationNotCertifiable("its role is not known"));
+        };
+        let kept_already = inner
+            .ledger
+            .read(move |tx| {
+                let sql = "SELECT 1 FROM custody_key
+                           WHERE owner = $1 AND role = $2 AND state <> 'destroyed' LIMIT 1";
+                Ok(!tx.query(sql, &[owner.into(), role.into()])?.is_empty())
+            })
+            .await?;
+        if kept_already {
+            return refused(Refusal::KeyAlreadyKept);
+        }
+        let key = KeyId::random(&*inner.random);
+        let made = inner.room.generate(key, owner, now).await?;
+        let mut row = KeyRow {
+            id: key,
+            owner,
+            qualification,
+            state: KeyState::Generated,
+            reason: String::new(),
+            spki: made.spki_der,
+            wrapped: made.wrapped,
+            proof: made.proof,
+            created: now,
+            consent: consent.document,
+            certificate: None,
+            seal: Vec::new(),
+        };
+        row.seal = inner.room.seal(&row.statement())?.to_vec();
+        let mut record = Record::of_key(Event::KeyGenerated, key, now);
+        record.person = Some(owner);
+        record.evidence = Some(consent.document);
+        let spki_der = row.spki.clone();
+        let work = Arc::new((row, record));
+        // Dying before this commit leaves a key that nobody has: its only copy was in memory.
+        inner
+            .ledger
+            .record(move |tx| {
+                let (row, record) = &*work;
+                if row.insert(tx)? {
+                    Ok(((), Note(record.clone())))
+                } else {
+                    Err(Failed::Refused(Refusal::KeyAlreadyKept))
+                }
+            })
+            .await?;
+        Ok(Fresh { key, spki_der })
+    }
+
+    /// Matches a certificate to its key. The same certificate again changes nothing.
+    ///
+    /// Refused: `certificate-of-another-key`, `certificate-not-for-signing`, `key-wrong-state`.
+    pub async fn certify(
+        &self,
+        key: KeyId,
+        certificate: &Certificate,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
+        self.0
+            .change(key, now, |row| {
+                if row.certificate.as_deref() == Some(certificate.der()) {
+                    return Ok(None);
+                }
+                if row.state != KeyState::Generated {
+                    return Err(Refusal::KeyWrongState(row.state.name()));
+                }
+                if certificate.spki_der() != row.spki {
+                    return Err(Refusal::CertificateOfAnotherKey);
+                }
+                if certificate.is_ca() || certificate.key_usage() != Some(KeyUsage::NON_REPUDIATION)
+                {
+                    return Err(Refusal::CertificateNotForSigning("its key usage"));
+                }
+                if certificate.qualification() != Some(row.qualification) {
+                    return Err(Refusal::CertificateNotForSigning("its qualification"));
+                }
+                row.certificate = Some(certificate.der().to_vec());
+                row.state = KeyState::Certified;
+                Ok(Some((Event::KeyCertified, Some(certificate.sha256()))))
+            })
+            .await
+    }
+
+    /// Takes a certified key into keeping: from now it can be activated.
+    pub async fn hold(&self, key: KeyId, now: Timestamp) -> Result<(), Bad> {
+        self.0
+            .change(key, now, |row| match row.state {
+                KeyState::Held => Ok(None),
+                KeyState::Certified => {
+                    row.state = KeyState::Held;
+                    Ok(Some((Event::KeyHeld, None)))
+                }
+                other => Err(Refusal::KeyWrongState(other.name())),
+            })
+            .await
+    }
+
+    /// Stops a key: from this commit it signs nothing, its open budgets end, it is unloaded. A
+    /// stop that cannot be lifted replaces one that can; otherwise again changes nothing.
+    pub async fn stop_key(
+        &self,
+        key: KeyId,
+        reason: StopReason,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
+        self.0.stop(key, reason, Event::KeySuspended, now).await
+    }
+
+    /// Lifts a stop of the owner or the desk.
+    pub async fn resume_key(&self, key: KeyId, now: Timestamp) -> Result<(), Bad> {
+        self.0
+            .change(key, now, |row| match row.state {
+                KeyState::Held => Ok(None),
+                KeyState::Suspended if liftable(&row.reason) => {
+                    row.state = KeyState::Held;
+                    row.reason = String::new();
+                    Ok(Some((Event::KeyResumed, None)))
+                }
+                other => Err(Refusal::KeyWrongState(other.name())),
+            })
+            .await
+    }
+
+    /// Destroys a suspended key, or one that was never held: its wrapped form is overwritten, the
+    /// row remains as a record. Backups are the operators' to destroy.
+    pub async fn destroy(&self, key: KeyId, now: Timestamp) -> Result<(), Bad> {
+        self.0
+            .change(key, now, |row| match row.state {
+                KeyState::Destroyed => Ok(None),
+                KeyState::Held => Err(Refusal::KeyWrongState(row.state.name())),
+                KeyState::Generated | KeyState::Certified | KeyState::Suspended => {
+                    row.state = KeyState::Destroyed;
+                    row.wrapped = Vec::new();
+                    Ok(Some((Event::KeyDestroyed, None)))
+                }
+            })
+            .await
+    }
+
+    /// What may be told about a key.
+    pub async fn key(&self, key: KeyId) -> Result<KeyFacts, Bad> {
+        Ok(self.0.key_row(key).await?.facts())
+    }
+}
+
+fn liftable(reason: &str) -> bool {
+    [StopReason::Owner, StopReason::Desk].iter().any(|stop| stop.name() == reason)
+}
+
+impl Inner {
+    pub(crate) async fn stop(
+        &self,
+        key: KeyId,
+        reason: StopReason,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
+        self.change(key, now, |row| match row.state {
+            KeyState::Destroyed => Err(Refusal::KeyWrongState(row.state.name())),
+            KeyState::Suspended if !liftable(&row.reason) || reason.can_be_lifted() => Ok(None),
+            _ => {
+                row.state = KeyState::Suspended;
+                row.reason = reason.name().to_owned();
+                Ok(Some((event, None)))
+            }
+        })
+        .await?;
+        self.end_budgets_of(key, now).await
+    }
+
+    /// The row as it is now, its seal checked.
+    pub(crate) async fn key_row(&self, key: KeyId) -> Result<KeyRow, Bad> {
+        let row = self.ledger.read(move |tx| Ok(KeyRow::read(tx, key)?)).await?;
+        match row {
+            None => refused(Refusal::KeyUnknown),
+            Some(row) if self.room.seal_holds(&row.statement(), &row.seal) => Ok(row),
+            Some(_) => refused(Refusal::SealBroken("custody_key")),
+        }
+    }
+
+    /// A key prepared for signing, remembered once checked. What has changed since shows when
+    /// drawing from a budget, which names the key's seal.
+    pub(crate) async fn kept(&self, key: KeyId) -> Result<Arc<Kept>, Bad> {
+        if let Some(kept) = self.kept.get(&key) {
+            return Ok(kept);
+        }
+        let kept = Arc::new(Kept::prepare(self.key_row(key).await?)?);
+        self.kept.put(key, Arc::clone(&kept));
+        Ok(kept)
+    }
+
+    /// Reads, changes and writes back a row, if nobody changed it meanwhile; else tries again.
+    async fn change(
+        &self,
+        key: KeyId,
+        now: Timestamp,
+        change: impl Fn(&mut KeyRow) -> Change,
+    ) -> Result<(), Bad> {
+        for _ in 0..TRIES {
+            let before = self.key_row(key).await?;
+            let mut after = before.clone();
+            let Some((event, evidence)) = change(&mut after).map_err(Failed::Refused)? else {
+                return Ok(());
+            };
+            after.seal = self.room.seal(&after.statement())?.to_vec();
+            let mut record = Record::of_key(event, key, now);
+            record.person = Some(after.owner);
+            record.evidence = evidence;
+            let work = Arc::new((before.seal, after, record));
+            let recorded = self
+                .ledger
+                .record(move |tx| {
+                    let (before, after, record) = &*work;
+                    if after.replace(tx, before)? {
+                        Ok(((), Note(record.clone())))
+                    } else {
+                        Err(Failed::Refused(()))
+                    }
+                })
+                .await;
+            self.kept.remove(&key);
+            self.room.forget(key);
+            match recorded {
+                Ok(_) => return Ok(()),
+                Err(Failed::Refused(())) => {}
+                Err(Failed::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        Err(Fault::Misuse("a key's row changes all the time".into()).into())
+    }
+}

@@ -1,0 +1,143 @@
+//! How this room says no.
+
+use hpki::refusal::Refuse;
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident $(($field:ty))? $code:literal $text:literal;)*) => {
+        /// The rules of key custody say no.
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        pub enum Refusal {
+            $($(#[$doc])* #[error($text)] $name $(($field))?,)*
+            /// The certificate cannot be used, or not now.
+            #[error(transparent)]
+            Certificate(#[from] hpki::Refusal),
+            /// The approval or linking does not hold.
+            #[error(transparent)]
+            Approval(#[from] approval::Refusal),
+            /// The device refuses the wrapped key.
+            #[error(transparent)]
+            Device(#[from] hsm::Refusal),
+        }
+
+        /// Every code that this room adds; it also passes on those of `hpki`, `approval`, `hsm`.
+        pub const CODES: &[&str] = &[$($code,)*];
+
+        impl Refuse for Refusal {
+            fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$name $((refusals!(@wild $field)))? => $code,)*
+                    Self::Certificate(inner) => inner.code(),
+                    Self::Approval(inner) => inner.code(),
+                    Self::Device(inner) => inner.code(),
+                }
+            }
+        }
+    };
+    (@wild $field:ty) => { _ };
+}
+
+refusals! {
+    // ── the token ──
+    /// Not a token of our form.
+    TokenMalformed "token-malformed" "the token is not one of this platform";
+    /// Signed by a key that is not pinned here.
+    TokenKeyUnknown "token-key-unknown" "the token is signed by an unknown key";
+    /// The signature does not verify.
+    TokenSignatureWrong "token-signature-wrong" "the signature of the token is wrong";
+    /// Another issuer.
+    TokenWrongIssuer "token-wrong-issuer" "the token is from another issuer";
+    /// For somebody else.
+    TokenWrongAudience "token-wrong-audience" "the token is not for this service";
+    /// Does not allow signing.
+    TokenWrongScope "token-wrong-scope" "the token does not allow signing";
+    /// Its time is over.
+    TokenExpired "token-expired" "the token has expired";
+    /// From the future, or living longer than 18 h.
+    TokenTimesWrong "token-times-wrong" "the times in the token are wrong";
+    /// Presented over a certificate other than the one it is bound to.
+    TokenWrongCertificate "token-wrong-certificate" "the token is bound to another client certificate";
+    /// Presented from another facility.
+    TokenWrongFacility "token-wrong-facility" "the token belongs to another facility";
+    /// Its owner, the facility or a revocation ended it.
+    TokenEnded "token-ended" "the token was ended";
+
+    // ── the budget ──
+    /// No budget of this token was opened here.
+    BudgetUnknown "budget-unknown" "no approval of this token is known here";
+    /// All drawn.
+    BudgetExhausted "budget-exhausted" "the approved number of signatures is used up";
+    /// Too many within this hour.
+    HourlyLimit "hourly-limit-reached" "the number of signatures for this hour is used up";
+    /// The approval asks for more than the policy gives.
+    AllowanceTooLarge "allowance-too-large" "more was approved than the policy allows";
+    /// The approval is too old, or from the future, to open a budget.
+    ApprovalTooOld "approval-too-old" "the approval is not fresh";
+    /// The approval acknowledges a history of the key that the journal does not have.
+    HistoryMismatch "history-mismatch" "the approval rests on another history of this key";
+    /// The approval was given to another platform.
+    ApprovalElsewhere "approval-elsewhere" "the approval was given to another platform";
+
+    // ── what may be signed ──
+    /// The token, the budget or the qualification does not allow this kind of document.
+    KindNotAllowed "kind-not-allowed" "this kind of document may not be signed with this key or token";
+    /// Something that concerns the key is being delivered; whether it may sign is not known.
+    StatusUnknown "status-unknown" "the state of this key is being updated";
+    /// Our clock is behind the journal.
+    ClockUnsure "clock-unsure" "the platform's clock is behind its journal";
+
+    // ── the key ──
+    /// No such key.
+    KeyUnknown "key-unknown" "no such kept key";
+    /// This person already keeps a key for this qualification.
+    KeyAlreadyKept "key-already-kept" "this person already has a kept key for this qualification";
+    /// The key is in a state from which this cannot be done.
+    KeyWrongState(&'static str) "key-wrong-state" "this cannot be done with a key that is {0}";
+    /// The key was stopped.
+    KeySuspended "key-suspended" "the key is stopped";
+    /// The key was frozen after a failed self-check.
+    KeyFrozen "key-frozen" "the key was frozen after a failed self-check";
+    /// The certificate is for another key.
+    CertificateOfAnotherKey "certificate-of-another-key" "the certificate is for another key";
+    /// The certificate is not a signing certificate of the qualification that was ordered.
+    CertificateNotForSigning(&'static str) "certificate-not-for-signing" "the certificate is not the ordered signing certificate: {0}";
+    /// A row that carries authority does not bear our seal.
+    SealBroken(&'static str) "seal-broken" "a sealed row ({0}) was changed outside this program";
+
+    // ── the phone ──
+    /// No linked phone has this credential or number here.
+    BindingUnknown "binding-unknown" "this phone is not linked here";
+    /// The linking was ended.
+    BindingEnded "binding-ended" "the linking of this phone was ended";
+    /// A phone is linked to this key, or this phone to another.
+    AlreadyLinked "phone-already-linked" "a phone is already linked to this key, or this phone to another key";
+
+    // ── the order ──
+    /// The number was used for another request.
+    OrderReused "order-reused" "this order number was used for another request";
+    /// The order is being worked on.
+    OrderInProgress "order-in-progress" "this order is being worked on";
+    /// The order was interrupted more than ten minutes ago.
+    OrderInterrupted "order-interrupted" "this order was interrupted and can no longer be resumed";
+    /// The order was answered more than 24 hours ago.
+    OrderClosed(u64) "order-closed" "this order was answered and is closed; its outcome is journal entry {0}";
+    /// No such order of this facility.
+    OrderUnknown "order-unknown" "no such order";
+    /// The activation was spent by somebody else.
+    ActivationSpent "activation-spent" "this activation was already spent";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_once_and_spelled_like_a_code() {
+        let mut codes = CODES.to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), CODES.len());
+        assert!(codes.iter().all(|c| c.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        assert!(CODES.contains(&Refusal::OrderClosed(7).code()));
+        assert!(CODES.contains(&Refusal::SealBroken("custody_key").code()));
+    }
+}

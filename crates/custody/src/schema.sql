@@ -1,0 +1,85 @@
+-- A kept key. Every column but `wrapped`, which the device tags itself, and `seal` is sealed.
+CREATE TABLE custody_key (
+    id BLOB NOT NULL PRIMARY KEY,
+    owner BLOB NOT NULL,
+    role TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    spki BLOB NOT NULL,
+    wrapped BLOB NOT NULL,
+    proof BLOB NOT NULL,
+    created INTEGER NOT NULL,
+    consent BLOB NOT NULL,
+    certificate BLOB,
+    seal BLOB NOT NULL
+);
+-- One kept key for each person and qualification ("no third key").
+CREATE UNIQUE INDEX custody_key_one ON custody_key (owner, role) WHERE state <> 'destroyed';
+
+-- Our own copy of a linked phone: its public key. Every column but `counter` and `seal` is sealed.
+CREATE TABLE custody_binding (
+    id BLOB NOT NULL PRIMARY KEY,
+    person BLOB NOT NULL,
+    kept BLOB NOT NULL,
+    credential BLOB NOT NULL,
+    public_key BLOB NOT NULL,
+    evidence BLOB NOT NULL,
+    linked INTEGER NOT NULL,
+    ended INTEGER,
+    counter INTEGER NOT NULL,
+    seal BLOB NOT NULL
+);
+CREATE UNIQUE INDEX custody_binding_key ON custody_binding (kept) WHERE ended IS NULL;
+CREATE UNIQUE INDEX custody_binding_credential ON custody_binding (credential) WHERE ended IS NULL;
+
+-- What one approval allows. `remaining`, `hour` and `hour_used` are counters, the rest is sealed.
+CREATE TABLE custody_budget (
+    id BLOB NOT NULL PRIMARY KEY,
+    grant_hash BLOB NOT NULL UNIQUE,
+    person BLOB NOT NULL,
+    kept BLOB NOT NULL,
+    binding BLOB NOT NULL,
+    facility TEXT NOT NULL,
+    x5t BLOB NOT NULL,
+    kinds TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    hourly INTEGER NOT NULL,
+    opened INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    evidence_hash BLOB NOT NULL,
+    evidence TEXT NOT NULL,
+    ended INTEGER,
+    remaining INTEGER NOT NULL,
+    hour INTEGER NOT NULL,
+    hour_used INTEGER NOT NULL,
+    seal BLOB NOT NULL
+);
+CREATE INDEX custody_budget_open ON custody_budget (kept) WHERE ended IS NULL;
+
+-- One hash to be signed, and the order that asks for it.
+-- reserved → consumed | released | failed; released → reserved (a retry within ten minutes).
+CREATE TABLE custody_activation (
+    facility TEXT NOT NULL,
+    number BLOB NOT NULL,
+    request BLOB NOT NULL,
+    id BLOB NOT NULL,
+    budget BLOB NOT NULL,
+    bearer BLOB NOT NULL,
+    kept BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    dtbsr BLOB NOT NULL,
+    signing_time INTEGER NOT NULL,
+    mark BLOB NOT NULL,
+    state TEXT NOT NULL,
+    holder BLOB NOT NULL,
+    lease INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    reserved INTEGER NOT NULL,
+    intention INTEGER NOT NULL,
+    outcome INTEGER,
+    consumed INTEGER,
+    signature BLOB,
+    PRIMARY KEY (facility, number)
+) WITHOUT ROWID;
+CREATE INDEX custody_activation_open ON custody_activation (lease) WHERE state = 'reserved';
