@@ -183,7 +183,7 @@ pub(crate) async fn checkpoint(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Span {
+pub(crate) struct Span {
     from: u64,
     to: u64,
 }

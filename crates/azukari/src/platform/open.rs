@@ -33,6 +33,16 @@ fn origin(config: &PlatformConfig) -> String {
     format!("{host}/journal")
 }
 
+/// The estate of authorities, on the configured arm of the policy.
+fn estate(config: &PlatformConfig) -> CaConfig {
+    let policy = crate::policy(config.policy_arm);
+    CaConfig {
+        authority_policy: policy,
+        subscriber_policy: policy,
+        ..CaConfig::test_estate(&config.repository)
+    }
+}
+
 /// Opens everything in the configured folder.
 pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
     let unseal = UnsealSecret::from_file(&config.unseal_secret)?;
