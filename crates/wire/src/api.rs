@@ -338,3 +338,47 @@ pub struct SessionRefuseRequest {
     /// The QR secret.
     pub secret: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &str = concat!(
+        r#"{"order":"019aa4a5-7d00-7c3e-9a54-3d1f0a1b2c3d","kind":"prescription","#,
+        r#""digest":{"algorithm":"sha256","value":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}}"#
+    );
+
+    fn read(text: &str) -> Result<SignRequest, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    #[test]
+    fn a_request_is_written_as_it_was_read() {
+        let request = read(REQUEST).unwrap();
+        assert_eq!(request.digest, DigestValue::sha256(&[0; 32]));
+        assert_eq!(serde_json::to_string(&request).unwrap(), REQUEST);
+    }
+
+    #[test]
+    fn a_misspelt_or_unknown_member_is_refused() {
+        for (right, wrong) in [
+            (r#""kind":"#, r#""urgent":true,"kind":"#),
+            (r#""kind":"#, r#""Kind":"#),
+            ("prescription", "letter"),
+            ("-7c3e-", "-4c3e-"),
+            ("AAAA=", "AAAA"),
+            (r#""kind":"prescription","#, r#""kind":"prescription","kind":"dispensing","#),
+        ] {
+            assert!(read(&REQUEST.replace(right, wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_a_sha_256_value_is_a_digest() {
+        let other = DigestValue { algorithm: "sha1".into(), value: Base64(vec![0; 20]) };
+        assert_eq!(other.octets(), None);
+        let short = DigestValue { algorithm: "sha256".into(), value: Base64(vec![0; 31]) };
+        assert_eq!(short.octets(), None);
+        assert_eq!(DigestValue::sha256(&[7; 32]).octets(), Some([7; 32]));
+    }
+}

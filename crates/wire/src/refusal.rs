@@ -129,7 +129,33 @@ mod tests {
         assert_eq!(BY_CODE.len(), lines, "a code stands twice");
         for text in all() {
             assert!((400..=599).contains(&text.status), "{}", text.code);
-            assert!(!text.advice_ja.is_empty() && !text.advice_en.is_empty(), "{}", text.code);
+            let words = [text.title_ja, text.advice_ja, text.title_en, text.advice_en];
+            assert!(words.iter().all(|words| !words.trim().is_empty()), "{}", text.code);
+            assert!(text.advice_ja.ends_with('。') && text.advice_en.ends_with('.'), "{}", text.code);
         }
+    }
+
+    #[test]
+    fn a_refusal_is_shown_with_its_advice_in_both_languages() {
+        let problem = Problem::refused("budget-exhausted", "the count is used up");
+        let json = serde_json::to_value(&problem).unwrap();
+        assert_eq!(json["type"], "urn:azukari:refusal:budget-exhausted");
+        assert_eq!(json["status"], 403);
+        assert!(json["advice_en"].as_str().unwrap().contains("uthenticate"));
+        assert!(json["advice"].as_str().unwrap().contains("本人認証"));
+        assert!(json.get("reference").is_none());
+    }
+
+    #[test]
+    fn a_fault_shows_a_reference_and_nothing_else() {
+        let problem = Problem::fault("4f2a");
+        assert_eq!((problem.status, problem.reference.as_deref()), (500, Some("4f2a")));
+        assert!(problem.detail.is_empty());
+    }
+
+    #[test]
+    fn a_code_outside_the_table_is_still_shown() {
+        let problem = Problem::refused("never-heard-of", "why");
+        assert_eq!((problem.status, problem.code.as_str()), (400, "never-heard-of"));
     }
 }

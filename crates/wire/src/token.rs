@@ -144,3 +144,73 @@ pub fn read(token: &str) -> Option<Unverified<'_>> {
     let claims: Claims = serde_json::from_slice(&base64url_decode(claims)?).ok()?;
     Some(Unverified { header, claims, signed, signature: base64url_decode(signature)? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> Claims {
+        Claims {
+            iss: "https://platform.test".into(),
+            aud: "urn:azukari:custody".into(),
+            sub: PersonId::from_octets([1; 16]),
+            client_id: "1310000001".into(),
+            iat: Timestamp::from_seconds(1_800_000_000),
+            exp: Timestamp::from_seconds(1_800_064_800),
+            auth_time: Timestamp::from_seconds(1_800_000_000),
+            jti: TokenId::from_octets([2; 16]),
+            scope: "sign".into(),
+            acr: "urn:azukari:acr:phone".into(),
+            amr: vec!["hwk".into(), "user".into()],
+            cnf: Confirmation::of(&[3; 32]),
+            allowance: Allowance {
+                facility: "1310000001".parse().unwrap(),
+                budget: BudgetId::from_octets([4; 16]),
+                grant: base64url_encode(&[5; 32]),
+                kinds: vec![DocumentKind::Prescription],
+            },
+        }
+    }
+
+    fn header() -> Header {
+        Header { typ: "at+jwt".into(), alg: "ES256".into(), kid: "k1".into() }
+    }
+
+    #[test]
+    fn a_token_comes_apart_as_it_was_put_together() {
+        let token = compact(&signing_input(&header(), &claims()), &[9; 64]);
+        let parts = read(&token).unwrap();
+        assert_eq!((parts.header, parts.claims), (header(), claims()));
+        assert_eq!(parts.signature, [9; 64]);
+        assert!(token.starts_with(parts.signed));
+    }
+
+    #[test]
+    fn claims_have_the_names_of_rfc_9068_and_seconds() {
+        let json = serde_json::to_value(claims()).unwrap();
+        assert_eq!(json["exp"], 1_800_064_800);
+        assert_eq!(json["cnf"]["x5t#S256"], base64url_encode(&[3; 32]));
+        assert_eq!(json["azukari"]["facility"], "1310000001");
+    }
+
+    #[test]
+    fn anything_else_is_no_token() {
+        let token = compact(&signing_input(&header(), &claims()), &[9; 64]);
+        let with_header = |json: &str| {
+            let rest = token.split_once('.').unwrap().1;
+            format!("{}.{rest}", base64url_encode(json.as_bytes()))
+        };
+        for wrong in [
+            String::new(),
+            "a.b.c".into(),
+            token.replacen('.', "", 1),
+            format!("{token}="),
+            format!("{token}.x"),
+            with_header(r#"{"typ":"at+jwt","alg":"ES256","kid":"k","jwk":{}}"#),
+            with_header(r#"{"typ":"at+jwt","alg":"none","alg":"ES256","kid":"k"}"#),
+            "a".repeat(TOKEN_MAX + 1),
+        ] {
+            assert_eq!(read(&wrong), None, "{wrong}");
+        }
+    }
+}
