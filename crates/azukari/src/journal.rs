@@ -19,8 +19,8 @@ pub(crate) const TITLE: &str = "# azukari journal v1";
 pub(crate) enum JournalCommand {
     /// 全件を計算し直して確かめる (recompute everything): 0 無傷 (whole), 1 書き換え (rewritten), 2 読めない (unreadable)
     Verify {
-        /// 台帳のフォルダ (the ledger's folder, e.g. town/platform/ledger)
-        #[arg(long)]
+        /// 台帳のフォルダ、またはそれを含むフォルダ (the ledger's folder, or one that holds it)
+        #[arg(long, default_value = ".")]
         folder: PathBuf,
         /// 記録の検証鍵。省略時はフォルダの隣の log.vkey (pinned log key; default: log.vkey beside or above)
         #[arg(long)]
@@ -46,13 +46,27 @@ pub(crate) fn run(command: &JournalCommand) -> ExitCode {
     }
 }
 
+/// The ledger in this folder, or where a platform or a demo below it keeps its own.
+fn find_ledger(folder: &Path) -> Result<PathBuf, String> {
+    ["", "ledger", "platform/ledger", "town/platform/ledger"]
+        .iter()
+        .map(|below| folder.join(below))
+        .find(|place| place.join("store.sqlite").is_file())
+        .ok_or_else(|| {
+            format!(
+                "{} に台帳がありません。--folder で指定してください (no ledger here)",
+                folder.display()
+            )
+        })
+}
+
 /// The log key given, else the nearest `log.vkey` from the folder upwards (three levels).
 fn find_key(folder: &Path, given: Option<&Path>) -> Result<VerifyKey, String> {
     let file = match given {
         Some(file) => file.to_owned(),
         None => folder
             .ancestors()
-            .take(3)
+            .take(4)
             .map(|folder| folder.join("log.vkey"))
             .find(|file| file.is_file())
             .ok_or_else(|| {
@@ -79,12 +93,7 @@ fn verify(
     log_key: Option<&Path>,
     since: &[PathBuf],
 ) -> Result<(String, bool), String> {
-    if !folder.is_dir() {
-        return Err(format!(
-            "{} は台帳のフォルダではありません (no such folder)",
-            folder.display()
-        ));
-    }
+    let folder = &find_ledger(folder)?;
     let log = find_key(folder, log_key)?;
     let notes = since
         .iter()
