@@ -1,5 +1,6 @@
 //! The timeline that a person enjoys reading: who did what, and how long it took.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -24,6 +25,8 @@ pub(crate) struct Step {
 /// The story so far.
 pub(crate) struct Timeline {
     quiet: bool,
+    /// Whether English may be dimmed: only where a person looks.
+    colour: bool,
     begun: Stopwatch,
     last: Stopwatch,
     pub(crate) steps: Vec<Step>,
@@ -33,13 +36,19 @@ impl Timeline {
     /// Begins; `quiet` keeps the steps without printing them.
     pub(crate) fn begin(quiet: bool) -> Self {
         let now = Stopwatch::start();
-        Self { quiet, begun: now, last: now, steps: Vec::new() }
+        Self {
+            quiet,
+            colour: std::io::stdout().is_terminal(),
+            begun: now,
+            last: now,
+            steps: Vec::new(),
+        }
     }
 
     /// A chapter heading.
     pub(crate) fn chapter(&self, ja: &str, en: &str) {
         if !self.quiet {
-            println!("\n■ {ja}  \x1b[2m{en}\x1b[0m");
+            println!("\n■ {ja}  {}", self.dim(en));
         }
     }
 
@@ -56,17 +65,21 @@ impl Timeline {
         };
         if !self.quiet {
             println!(
-                "  ✓ {:>9}  {}  {}  \x1b[2m{}\x1b[0m",
+                "  ✓ {:>9}  {}  {}  {}",
                 shown(took),
                 pad(&step.who, 14),
                 step.what,
-                step.what_en
+                self.dim(&step.what_en)
             );
             for line in step.detail.lines() {
                 println!("               {}  {line}", pad("", 14));
             }
         }
         self.steps.push(step);
+    }
+
+    fn dim(&self, text: &str) -> String {
+        if self.colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// Time since the beginning.
