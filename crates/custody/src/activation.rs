@@ -45,9 +45,8 @@ impl Activation {
             return Err(Refusal::TokenExpired);
         }
         let certified = usable(kept, now)?;
-        let allowed = token.allows(kind)
-            && budget.kinds.contains(&kind)
-            && may_sign(certified, kept, kind);
+        let allowed =
+            token.allows(kind) && budget.kinds.contains(&kind) && may_sign(certified, kept, kind);
         if !allowed {
             return Err(Refusal::KindNotAllowed);
         }
@@ -113,4 +112,23 @@ pub(crate) fn may_sign(certified: &Certified, kept: &Kept, kind: DocumentKind) -
         .certificate
         .qualification()
         .is_some_and(|found| found == kept.row.qualification && kind.may_be_signed_by(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Activation;
+
+    /// Two ways to be this if it is `Clone`, one if it is not: asking "which?" compiles only for
+    /// what cannot be cloned.
+    trait Single<Way> {
+        fn way() {}
+    }
+    struct ByClone;
+    impl<T> Single<()> for T {}
+    impl<T: Clone> Single<ByClone> for T {}
+
+    #[test]
+    fn an_activation_cannot_be_copied() {
+        <Activation as Single<_>>::way();
+    }
 }

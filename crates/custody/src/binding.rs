@@ -7,8 +7,9 @@ use approval::{Credential, LinkEvidence};
 use hpki::encoding::{Digest32, Statement};
 use hpki::id::{BindingId, KeyId, PersonId};
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Fault, Note, Record, Tx};
+use ledger::{Event, Failed, Fault, Note, Record, Row, Tx};
 
+use crate::key::KeyState;
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
 use crate::{Failed as Bad, refused};
@@ -27,6 +28,8 @@ pub(crate) struct BindingRow {
     pub(crate) seal: Vec<u8>,
 }
 
+const COLUMNS: &str = "id, person, kept, public_key, evidence, linked, ended, counter, seal";
+
 impl BindingRow {
     /// The credential, with the counter last heard of.
     pub(crate) fn credential(&self) -> Credential {
@@ -40,7 +43,7 @@ impl BindingRow {
             .map_err(|error| Fault::Misuse(format!("a credential cannot be kept: {error}")))
     }
 
-    fn statement(&self) -> Result<Statement, Fault> {
+    pub(crate) fn statement(&self) -> Result<Statement, Fault> {
         let ended = self.ended.map(|ended| ended.seconds().to_be_bytes());
         Ok(Statement::new("azukari/seal/v1")
             .text("custody_binding")
@@ -54,14 +57,18 @@ impl BindingRow {
     }
 
     fn read(tx: &Tx<'_>, id: BindingId) -> Result<Option<Self>, Fault> {
-        let row = tx.query_opt(
-            "SELECT id, person, kept, public_key, evidence, linked, ended, counter, seal
-             FROM custody_binding WHERE id = $1",
-            &[id.into()],
-        )?;
-        let Some(row) = row else { return Ok(None) };
+        let sql = format!("SELECT {COLUMNS} FROM custody_binding WHERE id = $1");
+        tx.query_opt(&sql, &[id.into()])?.as_ref().map(Self::from_row).transpose()
+    }
+
+    pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<Self>, Fault> {
+        let sql = format!("SELECT {COLUMNS} FROM custody_binding");
+        tx.query(&sql, &[])?.iter().map(Self::from_row).collect()
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Fault> {
         let odd = |what: &str| Fault::Row(format!("custody_binding: {what}"));
-        Ok(Some(Self {
+        Ok(Self {
             id: BindingId::from_octets(row.array(0)?),
             person: PersonId::from_octets(row.array(1)?),
             key: KeyId::from_octets(row.array(2)?),
@@ -71,7 +78,7 @@ impl BindingRow {
             ended: row.opt_time(6)?,
             counter: u32::try_from(row.number(7)?).map_err(|_| odd("counter"))?,
             seal: row.blob(8)?.to_vec(),
-        }))
+        })
     }
 
     fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
@@ -101,11 +108,7 @@ impl Custody {
     ///
     /// Refused: what `approval::check_link` refuses, `approval-elsewhere`, `key-unknown`,
     /// `key-wrong-state` (suspended or destroyed), `phone-already-linked`.
-    pub async fn accept_binding(
-        &self,
-        evidence: &LinkEvidence,
-        now: Timestamp,
-    ) -> Result<(), Bad> {
+    pub async fn accept_binding(&self, evidence: &LinkEvidence, now: Timestamp) -> Result<(), Bad> {
         let inner = &*self.0;
         let statement = &evidence.statement;
         if statement.issuer != inner.config.issuer {
@@ -117,8 +120,7 @@ impl Custody {
         if kept.row.owner != statement.person {
             return refused(Refusal::KeyUnknown);
         }
-        use crate::key::KeyState::{Certified, Generated, Held};
-        if !matches!(kept.row.state, Generated | Certified | Held) {
+        if matches!(kept.row.state, KeyState::Suspended | KeyState::Destroyed) {
             return refused(Refusal::KeyWrongState(kept.row.state.name()));
         }
         let counter = credential.sign_count;
@@ -156,7 +158,7 @@ impl Custody {
         Ok(())
     }
 
-    /// Ends the linking of a phone, and every budget of its key. Again changes nothing.
+    /// Ends the linking of a phone, and every budget that it approved. Again changes nothing.
     pub async fn end_binding(&self, binding: BindingId, now: Timestamp) -> Result<(), Bad> {
         let inner = &*self.0;
         let Some(before) = inner.stored_binding(binding).await? else {
@@ -178,12 +180,7 @@ impl Custody {
                     let changed = tx.exec(
                         "UPDATE custody_binding SET ended = $2, seal = $3
                          WHERE id = $1 AND seal = $4",
-                        &[
-                            after.id.into(),
-                            after.ended.into(),
-                            (&after.seal).into(),
-                            before.into(),
-                        ],
+                        &[after.id.into(), after.ended.into(), (&after.seal).into(), before.into()],
                     )?;
                     if changed == 1 {
                         Ok(((), Note(record.clone())))
@@ -193,7 +190,7 @@ impl Custody {
                 })
                 .await?;
         }
-        inner.end_budgets_of(key, now).await
+        inner.end_budgets_of(key, Some(binding), now).await
     }
 }
 

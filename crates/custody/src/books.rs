@@ -4,6 +4,7 @@ use hpki::id::{BudgetId, KeyId};
 use ledger::Fault;
 
 use crate::Failed as Bad;
+use crate::binding::BindingRow;
 use crate::budget::BudgetRow;
 use crate::key::KeyRow;
 use crate::room::Custody;
@@ -13,6 +14,8 @@ use crate::room::Custody;
 pub struct Books {
     /// Kept keys.
     pub keys: u64,
+    /// Phones ever linked.
+    pub bindings: u64,
     /// Budgets ever opened.
     pub budgets: u64,
     /// Signatures handed out or ready to be.
@@ -39,7 +42,7 @@ impl Books {
 impl Custody {
     /// Reads every row once. For start-up checks of small stores, tests and audits.
     pub async fn books(&self) -> Result<Books, Bad> {
-        let (keys, budgets, states, drawn) = self
+        let (keys, bindings, budgets, states, drawn) = self
             .0
             .ledger
             .read(|tx| {
@@ -48,10 +51,8 @@ impl Custody {
                 for id in &ids {
                     keys.extend(KeyRow::read(tx, KeyId::from_octets(id.array(0)?))?);
                 }
-                let states = tx.query(
-                    "SELECT state, count(*) FROM custody_activation GROUP BY state",
-                    &[],
-                )?;
+                let states =
+                    tx.query("SELECT state, count(*) FROM custody_activation GROUP BY state", &[])?;
                 let drawn = tx.query(
                     "SELECT budget, count(*) FROM custody_activation
                      WHERE state <> 'released' GROUP BY budget",
@@ -61,11 +62,12 @@ impl Custody {
                     .iter()
                     .map(|row| Ok((BudgetId::from_octets(row.array(0)?), row.int(1)?)))
                     .collect::<Result<std::collections::HashMap<_, _>, Fault>>()?;
-                Ok((keys, BudgetRow::all(tx)?, states, drawn))
+                Ok((keys, BindingRow::all(tx)?, BudgetRow::all(tx)?, states, drawn))
             })
             .await?;
         let mut books = Books {
             keys: keys.len() as u64,
+            bindings: bindings.len() as u64,
             budgets: budgets.len() as u64,
             ..Books::default()
         };
@@ -83,7 +85,11 @@ impl Custody {
             keys.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
         let broken_budgets =
             budgets.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
-        books.broken_seals = (broken_keys + broken_budgets) as u64;
+        let mut broken_bindings = 0;
+        for row in &bindings {
+            broken_bindings += usize::from(!room.seal_holds(&row.statement()?, &row.seal));
+        }
+        books.broken_seals = (broken_keys + broken_bindings + broken_budgets) as u64;
         let wrong = budgets.iter().filter(|row| {
             i64::from(row.count) - row.remaining != drawn.get(&row.id).copied().unwrap_or(0)
         });

@@ -219,25 +219,26 @@ impl Custody {
         if let Some(row) = inner.budget_by_grant(grant).await? {
             return opened(&row);
         }
-        let row = inner.judge(approval, grant, now).await?;
-        let counter = approval_counter(inner, approval).await?;
+        let (row, binding_seal, counter) = inner.judge(approval, grant, now).await?;
         let mut record = Record::of_key(Event::BudgetOpened, row.key, now);
         record.person = Some(row.person);
         record.facility = Some(row.facility.clone());
         record.evidence = Some(row.evidence_hash);
-        let stored = Arc::new((row, record, counter));
+        let stored = Arc::new((row, record, binding_seal, counter));
         let work = Arc::clone(&stored);
         let recorded = inner
             .ledger
             .record(move |tx| {
-                let (row, record, (binding_seal, counter)) = &*work;
+                let (row, record, binding_seal, counter) = &*work;
                 if !row.insert(tx)? {
                     return Err(Failed::Refused(Stumble::Raced));
                 }
                 // The counter is raised under the seal that was checked: a phone that was
                 // unlinked meanwhile opens nothing.
                 let raised = tx.exec(
-                    "UPDATE custody_binding SET counter = $2 WHERE id = $1 AND seal = $3",
+                    "UPDATE custody_binding
+                     SET counter = CASE WHEN counter < $2 THEN $2 ELSE counter END
+                     WHERE id = $1 AND seal = $3",
                     &[row.binding.into(), (*counter).into(), binding_seal.into()],
                 )?;
                 if raised != 1 {
@@ -285,21 +286,15 @@ fn opened(row: &BudgetRow) -> Result<Budget, Bad> {
     Ok(row.to_budget())
 }
 
-async fn approval_counter(inner: &Inner, approval: &Approval) -> Result<(Vec<u8>, u32), Bad> {
-    let binding = inner.binding(approval.binding).await?;
-    let outcome = approval::check(approval, &binding.credential(), &inner.config.rp)
-        .map_err(|refusal| Failed::Refused(refusal.into()))?;
-    Ok((binding.seal, outcome.sign_count))
-}
-
 impl Inner {
-    /// Every rule about an approval, with this room's own eyes.
+    /// Every rule about an approval, with this room's own eyes. Gives the budget to open, the seal
+    /// of the phone's row that was believed, and the phone's new counter.
     async fn judge(
         &self,
         approval: &Approval,
         grant: Digest32,
         now: Timestamp,
-    ) -> Result<BudgetRow, Bad> {
+    ) -> Result<(BudgetRow, Vec<u8>, u32), Bad> {
         let Approved::Session(statement) = &approval.statement else {
             return refused(approval::Refusal::EvidenceWrong("statement"));
         };
@@ -316,7 +311,7 @@ impl Inner {
         if binding.person != statement.person || binding.key != statement.key {
             return refused(Refusal::BindingUnknown);
         }
-        approval::check(approval, &binding.credential(), &self.config.rp)
+        let outcome = approval::check(approval, &binding.credential(), &self.config.rp)
             .map_err(|refusal| Failed::Refused(refusal.into()))?;
 
         let kept = self.kept(statement.key).await?;
@@ -363,17 +358,12 @@ impl Inner {
             seal: Vec::new(),
         };
         row.seal = self.room.seal(&row.statement())?.to_vec();
-        Ok(row)
+        Ok((row, binding.seal, outcome.sign_count))
     }
 
     /// The approval acknowledges the history that the key had then: it cannot be longer than it
     /// is, and where it is the newest it must be the same.
-    async fn history(
-        &self,
-        key: KeyId,
-        seq: u64,
-        commitment: Option<Digest32>,
-    ) -> Result<(), Bad> {
+    async fn history(&self, key: KeyId, seq: u64, commitment: Option<Digest32>) -> Result<(), Bad> {
         let head = self.ledger.stream_head(key.stream()).await?;
         let (now_seq, now_commitment) =
             head.map_or((0, None), |head| (head.seq, Some(head.commitment)));
@@ -384,8 +374,7 @@ impl Inner {
     }
 
     async fn budget_by_grant(&self, grant: Digest32) -> Result<Option<BudgetRow>, Bad> {
-        let row =
-            self.ledger.read(move |tx| Ok(BudgetRow::by_grant(tx, &grant)?)).await?;
+        let row = self.ledger.read(move |tx| Ok(BudgetRow::by_grant(tx, &grant)?)).await?;
         row.map(|row| self.sealed_budget(row)).transpose()
     }
 
@@ -436,12 +425,7 @@ impl Inner {
                 let (before, after, record) = &*work;
                 let changed = tx.exec(
                     "UPDATE custody_budget SET ended = $2, seal = $3 WHERE id = $1 AND seal = $4",
-                    &[
-                        after.id.into(),
-                        after.ended.into(),
-                        (&after.seal).into(),
-                        before.into(),
-                    ],
+                    &[after.id.into(), after.ended.into(), (&after.seal).into(), before.into()],
                 )?;
                 if changed == 1 {
                     Ok(((), Note(record.clone())))
@@ -460,17 +444,30 @@ impl Inner {
         }
     }
 
-    /// Ends every budget of a key that is still open.
-    pub(crate) async fn end_budgets_of(&self, key: KeyId, now: Timestamp) -> Result<(), Bad> {
+    /// Ends every budget of a key that is still open; only those that one phone approved, where
+    /// `binding` names it.
+    pub(crate) async fn end_budgets_of(
+        &self,
+        key: KeyId,
+        binding: Option<BindingId>,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
         let open = self
             .ledger
             .read(move |tx| {
                 let rows = tx.query(
-                    "SELECT id FROM custody_budget WHERE kept = $1 AND ended IS NULL AND until > $2",
+                    "SELECT id, binding FROM custody_budget
+                     WHERE kept = $1 AND ended IS NULL AND until > $2",
                     &[key.into(), now.into()],
                 )?;
-                let ids = rows.iter().map(|row| Ok(BudgetId::from_octets(row.array(0)?)));
-                Ok(ids.collect::<Result<Vec<_>, Fault>>()?)
+                let mut ids = Vec::with_capacity(rows.len());
+                for row in &rows {
+                    let by = BindingId::from_octets(row.array(1)?);
+                    if binding.is_none_or(|binding| binding == by) {
+                        ids.push(BudgetId::from_octets(row.array(0)?));
+                    }
+                }
+                Ok(ids)
             })
             .await?;
         for id in open {

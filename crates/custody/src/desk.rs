@@ -104,9 +104,9 @@ impl Strongroom {
 
     async fn load(&self, kept: &Kept, now: Timestamp) -> Result<Arc<LoadedKey>, Failed<Refusal>> {
         let row = &kept.row;
-        let slot = self.loaded.get_or(&row.id, || {
-            Arc::new(Slot { key: OnceCell::new(), used: AtomicU64::new(0) })
-        });
+        let slot = self
+            .loaded
+            .get_or(&row.id, || Arc::new(Slot { key: OnceCell::new(), used: AtomicU64::new(0) }));
         slot.used.store(now.seconds(), Ordering::Relaxed);
         let loading = || async {
             let (done, answer) = oneshot::channel();

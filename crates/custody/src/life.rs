@@ -219,7 +219,7 @@ impl Inner {
             }
         })
         .await?;
-        self.end_budgets_of(key, now).await
+        self.end_budgets_of(key, None, now).await
     }
 
     /// The row as it is now, its seal checked.

@@ -88,9 +88,8 @@ impl OrderRow {
         facility: &FacilityCode,
         number: OrderNumber,
     ) -> Result<Option<Self>, Fault> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM custody_activation WHERE facility = $1 AND number = $2"
-        );
+        let sql =
+            format!("SELECT {COLUMNS} FROM custody_activation WHERE facility = $1 AND number = $2");
         let row = tx.query_opt(&sql, &[facility.into(), number.into()])?;
         row.as_ref().map(Self::from_row).transpose()
     }
@@ -198,7 +197,6 @@ pub(crate) enum Retry {
 
 fn order_number(octets: [u8; 16]) -> Option<OrderNumber> {
     let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-    let text =
-        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+    let text = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
     text.parse().ok()
 }

@@ -65,8 +65,7 @@ impl Inner {
         to: OrderState,
         now: Timestamp,
     ) -> Result<(), Bad> {
-        let mut record =
-            Record::of_key(Event::SignatureInterrupted, row.key, self.present(now));
+        let mut record = Record::of_key(Event::SignatureInterrupted, row.key, self.present(now));
         record.facility = Some(row.facility.clone());
         record.kind = Some(row.recipe.kind);
         record.dtbsr = Some(row.dtbsr);

@@ -127,12 +127,8 @@ impl Inner {
         order: SignOrder,
         now: Timestamp,
     ) -> Result<Signed, Bad> {
-        let mut recipe = Recipe {
-            kind: order.kind,
-            digest: order.digest,
-            signing_time: now,
-            mark: [0; 4],
-        };
+        let mut recipe =
+            Recipe { kind: order.kind, digest: order.digest, signing_time: now, mark: [0; 4] };
         self.random.fill(&mut recipe.mark);
         let mut resumed: Option<OrderRow> = None;
         for _ in 0..TRIES {
@@ -330,9 +326,11 @@ impl Inner {
             return refused(Refusal::SealBroken("custody_budget"));
         }
         if budget.remaining < 1 {
+            tracing::warn!(budget = %budget.id, "an approved number of signatures is used up");
             return refused(Refusal::BudgetExhausted);
         }
         if budget.hour == hour(now) && budget.hour_used >= budget.hourly.into() {
+            tracing::warn!(budget = %budget.id, "the limit of signatures for an hour is reached");
             return refused(Refusal::HourlyLimit);
         }
         Ok(())
@@ -353,7 +351,9 @@ impl Inner {
         let (Some(certified), Some(signature), Some(index)) =
             (&kept.certified, &row.signature, row.outcome)
         else {
-            return Err(Fault::Row("custody_activation: consumed without a signature".into()).into());
+            return Err(
+                Fault::Row("custody_activation: consumed without a signature".into()).into()
+            );
         };
         let proof = self.ledger.prove(index).await.map_err(|failed| match failed {
             Failed::Refused(refusal) => Failed::Fault(Fault::Unproven(refusal.to_string())),

@@ -99,8 +99,12 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     pub(crate) fn new(issuer: String, audience: String, keys: &[TokenKey]) -> Self {
-        let tokens =
-            Self { issuer, audience, keys: RwLock::new(Vec::new()), known: Recent::new(REMEMBERED) };
+        let tokens = Self {
+            issuer,
+            audience,
+            keys: RwLock::new(Vec::new()),
+            known: Recent::new(REMEMBERED),
+        };
         tokens.pin(keys);
         tokens
     }

@@ -102,6 +102,27 @@ async fn an_interrupted_order_is_resumed_for_ten_minutes() {
     assert_eq!(house.custody.budget(budget.id).await.unwrap().left, 299);
 }
 
+#[tokio::test]
+async fn an_order_interrupted_under_one_session_is_resumed_under_the_next() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let first = morning(&house, &doctor).await;
+    let order = order(1);
+    let before = token(&house, &first);
+    house.anomalies.plan(Call::Load, 1, Anomaly::FailBefore);
+    assert!(is_fault(&house.custody.sign(&before, &hospital(), order, NOW).await));
+    house.custody.end_budget(first.id, NOW).await.unwrap();
+    assert_eq!(code(house.custody.sign(&before, &hospital(), order, NOW).await), "token-ended");
+
+    let second = morning(&house, &doctor).await;
+    let after = token(&house, &second);
+    let signed = house.custody.sign(&after, &hospital(), order, NOW.plus(1)).await.unwrap();
+    assert_eq!((signed.left, signed.signing_time), (299, NOW));
+    balanced(&house).await;
+    assert_eq!(house.custody.budget(first.id).await.unwrap().left, 300);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_device_that_answers_after_its_lease_delivers_nothing() {
     let folder = tempdir().unwrap();

@@ -24,8 +24,7 @@ async fn a_physician_signs_a_prescription_and_anybody_can_check_signature_and_jo
     let document = "<Document id=\"Document\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">\
         <Prescription><PrescriptionDocument id=\"PrescriptionDocument\">U0ox</PrescriptionDocument>\
         <PrescriptionSign></PrescriptionSign></Prescription></Document>";
-    let digest =
-        xades::reference_digest(document.as_bytes(), "PrescriptionDocument").unwrap();
+    let digest = xades::reference_digest(document.as_bytes(), "PrescriptionDocument").unwrap();
     let order = SignOrder { number: number(), kind: DocumentKind::Prescription, digest };
     let signed = house.custody.sign(&token, &hospital(), order, NOW.plus(60)).await.unwrap();
 
@@ -101,6 +100,27 @@ async fn an_order_number_serves_one_request_only() {
     assert_eq!(house.custody.budget(budget.id).await.unwrap().left, 299);
 }
 
+#[tokio::test]
+async fn a_number_belongs_to_its_facility_and_to_the_person_who_used_it() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let colleague = enrol(&house, 2, Qualification::MedicalDoctor).await;
+    let hers = token(&house, &morning(&house, &doctor).await);
+    let his = token(&house, &morning(&house, &colleague).await);
+    let order = order(1);
+    house.custody.sign(&hers, &hospital(), order, NOW).await.unwrap();
+    assert_eq!(code(house.custody.sign(&his, &hospital(), order, NOW).await), "order-reused");
+
+    let mut elsewhere = session(&house, &colleague, &PRESCRIPTION).await;
+    elsewhere.facility_id = other_hospital().facility;
+    elsewhere.x5t_s256 = other_hospital().x5t;
+    let elsewhere = approve(&colleague, elsewhere);
+    let elsewhere = house.custody.open_budget(&elsewhere, NOW).await.unwrap();
+    let elsewhere = token(&house, &elsewhere);
+    assert!(house.custody.sign(&elsewhere, &other_hospital(), order, NOW).await.is_ok());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_askings_of_one_order_make_one_signature() {
     let folder = tempdir().unwrap();
@@ -114,9 +134,8 @@ async fn sixty_four_askings_of_one_order_make_one_signature() {
     let mut waiting = Vec::new();
     for _ in 0..64 {
         let (custody, token) = (house.custody.clone(), Arc::clone(&token));
-        waiting.push(tokio::spawn(async move {
-            custody.sign(&token, &hospital(), order, NOW).await
-        }));
+        waiting
+            .push(tokio::spawn(async move { custody.sign(&token, &hospital(), order, NOW).await }));
     }
     let mut signatures = Vec::new();
     for each in waiting {
@@ -322,10 +341,7 @@ async fn the_count_and_the_hour_are_limits() {
             refused => code(refused).to_owned(),
         });
     }
-    assert_eq!(
-        outcomes,
-        ["4", "3", "2", "hourly-limit-reached", "1", "0", "budget-exhausted"]
-    );
+    assert_eq!(outcomes, ["4", "3", "2", "hourly-limit-reached", "1", "0", "budget-exhausted"]);
     assert_eq!(balanced(&house).await.consumed, 5);
 }
 

@@ -131,7 +131,11 @@ mod tests {
             assert!((400..=599).contains(&text.status), "{}", text.code);
             let words = [text.title_ja, text.advice_ja, text.title_en, text.advice_en];
             assert!(words.iter().all(|words| !words.trim().is_empty()), "{}", text.code);
-            assert!(text.advice_ja.ends_with('。') && text.advice_en.ends_with('.'), "{}", text.code);
+            assert!(
+                text.advice_ja.ends_with('。') && text.advice_en.ends_with('.'),
+                "{}",
+                text.code
+            );
         }
     }
 

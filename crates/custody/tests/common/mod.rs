@@ -9,8 +9,8 @@ use approval::evidence::AssertionEvidence;
 use approval::simulator::Phone;
 use approval::{Approval, LinkEvidence, LinkStatement, RelyingParty, SessionStatement, Statement};
 use custody::{
-    Budget, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, SignOrder,
-    Signed, TokenKey,
+    Budget, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, SignOrder, Signed,
+    TokenKey,
 };
 use hpki::Certificate;
 use hpki::id::{
@@ -109,8 +109,7 @@ pub fn consent() -> Consent {
 /// A certificate in the JMA layout for this key. Custody does not judge the authority's signature,
 /// so there is none worth the name.
 pub fn certificate(spki: &[u8], qualification: Qualification, validity: Validity) -> Certificate {
-    let name =
-        DistinguishedName::builder().country("JP").organization("TEST CA").build().unwrap();
+    let name = DistinguishedName::builder().country("JP").organization("TEST CA").build().unwrap();
     let issuer = Issuer {
         name: name.clone(),
         key_id: vec![1; 20],
