@@ -48,7 +48,7 @@ fn every_code_of_every_room_is_in_the_table() {
 }
 
 /// What passes by itself. A gateway sends the same order again on 5xx and 429.
-const PASSING: &[&str] = &["status-unknown", "clock-unsure", "hourly-limit-reached"];
+const PASSING: &[&str] = &["status-unknown", "clock-unsure"];
 
 #[test]
 fn only_what_passes_by_itself_is_answered_so_that_a_gateway_asks_again() {
