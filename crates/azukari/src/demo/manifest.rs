@@ -89,7 +89,7 @@ fn place(out: &Path, manifest: &Value) -> Result<(), Stop> {
 }
 
 /// A token of this person over the developers' client certificate, taken as a gateway takes it.
-async fn token(
+pub(crate) async fn token(
     facility: &Client,
     platform: &Client,
     resident: &mut Resident,

@@ -6,14 +6,14 @@
 //! are the town's.
 
 mod home;
-mod manifest;
+pub(crate) mod manifest;
 mod page;
-mod papers;
+pub(crate) mod papers;
 mod prepare;
 pub(crate) mod service;
 mod story;
 pub(crate) mod timeline;
-mod town;
+pub(crate) mod town;
 pub(crate) mod walk;
 
 use std::path::PathBuf;

@@ -24,14 +24,20 @@ struct Ended {
     budget: BudgetId,
 }
 
-/// Delivers everything that waits. The first that cannot be delivered stops the round: later
-/// messages about the same key must not overtake it.
+/// Delivers everything that waits, and what arises from that: a revocation unlinks a phone, which
+/// is a message itself. The first that cannot be delivered stops the round: later messages about
+/// the same key must not overtake it.
 pub(crate) async fn all(platform: &Platform, now: Timestamp) -> Result<(), Trouble> {
-    for message in platform.ledger.undelivered().await.map_err(|f| Trouble::fault(&f))? {
-        deliver(platform, &message, now).await?;
-        platform.ledger.delivered(message.id).await.map_err(|f| Trouble::fault(&f))?;
+    loop {
+        let waiting = platform.ledger.undelivered().await.map_err(|f| Trouble::fault(&f))?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        for message in waiting {
+            deliver(platform, &message, now).await?;
+            platform.ledger.delivered(message.id).await.map_err(|f| Trouble::fault(&f))?;
+        }
     }
-    Ok(())
 }
 
 async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Result<(), Trouble> {

@@ -9,3 +9,5 @@ pub(crate) mod link_phone;
 pub(crate) mod open_session;
 pub(crate) mod revoke;
 pub(crate) mod sign;
+#[cfg(test)]
+mod stories;

@@ -1,0 +1,122 @@
+//! A certificate is revoked: from that commit nothing is signed with its key, whatever has been
+//! told to whom, and afterwards everybody can see why.
+
+use ca::{Authority, SigningAuthority};
+use hpki::crl::Reason;
+use prescription::document::place_signature;
+use town::people::{HANAKO, JIRO, SANDBOX};
+use verifier::Verdict;
+
+use super::*;
+use crate::demo::papers;
+use crate::flows;
+
+const JMA: Authority = Authority::Signing(SigningAuthority::Jma);
+
+/// A physician with a token, her certificate, and a prescription that she has signed.
+struct Morning {
+    house: House,
+    hanako: Resident,
+    token: String,
+    serial: Vec<u8>,
+    order: SignRequest,
+    answer: SignAnswer,
+    document: Vec<u8>,
+}
+
+async fn morning() -> Morning {
+    let house = House::found().await;
+    let mut hanako = house.resident(&HANAKO).await;
+    let token = house.morning(&mut hanako).await.unwrap();
+    let (unsigned, digest) = prescription(&HANAKO, now());
+    let order = order(DocumentKind::Prescription, &digest);
+    let answer = send(&house.at(&SANDBOX), &token, &order).await.unwrap();
+    let element = std::str::from_utf8(&answer.signature.0).unwrap();
+    let document = place_signature(&unsigned, order.kind, element).unwrap();
+    let serial = hanako.citizen.certificate.serial().to_vec();
+    Morning { house, hanako, token, serial, order, answer, document }
+}
+
+fn judged(house: &House, document: &[u8]) -> verifier::Report {
+    crate::verify::with_folder(document, house.home(), now()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_certificate_signs_nothing_from_that_commit_and_everyone_can_see_why() {
+    let Morning { house, mut hanako, token, serial, order, answer, document } = morning().await;
+    assert_eq!(judged(&house, &document).verdict, Verdict::Valid);
+    let mut jiro = house.resident(&JIRO).await;
+    let jiros = house.morning(&mut jiro).await.unwrap();
+    let platform = house.platform();
+    let way = house.at(&SANDBOX);
+
+    // The authority has decided; custody has not been told.
+    platform.ca.revoke(JMA, &serial, Reason::PrivilegeWithdrawn, now()).await.unwrap();
+    assert_eq!(platform.ledger.undelivered().await.unwrap().len(), 1);
+    assert_eq!(code(send(&way, &token, &some_order()).await), "status-unknown");
+    let person = hanako.citizen.id;
+    let sessions = platform.authn.sessions(person).await.unwrap();
+    assert!(sessions.iter().all(|session| session.is_live(now())), "nobody else was told either");
+
+    // Custody has been told.
+    flows::deliver::all(platform, now()).await.unwrap();
+    assert!(platform.ledger.undelivered().await.unwrap().is_empty());
+    assert_eq!(code(send(&way, &token, &some_order()).await), "key-suspended");
+    let sessions = platform.authn.sessions(person).await.unwrap();
+    assert!(!sessions.is_empty() && sessions.iter().all(|session| session.ended.is_some()));
+    assert_eq!(code(house.morning(&mut hanako).await), "phone-not-linked");
+    // What was handed out stays handed out.
+    assert!(same(&asked(&way, &token, &order).await.unwrap(), &answer));
+
+    // The world is told.
+    assert_eq!(judged(&house, &document).verdict, Verdict::Valid, "by the lists of this morning");
+    platform.ca.issue_crls_of(JMA, now()).await.unwrap();
+    papers::authorities(platform, house.home()).await.unwrap();
+    let report = judged(&house, &document);
+    assert_eq!(report.verdict, Verdict::Invalid);
+    let why = report.signatures[0].refusal.as_ref().unwrap();
+    assert_eq!(why.code, "certificate-revoked");
+
+    // Nobody else is concerned.
+    let theirs = super::order(DocumentKind::Dispensing, &[7; 32]);
+    send(&way, &jiros, &theirs).await.unwrap();
+    assert_eq!(house.entries(Event::SignatureMade).await.len(), 2);
+    assert_eq!(house.entries(Event::CertificateRevoked).await.len(), 1);
+    house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_flow_revokes_stops_the_key_and_publishes() {
+    let Morning { house, token, serial, .. } = morning().await;
+    let platform = house.platform();
+    flows::revoke::revoke(platform, JMA, &serial, Reason::KeyCompromise, now()).await.unwrap();
+    assert!(platform.ledger.undelivered().await.unwrap().is_empty());
+    let refused = send(&house.at(&SANDBOX), &token, &some_order()).await;
+    assert_eq!(code(refused), "key-suspended");
+    let lists = platform.ca.lists().await.unwrap();
+    let (_, list) = lists.iter().find(|(name, _)| name == "jma").unwrap();
+    assert_eq!(list.contains(&serial).unwrap().reason, Reason::KeyCompromise);
+    // Once is enough, and is said.
+    let again = flows::revoke::revoke(platform, JMA, &serial, Reason::KeyCompromise, now()).await;
+    assert_eq!(again.unwrap_err().problem().code, "certificate-already-revoked");
+    house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_between_decision_and_delivery_is_made_up_for_at_the_next_start() {
+    let Morning { mut house, hanako, token, serial, order, answer, .. } = morning().await;
+    let revoking = house.platform().ca.revoke(JMA, &serial, Reason::KeyCompromise, now());
+    revoking.await.unwrap();
+    assert_eq!(house.platform().ledger.undelivered().await.unwrap().len(), 1);
+
+    house.again().await;
+    let platform = house.platform();
+    assert!(platform.ledger.undelivered().await.unwrap().is_empty(), "delivered at the start");
+    let way = house.at(&SANDBOX);
+    assert_eq!(code(send(&way, &token, &some_order()).await), "key-suspended");
+    let sessions = platform.authn.sessions(hanako.citizen.id).await.unwrap();
+    assert!(!sessions.is_empty() && sessions.iter().all(|session| session.ended.is_some()));
+    assert!(same(&asked(&way, &token, &order).await.unwrap(), &answer));
+    assert_eq!(house.entries(Event::SignatureMade).await.len(), 1);
+    house.in_order().await;
+}
