@@ -46,14 +46,14 @@ impl Timestamp {
 
     /// The last midnight of Japan Standard Time at or before this moment.
     pub const fn jst_midnight(self) -> Self {
-        let local = self.0 + JST_OFFSET;
+        let local = self.0.saturating_add(JST_OFFSET);
         Self((local - local % DAY).saturating_sub(JST_OFFSET))
     }
 
     /// The same wall-clock moment `years` later; 29 February becomes 28 February where the later
     /// year has none.
     pub fn plus_years_jst(self, years: i32) -> Self {
-        let local = self.date_time().to_offset(jst());
+        let local = self.in_jst();
         let year = local.year() + years;
         let moved = local
             .replace_year(year)
@@ -81,19 +81,19 @@ impl Timestamp {
     /// `2026年11月21日 13:42` in Japan Standard Time, for people.
     pub fn jst_ja(self) -> String {
         let format = format_description!("[year]年[month]月[day]日 [hour]:[minute]");
-        self.date_time().to_offset(jst()).format(&format).unwrap_or_default()
+        self.in_jst().format(&format).unwrap_or_default()
     }
 
     /// `2026-11-21 13:42:00 JST`, for people and reports.
     pub fn jst_text(self) -> String {
         let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] JST");
-        self.date_time().to_offset(jst()).format(&format).unwrap_or_default()
+        self.in_jst().format(&format).unwrap_or_default()
     }
 
     /// `20261121`, the JST calendar day in the form prescription records use.
     pub fn jst_day(self) -> String {
         let format = format_description!("[year][month][day]");
-        self.date_time().to_offset(jst()).format(&format).unwrap_or_default()
+        self.in_jst().format(&format).unwrap_or_default()
     }
 
     /// Reads RFC 3339 (`2026-11-21T04:42:00Z`, any offset); fractions of a second are dropped.
@@ -109,6 +109,13 @@ impl Timestamp {
             .ok()
             .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// In Japan Standard Time. The last nine hours of the year 9999, which certificates without a
+    /// known end are dated with (RFC 5280 §4.1.2.5), have no such time: they stay at its last
+    /// second.
+    fn in_jst(self) -> OffsetDateTime {
+        Self(self.0.min(LATEST - JST_OFFSET)).date_time().to_offset(jst())
     }
 }
 
@@ -130,6 +137,17 @@ mod tests {
     fn a_leap_day_moves_to_the_twenty_eighth() {
         let moment = Timestamp::parse("2028-02-29T12:00:00+09:00").unwrap();
         assert_eq!(moment.plus_years_jst(5).rfc3339(), "2033-02-28T03:00:00Z");
+    }
+
+    #[test]
+    fn the_last_second_of_the_year_9999_is_shown_and_not_fallen_over() {
+        for moment in ["9999-12-31T23:59:59Z", "9999-12-31T15:00:00Z"] {
+            let last = Timestamp::parse(moment).unwrap();
+            assert_eq!(last.jst_text(), "9999-12-31 23:59:59 JST");
+            assert_eq!(last.jst_day(), "99991231");
+            assert!(last.jst_ja().starts_with("9999年12月31日"));
+            assert_eq!(last.plus_years_jst(5), last);
+        }
     }
 
     #[test]
