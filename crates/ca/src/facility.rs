@@ -1,7 +1,7 @@
 //! The standing of a facility's client certificate, asked on every request.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hpki::certificate::Certificate;
 use hpki::encoding::Digest32;
@@ -32,23 +32,46 @@ pub struct Facility {
 /// Certificates found in force. A revocation in this process empties it before it is answered, so
 /// nobody acts over a certificate whose revocation was committed.
 #[derive(Default)]
-pub(crate) struct Standing(Mutex<HashMap<Digest32, Arc<Facility>>>);
+pub(crate) struct Standing(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    /// How many revocations there were.
+    revocations: u64,
+    known: HashMap<Digest32, Arc<Facility>>,
+}
 
 impl Standing {
-    fn get(&self, x5t: &Digest32) -> Option<Arc<Facility>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(x5t).cloned()
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, facility: Arc<Facility>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.clear();
+    fn get(&self, x5t: &Digest32) -> Option<Arc<Facility>> {
+        self.lock().known.get(x5t).cloned()
+    }
+
+    /// To be asked before the store is read; [`Standing::put`] wants it back.
+    fn revocations(&self) -> u64 {
+        self.lock().revocations
+    }
+
+    /// Remembers what was read from the store, unless something was revoked since it was read: that
+    /// would be remembered as in force for good.
+    fn put(&self, facility: Arc<Facility>, revocations: u64) {
+        let mut remembered = self.lock();
+        if remembered.revocations != revocations {
+            return;
         }
-        known.insert(facility.x5t, facility);
+        if remembered.known.len() >= REMEMBERED {
+            remembered.known.clear();
+        }
+        remembered.known.insert(facility.x5t, facility);
     }
 
     pub(crate) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut remembered = self.lock();
+        remembered.revocations += 1;
+        remembered.known.clear();
     }
 }
 
@@ -78,6 +101,7 @@ impl Ca {
         let unknown = || Failed::Refused(Refusal::FacilityUnknown);
         let name = GatewayName::of(certificate).ok_or_else(unknown)?;
         let (serial, der) = (certificate.serial().to_vec(), certificate.der().to_vec());
+        let revocations = self.standing.revocations();
         let status = self
             .ledger
             .read(move |tx| {
@@ -101,7 +125,31 @@ impl Ca {
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
         });
-        self.standing.put(Arc::clone(&facility));
+        self.standing.put(Arc::clone(&facility), revocations);
         Ok(facility)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_revocation_is_not_remembered_after_it() {
+        let standing = Standing::default();
+        let facility = Arc::new(Facility {
+            code: "1310000001".parse().unwrap(),
+            name: String::new(),
+            x5t: [1; 32],
+            not_before: Timestamp::from_seconds(0),
+            not_after: Timestamp::from_seconds(1),
+        });
+        // Read as in force; revoked and told to be forgotten; only then remembered.
+        let read = standing.revocations();
+        standing.forget();
+        standing.put(Arc::clone(&facility), read);
+        assert_eq!(standing.get(&facility.x5t), None);
+        standing.put(Arc::clone(&facility), standing.revocations());
+        assert_eq!(standing.get(&facility.x5t), Some(facility));
     }
 }
