@@ -12,7 +12,7 @@ use xades::compose::{Draft, Recipe};
 use crate::activation::{Activation, usable};
 use crate::budget::BudgetRow;
 use crate::key::{Kept, StopReason};
-use crate::limits::{LEASE_S, hour};
+use crate::limits::{CLOCK_BEHIND_S, LEASE_S, hour};
 use crate::order::{OrderRow, OrderState, Retry, SignOrder};
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
@@ -191,7 +191,18 @@ impl Inner {
                 Err(Failed::Refused(Stumble::Taken | Stumble::Moved)) => {
                     match self.retry(&reservation.row, now).await? {
                         Some(Again::Answer(signed)) => return Ok(*signed),
-                        Some(Again::Resume(row)) => resumed = Some(*row),
+                        Some(Again::Resume(row)) => {
+                            // The row is not sealed: whoever can write it must not have another
+                            // document, or another time, signed by asking for this one again.
+                            let same = row.recipe.kind == order.kind
+                                && row.recipe.digest == order.digest
+                                && row.recipe.signing_time <= now.plus(CLOCK_BEHIND_S);
+                            if !same {
+                                let why = "custody_activation: not what was ordered";
+                                return Err(Fault::Row(why.into()).into());
+                            }
+                            resumed = Some(*row);
+                        }
                         None => resumed = None,
                     }
                 }

@@ -6,6 +6,7 @@ use common::*;
 use hsm::anomaly::{Anomaly, Call};
 use ledger::Break;
 use tempfile::tempdir;
+use xades::compose::{Draft, Recipe, Signer};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_step_breaks_an_order_has_one_signature_and_the_books_balance() {
@@ -121,6 +122,32 @@ async fn an_order_interrupted_under_one_session_is_resumed_under_the_next() {
     assert_eq!((signed.left, signed.signing_time), (299, NOW));
     balanced(&house).await;
     assert_eq!(house.custody.budget(first.id).await.unwrap().left, 300);
+}
+
+#[tokio::test]
+async fn another_document_in_an_interrupted_orders_row_is_not_signed() {
+    for (digest, signing_time) in [([7; 32], NOW), ([1; 32], NOW.plus(86_400))] {
+        let folder = tempdir().unwrap();
+        let house = found(folder.path());
+        let doctor = physician(&house).await;
+        let budget = morning(&house, &doctor).await;
+        let token = token(&house, &budget);
+        let order = order(1);
+        house.anomalies.plan(Call::Load, 1, Anomaly::FailBefore);
+        assert!(is_fault(&house.custody.sign(&token, &hospital(), order, NOW).await));
+        // Everything that the row is composed of is known to whoever can write it.
+        let certificate = house.custody.key(doctor.key).await.unwrap().certificate.unwrap();
+        let mark = [1, 2, 3, 4];
+        let recipe = Recipe { kind: order.kind, digest, signing_time, mark };
+        let dtbsr = Draft::new(&recipe, &Signer::new(&certificate)).dtbsr();
+        let sql = "UPDATE custody_activation SET digest = $1, signing_time = $2, mark = $3,
+                       dtbsr = $4";
+        let values = [digest.into(), signing_time.into(), (&mark).into(), dtbsr.into()];
+        assert_eq!(by_sql(&house, sql, values.into()).await, 1);
+        let again = house.custody.sign(&token, &hospital(), order, NOW.plus(1)).await;
+        assert!(is_fault(&again), "{again:?}");
+        assert_eq!(balanced(&house).await.consumed, 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
