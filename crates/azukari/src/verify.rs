@@ -3,6 +3,7 @@
 //! Exit code 0 valid, 1 invalid, 2 cannot tell. The anchor is the one given; the document's own
 //! certificates are never more than links.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +13,9 @@ use hpki::crl::Crl;
 use hpki::path::Anchor;
 use hpki::time::Timestamp;
 use verifier::{Evidence, Report, Verdict};
+
+/// No more of a document is read: above the 4 MiB that `xades` accepts.
+const DOCUMENT_READ: u64 = 5 << 20;
 
 /// Flags of `azukari verify`.
 #[derive(Args)]
@@ -90,7 +94,7 @@ fn judge(arguments: &VerifyArguments, now: Timestamp) -> Result<Report, Problem>
         None => now,
         Some(text) => Timestamp::parse(text).ok_or_else(|| Problem::NotATime(text.clone()))?,
     };
-    let document = read(&arguments.file)?;
+    let document = document(&arguments.file)?;
     let anchors = [Anchor { certificate: certificate(&arguments.anchor)? }];
     let intermediates = authorities(&arguments.authorities, &arguments.anchor)?;
     let crls = arguments.crl.as_deref().map(lists).transpose()?;
@@ -127,6 +131,15 @@ pub(crate) fn with_folder(
             policies: vec![crate::policy(3)],
         },
     ))
+}
+
+/// The document, or as much of it as is needed to refuse it: a file without end takes no memory.
+fn document(file: &Path) -> Result<Vec<u8>, Problem> {
+    let unreadable = |error| Problem::Unreadable(file.to_owned(), error);
+    let mut octets = Vec::new();
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    opened.take(DOCUMENT_READ).read_to_end(&mut octets).map_err(unreadable)?;
+    Ok(octets)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Problem> {
