@@ -5,7 +5,7 @@ use approval::LinkEvidence;
 use authn::{TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED, TOPIC_SESSION_ENDED};
 use ca::{REVOCATION_TOPIC, Revocation};
 use custody::StopReason;
-use hpki::id::{BindingId, BudgetId};
+use hpki::id::{BindingId, BudgetId, KeyId};
 use hpki::refusal::Refuse as _;
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Message};
@@ -25,17 +25,31 @@ struct Ended {
 }
 
 /// Delivers everything that waits, and what arises from that: a revocation unlinks a phone, which
-/// is a message itself. The first that cannot be delivered stops the round: later messages about
-/// the same key must not overtake it.
+/// is a message itself. A message that cannot be delivered holds up the later ones about the same
+/// key, which must not overtake it, and nobody else's; what failed is tried again next time.
 pub(crate) async fn all(platform: &Platform, now: Timestamp) -> Result<(), Trouble> {
     loop {
         let waiting = platform.ledger.undelivered().await.map_err(|f| Trouble::fault(&f))?;
         if waiting.is_empty() {
             return Ok(());
         }
+        let (mut held_up, mut failed) = (Vec::new(), None);
         for message in waiting {
-            deliver(platform, &message, now).await?;
-            platform.ledger.delivered(message.id).await.map_err(|f| Trouble::fault(&f))?;
+            if message.concerns.is_some_and(|key| held_up.contains(&key)) {
+                continue;
+            }
+            match deliver(platform, &message, now).await {
+                Ok(()) => {
+                    platform.ledger.delivered(message.id).await.map_err(|f| Trouble::fault(&f))?;
+                }
+                Err(trouble) => {
+                    held_up.extend(message.concerns);
+                    failed.get_or_insert(trouble);
+                }
+            }
+        }
+        if let Some(trouble) = failed {
+            return Err(trouble);
         }
     }
 }
@@ -44,15 +58,24 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
     match message.topic.as_str() {
         TOPIC_PHONE_LINKED => {
             let evidence: LinkEvidence = read(message)?;
-            platform.custody.accept_binding(&evidence, now).await?;
+            match platform.custody.accept_binding(&evidence, now).await {
+                Ok(()) => {}
+                // Custody will never believe it (the key was stopped before the phone was linked):
+                // so nobody does.
+                Err(Failed::Refused(refusal)) => {
+                    tracing::warn!(%refusal, "a linked phone is unlinked: custody refuses it");
+                    unlink(platform, evidence.statement.key, now).await?;
+                }
+                Err(failed) => return Err(failed.into()),
+            }
         }
         TOPIC_PHONE_UNLINKED => {
             let unlinked: Unlinked = read(message)?;
-            settled(platform.custody.end_binding(unlinked.binding, now).await, "binding-unknown")?;
+            settled(platform.custody.end_binding(unlinked.binding, now).await, &["binding-unknown"])?;
         }
         TOPIC_SESSION_ENDED => {
             let ended: Ended = read(message)?;
-            settled(platform.custody.end_budget(ended.budget, now).await, "budget-unknown")?;
+            settled(platform.custody.end_budget(ended.budget, now).await, &["budget-unknown"])?;
         }
         REVOCATION_TOPIC => {
             let revocation = Revocation::from_payload(&message.payload)
@@ -60,13 +83,10 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
             if let Some(key) = revocation.key {
                 settled(
                     platform.custody.stop_key(key, StopReason::Revoked, now).await,
-                    "key-unknown",
+                    // Of another state than can be stopped is only a destroyed one.
+                    &["key-unknown", "key-wrong-state"],
                 )?;
-                match platform.authn.unlink(key, now).await {
-                    Ok(_) => {}
-                    Err(Failed::Refused(refusal)) if refusal.code() == "phone-not-linked" => {}
-                    Err(failed) => return Err(failed.into()),
-                }
+                unlink(platform, key, now).await?;
             }
         }
         other => return Err(unreadable(message, &format!("unknown topic {other}"))),
@@ -74,13 +94,19 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
     Ok(())
 }
 
+/// The phone of this key, if there is one, is linked no more.
+async fn unlink(platform: &Platform, key: KeyId, now: Timestamp) -> Result<(), Trouble> {
+    match platform.authn.unlink(key, now).await {
+        Ok(_) => Ok(()),
+        Err(Failed::Refused(refusal)) if refusal.code() == "phone-not-linked" => Ok(()),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
 /// What the other room does not know (any more) needs no ending.
-fn settled(
-    result: Result<(), custody::Failed>,
-    nothing_to_do: &'static str,
-) -> Result<(), Trouble> {
+fn settled(result: Result<(), custody::Failed>, nothing_to_do: &[&str]) -> Result<(), Trouble> {
     match result {
-        Err(Failed::Refused(refusal)) if refusal.code() == nothing_to_do => Ok(()),
+        Err(Failed::Refused(refusal)) if nothing_to_do.contains(&refusal.code()) => Ok(()),
         other => Ok(other?),
     }
 }

@@ -17,7 +17,9 @@ pub(crate) async fn revoke(
     now: Timestamp,
 ) -> Result<(), Trouble> {
     platform.ca.revoke(authority, serial, reason, now).await?;
-    super::deliver::all(platform, now).await?;
+    // The lists do not wait for a message that cannot be delivered yet: until it is, the key signs
+    // nothing here, but everybody else only knows the lists.
+    let delivered = super::deliver::all(platform, now).await;
     platform.ca.issue_crls_of(authority, now).await?;
-    Ok(())
+    delivered
 }

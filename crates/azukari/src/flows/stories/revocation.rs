@@ -120,3 +120,31 @@ async fn a_crash_between_decision_and_delivery_is_made_up_for_at_the_next_start(
     assert_eq!(house.entries(Event::SignatureMade).await.len(), 1);
     house.in_order().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_that_is_linked_after_its_key_was_stopped_is_unlinked_and_holds_nobody_up() {
+    let mut house = House::found().await;
+    let citizen = house.founded.citizens.iter().find(|c| c.person.slug == HANAKO.slug).unwrap();
+    let serial = citizen.certificate.serial().to_vec();
+    let key = citizen.key;
+    flows::revoke::revoke(house.platform(), JMA, &serial, Reason::KeyCompromise, now())
+        .await
+        .unwrap();
+
+    // Her sheet came by post meanwhile.
+    let mut hanako = house.resident(&HANAKO).await;
+    assert!(house.platform().ledger.undelivered().await.unwrap().is_empty());
+    assert_eq!(code(house.morning(&mut hanako).await), "phone-not-linked");
+    let links = house.entries(Event::PhoneLinked).await;
+    let unlinks = house.entries(Event::PhoneUnlinked).await;
+    assert!(links.iter().all(|link| link.key == Some(key)), "custody has accepted nothing");
+    assert_eq!((links.len(), unlinks.len()), (1, 1));
+
+    // Nobody else is concerned, not even after the next start.
+    house.again().await;
+    let mut jiro = house.resident(&JIRO).await;
+    let jiros = house.morning(&mut jiro).await.unwrap();
+    let theirs = super::order(DocumentKind::Dispensing, &[7; 32]);
+    send(&house.at(&SANDBOX), &jiros, &theirs).await.unwrap();
+    house.in_order().await;
+}
