@@ -185,6 +185,14 @@ fn bounded(key: &'static str, value: u64, low: u64, high: u64) -> Result<u64, Co
     }
 }
 
+/// There are two arms; another number must not be taken for one of them.
+fn arm(written: u32) -> Result<u32, ConfigRefusal> {
+    match written {
+        0 | 3 => Ok(written),
+        other => Err(ConfigRefusal::Value("policy_arm", format!("{other} (3 か 0 を指定)"))),
+    }
+}
+
 fn name<T: std::str::FromStr>(key: &'static str, text: &str) -> Result<T, ConfigRefusal> {
     text.parse().map_err(|_| ConfigRefusal::Value(key, format!("{text:?}")))
 }
@@ -214,7 +222,7 @@ impl PlatformConfig {
         let written =
             load(file)?.platform.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "platform"))?;
         let base = file.parent().unwrap_or(Path::new("."));
-        let arm = bounded("policy_arm", written.policy_arm.into(), 0, 3)?;
+        let policy_arm = arm(written.policy_arm)?;
         let url = https("url", written.url)?;
         if written.origins.is_empty() {
             return Err(ConfigRefusal::Value("origins", "空です (empty)".into()));
@@ -229,7 +237,7 @@ impl PlatformConfig {
             tls_key: base.join(written.tls_key),
             facility_ca: base.join(written.facility_ca),
             unseal_secret: base.join(written.unseal_secret),
-            policy_arm: u32::try_from(arm).unwrap_or(3),
+            policy_arm,
             repository: written.repository.trim_end_matches('/').to_owned(),
             test_anchors: written.test_anchors,
             token_seconds: 3600
@@ -256,7 +264,7 @@ impl GatewayConfig {
         let written =
             load(file)?.gateway.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "gateway"))?;
         let base = file.parent().unwrap_or(Path::new("."));
-        let arm = bounded("policy_arm", written.policy_arm.into(), 0, 3)?;
+        let policy_arm = arm(written.policy_arm)?;
         if !written.listen.ip().is_loopback() {
             return Err(ConfigRefusal::Value(
                 "listen",
@@ -279,7 +287,7 @@ impl GatewayConfig {
             log_key: base.join(written.log_key),
             anchor: base.join(written.anchor),
             authorities: written.authorities.iter().map(|file| base.join(file)).collect(),
-            policy_arm: u32::try_from(arm).unwrap_or(3),
+            policy_arm,
             test_anchors: written.test_anchors,
             ehr_key: base.join(written.ehr_key),
             count: bounded(
@@ -369,6 +377,17 @@ mod tests {
         let (_folder, file) = with(|text| text.replace("token_hours = 18", "token_hours = 19"));
         let refusal = PlatformConfig::load(&file).unwrap_err();
         assert!(matches!(refusal, ConfigRefusal::OutOfBounds { key: "token_hours", .. }));
+    }
+
+    #[test]
+    fn an_arm_that_does_not_exist_is_refused() {
+        let (_folder, file) = with(|text| text.replace("policy_arm = 3", "policy_arm = 1"));
+        for refused in [
+            PlatformConfig::load(&file).map(drop).unwrap_err(),
+            GatewayConfig::load(&file).map(drop).unwrap_err(),
+        ] {
+            assert!(matches!(refused, ConfigRefusal::Value("policy_arm", _)));
+        }
     }
 
     #[test]
