@@ -60,8 +60,7 @@ pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
         origin: origin(&config),
         now: now(),
     })?;
-    let ca =
-        Ca::new(ledger.clone(), ca, Arc::clone(&random), CaConfig::test_estate(&config.repository));
+    let ca = Ca::new(ledger.clone(), ca, Arc::clone(&random), estate(&config));
     let audience = format!("{}/v1/signatures", config.url);
     let authn = Authn::new(
         ledger.clone(),
