@@ -77,6 +77,22 @@ impl Ca {
             .await
     }
 
+    /// The newest list of this name in DER, as it was issued: for publishing, where anybody may ask
+    /// at any rate, it is handed out unread.
+    pub async fn published_list(&self, name: &str) -> Result<Option<Vec<u8>>, Failed> {
+        let name = name.to_owned();
+        self.ledger
+            .read(move |tx| {
+                let row = tx.query_opt(
+                    "SELECT der FROM ca_list WHERE name = $1 AND status = 'issued'
+                     ORDER BY number DESC LIMIT 1",
+                    &[name.as_str().into()],
+                )?;
+                Ok(row.map(|row| row.blob(0).map(<[u8]>::to_vec)).transpose()?)
+            })
+            .await
+    }
+
     async fn announce_list(
         &self,
         authority: Authority,

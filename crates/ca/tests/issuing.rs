@@ -98,6 +98,11 @@ async fn the_estate_has_its_names_numbers_and_lists() {
     assert!(transcript.text().contains("架空 一郎"));
     assert!(transcript.text().contains(&hex::encode(root.sha256())));
     running.balance(&estate);
+    for (name, list) in running.ca.lists().await.unwrap() {
+        let published = running.ca.published_list(&name).await.unwrap();
+        assert_eq!(published.as_deref(), Some(list.der()), "{name}");
+    }
+    assert_eq!(running.ca.published_list("nobody").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -27,9 +27,7 @@ async fn publication(
 ) -> Result<Response, Trouble> {
     let unknown = || Trouble::refused("publication-unknown", name.clone());
     if let Some(list) = name.strip_suffix(".crl") {
-        let lists = platform.ca.lists().await?;
-        let found = lists.into_iter().find(|(known, _)| known == list).ok_or_else(unknown)?.1;
-        let der = found.der().to_vec();
+        let der = platform.ca.published_list(list).await?.ok_or_else(unknown)?;
         return Ok(([(header::CONTENT_TYPE, "application/pkix-crl")], der).into_response());
     }
     let wanted = name.strip_suffix(".pem").ok_or_else(unknown)?;
