@@ -22,14 +22,24 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     };
     match show(&octets) {
         Ok(text) => {
-            println!("{}", text.trim_end());
+            println!("{}", harmless(text.trim_end()));
             ExitCode::SUCCESS
         }
         Err(why) => {
-            eprintln!("{}: {why}", file.display());
+            eprintln!("{}: {}", file.display(), harmless(&why));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Names, roles and lines come from the file as they are; none of them may steer the terminal or
+/// turn around what is read.
+fn harmless(text: &str) -> String {
+    let steers = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// What these octets are, in words.
@@ -212,4 +222,15 @@ fn signatures(octets: &[u8], kind: DocumentKind, out: &mut String) {
         out,
         "    （検証はしていません。azukari verify を使ってください; not verified here）"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_file_cannot_steer_the_terminal_that_shows_it() {
+        let shown = harmless("氏名: 架空\u{1b}[2J\u{202e}花子\r\n次");
+        assert_eq!(shown, "氏名: 架空\u{fffd}[2J\u{fffd}花子\u{fffd}\n次");
+    }
 }
