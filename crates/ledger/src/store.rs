@@ -5,6 +5,7 @@
 //! the group in which his work ran.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
@@ -92,7 +93,12 @@ impl Store {
         own: &[Migration],
         rooms: &[Migration],
     ) -> Result<Opened, Failed<Refusal>> {
-        std::fs::create_dir_all(folder).map_err(|error| io(folder, &error))?;
+        // Who signed what, and where, is nobody's business but the store's owner's.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| io(folder, &error))?;
         let lock = lock(folder)?;
         let mut connection = connect(folder)?;
         migration::run(&mut connection, own, rooms)?;

@@ -16,6 +16,15 @@ fn refused(result: Outcome<Store>) -> Refusal {
     }
 }
 
+#[test]
+fn a_store_is_made_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("a/store");
+    Store::open(&place, ROOM).unwrap();
+    assert_eq!(std::fs::metadata(&place).unwrap().permissions().mode() & 0o077, 0);
+}
+
 #[tokio::test]
 async fn what_was_written_is_read_after_closing_and_opening() {
     let folder = tempfile::tempdir().unwrap();
