@@ -96,7 +96,7 @@ document.addEventListener("submit", async (event) => {
     } else {
       const problem = await answer.json().catch(() => ({}));
       trouble(
-        problem.title ?? (japanese() ? "受け付けられませんでした" : "This was not accepted"),
+        japanese() ? (problem.title ?? "受け付けられませんでした") : (problem.title_en ?? "This was not accepted"),
         japanese() ? problem.advice : (problem.advice_en ?? problem.advice),
         [problem.code, problem.reference].filter(Boolean).join(" · "),
       );

@@ -96,12 +96,23 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 
 /// Opens a gateway as configured, and resumes what was under way when it ended.
 pub(crate) async fn open(config: &GatewayConfig) -> Result<Arc<Hospital>, Stop> {
+    open_tapped(config, None).await
+}
+
+/// The same with a tap on the line to the platform.
+pub(crate) async fn open_tapped(
+    config: &GatewayConfig,
+    tap: Option<http::tap::Tap>,
+) -> Result<Arc<Hospital>, Stop> {
     let anchor = crate::verify::certificate(&config.anchor)?;
     crate::refuse_test_root(&anchor, config.test_anchors)?;
     let intermediates: Result<Vec<_>, _> =
         config.authorities.iter().map(|file| crate::verify::certificate(file)).collect();
     let tls = http::tls::client(&config.platform_ca, Some((&config.certificate, &config.key)))?;
-    let client = Client::new(&config.platform, Some(tls), PATIENCE)?;
+    let mut client = Client::new(&config.platform, Some(tls), PATIENCE)?;
+    if let Some(tap) = tap {
+        client = client.tapped(tap);
+    }
     std::fs::create_dir_all(&config.folder)?;
     let shelf_key = shelf_key(&config.folder)?;
     let store = Store::open(&config.folder.join("store"), gateway::MIGRATIONS)?;
@@ -129,14 +140,17 @@ pub(crate) async fn open(config: &GatewayConfig) -> Result<Arc<Hospital>, Stop> 
     );
     let ehr_key_hash = sha256(ehr_key.trim().as_bytes());
     let hospital = Arc::new(Hospital { gateway, ehr_key_hash, platform: client });
-    hospital.renew_lists().await;
-    tokio::spawn(jobs(Arc::downgrade(&hospital)));
+    // Until the lists are there nothing is believed: whoever keeps them away must not thereby make
+    // a revoked certificate good.
+    hospital.gateway.set_crls(Vec::new());
+    let fetched = hospital.renew_lists().await;
+    tokio::spawn(jobs(Arc::downgrade(&hospital), fetched));
     Ok(hospital)
 }
 
 /// What the gateway does by itself, each minute: resume orders that were left open, look at the
 /// journal's newest checkpoint, erase what has expired. Ends with the gateway.
-async fn jobs(hospital: Weak<Hospital>) {
+async fn jobs(hospital: Weak<Hospital>, mut fetched: bool) {
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     // The first tick comes at once, and `open` has just done its work.
     minute.tick().await;
@@ -145,8 +159,8 @@ async fn jobs(hospital: Weak<Hospital>) {
         minute.tick().await;
         minutes += 1;
         let Some(hospital) = hospital.upgrade() else { return };
-        if minutes.is_multiple_of(LISTS_MINUTES) {
-            hospital.renew_lists().await;
+        if minutes.is_multiple_of(LISTS_MINUTES) || !fetched {
+            fetched = hospital.renew_lists().await;
         }
         match hospital.gateway.resume(now()).await {
             Ok(resumed) => {
@@ -185,6 +199,7 @@ fn shelf_key(folder: &Path) -> Result<ShelfKey, Stop> {
 pub(crate) fn router(hospital: Arc<Hospital>) -> Router {
     Router::new()
         .route("/v1/staff/{staff}", get(staff))
+        .route("/v1/staff/{staff}/end", post(end))
         .route("/v1/staff/{staff}/authentication", post(begin))
         .route("/v1/staff/{staff}/authentication/{ceremony}", get(state))
         .route("/v1/staff/{staff}/authentication/{ceremony}/number", post(number))
@@ -196,8 +211,8 @@ pub(crate) fn router(hospital: Arc<Hospital>) -> Router {
 
 impl Hospital {
     /// Fetches the published revocation lists. Those already at hand stay if the platform does not
-    /// answer; once stale they refuse, as they should.
-    async fn renew_lists(&self) {
+    /// answer; once stale they refuse, as they should. Whether all of them came.
+    async fn renew_lists(&self) -> bool {
         let mut lists = Vec::new();
         for name in LISTS {
             let path = format!("/repository/{name}.crl");
@@ -210,9 +225,11 @@ impl Hospital {
                 Err(fault) => tracing::warn!(name, %fault, "no list"),
             }
         }
-        if lists.len() == LISTS.len() {
+        let all = lists.len() == LISTS.len();
+        if all {
             self.gateway.set_crls(lists);
         }
+        all
     }
 
     /// The EHR names itself by a secret, compared by its hash so that time tells nothing.
@@ -400,6 +417,20 @@ pub(crate) async fn staff(
         until: state.until.map(Timestamp::seconds),
         means: state.means,
     }))
+}
+
+/// 本人認証を終わらせる。基盤が終わりを記録してから、ここでも消す
+#[utoipa::path(post, path = "/v1/staff/{staff}/end", tag = "gateway",
+    params(("staff" = String, Path, description = "職員 ID")), security(("ehr" = [])),
+    responses((status = 200, body = wire::EndAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn end(
+    State(hospital): Desk,
+    At(staff): At<String>,
+    headers: HeaderMap,
+) -> Result<Json<wire::EndAnswer>, Trouble> {
+    hospital.admit(&headers)?;
+    hospital.gateway.end(&staff_id(&staff)?, now()).await?;
+    Ok(Json(wire::EndAnswer { ended: true }))
 }
 
 /// 処方箋に署名する。記録はこの施設から出ない

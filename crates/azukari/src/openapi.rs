@@ -34,6 +34,7 @@ use crate::platform::{door, phone};
         hospital::state,
         hospital::number,
         hospital::staff,
+        hospital::end,
         hospital::prescriptions,
         hospital::dispensings,
         service::prescriptions,

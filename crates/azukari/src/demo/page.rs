@@ -1,13 +1,313 @@
-//! The page.
-use super::{home::Home, timeline::Timeline, town::Town};
+//! The page of the running town: `azukari demo` without `--once`.
+//!
+//! It opens on loopback for the browser of this machine and nobody else: a request that names
+//! another host (DNS rebinding) is refused, and so is a POST that another page could have sent.
+//! What is shown is `pages`'; what happens is `visit`'s, which goes over HTTP as any outside
+//! program.
+
+mod checks;
+mod files;
+mod travel;
+mod view;
+mod visit;
+mod words;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use wire::refusal::Problem;
+
+use super::home::Home;
+use super::timeline::{Timeline, shown};
+use super::town::Town;
+use crate::http::ask::{Ask, At, With};
+use crate::http::problem::Trouble;
+use crate::pages::{self, Lang, demo as shows};
 use crate::runtime::Stop;
+use visit::{OutOfTurn, Visit};
+
+/// The names under which this machine calls itself.
+const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+/// A prescription record with room to spare.
+const BODY_MAX: usize = 1024 * 1024;
+
+type Desk = axum::extract::State<Arc<Mutex<Visit>>>;
+
+/// Serves the page until stopped.
 pub(crate) async fn keep(
-    _t: &mut Town,
-    _h: &Home,
-    _l: tokio::net::TcpListener,
-    _i: Option<Vec<u8>>,
-    _tl: Timeline,
-    _s: tokio::sync::watch::Receiver<bool>,
+    town: &mut Town,
+    home: &Home,
+    listener: TcpListener,
+    own: Option<Vec<u8>>,
+    timeline: Timeline,
+    stopped: watch::Receiver<bool>,
 ) -> Result<(), Stop> {
+    let port = listener.local_addr()?.port();
+    let url = format!("http://127.0.0.1:{port}/");
+    if home.out.is_some() {
+        super::manifest::write(town, home, Some(&url)).await?;
+    }
+    let mut visit = Visit::begin(town, own)?;
+    visit.settle();
+    let router = router(Arc::new(Mutex::new(visit)), port);
+    if !*stopped.borrow() {
+        invite(&url, home, &timeline);
+    }
+    crate::http::server::serve(listener, None, router, stopped).await;
+    println!("\n町を閉じます (closing the town)");
     Ok(())
+}
+
+fn invite(url: &str, home: &Home, timeline: &Timeline) {
+    println!("\n■ 町がひらきました（{}）  the town is open", shown(timeline.total()));
+    println!("\n  次のページをブラウザで開いてください (open this page in your browser):\n");
+    println!("      {url}");
+    println!("      {url}?lang=en  (English)\n");
+    if let Some(out) = &home.out {
+        let file = out.join("demo.json");
+        println!("  外部プログラムのための案内 (for outside programs): {}", file.display());
+    }
+    println!("  終えるときは Ctrl-C を押してください (Ctrl-C ends it)");
+}
+
+fn router(visit: Arc<Mutex<Visit>>, port: u16) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/assets/{name}", get(asset))
+        .route("/files/{name}", get(file))
+        .route("/demo/state", get(state))
+        .route("/demo/authenticate/start", post(start))
+        .route("/demo/authenticate/approve", post(approve))
+        .route("/demo/authenticate/refuse", post(refuse))
+        .route("/demo/authenticate/number", post(number))
+        .route("/demo/prescribe", post(prescribe))
+        .route("/demo/sign", post(sign))
+        .route("/demo/dispense", post(dispense))
+        .route("/demo/verify", post(verify))
+        .route("/demo/reset", post(reset))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(nothing_here)
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn_with_state(port, guard))
+        .with_state(visit)
+}
+
+/// Why the page's own door says no.
+enum No {
+    ForeignHost,
+    ForeignOrigin,
+    NotJson,
+    NothingHere,
+    OutOfTurn,
+}
+
+impl From<OutOfTurn> for No {
+    fn from(_: OutOfTurn) -> Self {
+        Self::OutOfTurn
+    }
+}
+
+impl IntoResponse for No {
+    fn into_response(self) -> Response {
+        let (status, code, ja, en, advice, advice_en) = match self {
+            Self::ForeignHost => (
+                421,
+                "demo-host-foreign",
+                "このページはこのコンピューターの中だけのものです",
+                "This page is for this machine alone",
+                "http://127.0.0.1 か http://localhost に、表示されたポート番号を付けて開いてください。",
+                "Open it as http://127.0.0.1 or http://localhost with the port that was printed.",
+            ),
+            Self::ForeignOrigin => (
+                403,
+                "demo-origin-foreign",
+                "ほかのサイトからの操作は受け付けません",
+                "Another site may not act here",
+                "このページを直接開いて操作してください。",
+                "Open this page itself and act there.",
+            ),
+            Self::NotJson => (
+                415,
+                "demo-not-json",
+                "JSONではない要求です",
+                "The request is not JSON",
+                "Content-Type を application/json にしてください。",
+                "Send it with the content type application/json.",
+            ),
+            Self::NothingHere => (
+                404,
+                "demo-nothing-here",
+                "ここには何もありません",
+                "There is nothing here",
+                "トップページ (/) から進んでください。",
+                "Begin at the first page (/).",
+            ),
+            Self::OutOfTurn => (
+                409,
+                "demo-out-of-turn",
+                "この手順は、いまは行えません",
+                "This step cannot be taken now",
+                "ページを読み込み直し、「いまここ」の手順から進めてください。",
+                "Reload the page and go on with the step that is marked “Now”.",
+            ),
+        };
+        let problem = Problem {
+            kind: format!("urn:azukari:refusal:{code}"),
+            title: ja.into(),
+            status,
+            detail: String::new(),
+            code: code.into(),
+            advice: advice.into(),
+            title_en: en.into(),
+            advice_en: advice_en.into(),
+            reference: None,
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
+/// Admits this machine's own browser, and puts the page's headers on every answer.
+async fn guard(State(port): State<u16>, request: Request, next: Next) -> Response {
+    let mut answer = match admitted(request.method(), request.headers(), port) {
+        Ok(()) => next.run(request).await,
+        Err(no) => no.into_response(),
+    };
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, pages::CSP),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn admitted(method: &Method, headers: &HeaderMap, port: u16) -> Result<(), No> {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(header::HOST).unwrap_or_default().to_ascii_lowercase();
+    if headers.get_all(header::HOST).iter().count() != 1
+        || !LOCAL.iter().any(|name| host == format!("{name}:{port}"))
+    {
+        return Err(No::ForeignHost);
+    }
+    if method == Method::GET || method == Method::HEAD {
+        return Ok(());
+    }
+    if text(header::ORIGIN).is_some_and(|origin| origin != format!("http://{host}")) {
+        return Err(No::ForeignOrigin);
+    }
+    let kind = text(header::CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(No::NotJson) }
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    lang: Option<String>,
+}
+
+async fn page(State(visit): Desk, With(shown): With<Shown>) -> Result<Html<String>, Trouble> {
+    let state = visit.lock().await.look().await;
+    let lang = Lang::from_query(shown.lang.as_deref());
+    shows::page(lang, &state).map(Html).map_err(|error| Trouble::fault(&error))
+}
+
+async fn asset(At(name): At<String>) -> Result<impl IntoResponse, No> {
+    let (kind, octets) = pages::asset(&name).ok_or(No::NothingHere)?;
+    Ok(([(header::CONTENT_TYPE, kind)], octets))
+}
+
+async fn file(State(visit): Desk, At(name): At<String>) -> Result<impl IntoResponse, No> {
+    let visit = visit.lock().await;
+    let taken = files::take(&visit, &name).ok_or(No::NothingHere)?;
+    let disposition = format!("attachment; filename=\"{name}\"");
+    Ok((
+        [
+            (header::CONTENT_TYPE, taken.content_type.to_owned()),
+            (header::CONTENT_DISPOSITION, disposition),
+        ],
+        taken.octets,
+    ))
+}
+
+async fn nothing_here() -> No {
+    No::NothingHere
+}
+
+type Answer = Result<Json<shows::State>, No>;
+
+async fn answer(mut visit: tokio::sync::MutexGuard<'_, Visit>) -> Answer {
+    Ok(Json(visit.look().await))
+}
+
+async fn state(State(visit): Desk) -> Answer {
+    answer(visit.lock().await).await
+}
+
+async fn start(State(visit): Desk, Ask(request): Ask<shows::StartRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.start(request.who).await?;
+    answer(visit).await
+}
+
+async fn approve(State(visit): Desk, Ask(_): Ask<shows::EmptyRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.approve().await?;
+    answer(visit).await
+}
+
+async fn refuse(State(visit): Desk, Ask(_): Ask<shows::EmptyRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.refuse().await?;
+    answer(visit).await
+}
+
+async fn number(State(visit): Desk, Ask(request): Ask<shows::NumberRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.number(&request.number).await?;
+    answer(visit).await
+}
+
+async fn prescribe(State(visit): Desk, Ask(request): Ask<shows::PrescribeRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.prescribe(request)?;
+    answer(visit).await
+}
+
+async fn sign(State(visit): Desk, Ask(_): Ask<shows::EmptyRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.sign().await?;
+    answer(visit).await
+}
+
+async fn dispense(State(visit): Desk, Ask(_): Ask<shows::EmptyRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.dispense().await?;
+    answer(visit).await
+}
+
+async fn verify(State(visit): Desk, Ask(request): Ask<shows::VerifyRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.verify(request.tamper)?;
+    answer(visit).await
+}
+
+async fn reset(State(visit): Desk, Ask(_): Ask<shows::EmptyRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.reset().await;
+    answer(visit).await
 }

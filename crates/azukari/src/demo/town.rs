@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use town::people::{FACILITIES, Facility};
+use town::people::{FACILITIES, Facility, SANDBOX};
 use town::phone::Phone;
 use town::service::{Service, Trust};
 
@@ -24,6 +24,7 @@ use crate::clock::now;
 use crate::config::{GatewayConfig, PlatformConfig};
 use crate::http;
 use crate::http::client::Client;
+use crate::http::tap::Tap;
 use crate::platform::{self, Platform};
 use crate::runtime::Stop;
 
@@ -45,6 +46,8 @@ pub(crate) struct Town {
     pub(crate) platform: Client,
     pub(crate) service: Client,
     pub(crate) service_url: String,
+    /// A tap on every line that the page tells about.
+    pub(crate) tap: Tap,
     running: Option<Arc<Platform>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -76,8 +79,10 @@ impl Town {
         let founded = found(&home.town, at, &addresses, own_record, timeline).await?;
 
         let (stop, stopped) = watch::channel(false);
+        let tap = Tap::default();
         let mut town = Self {
-            platform: founded.client(None)?,
+            platform: founded.client(None)?.tapped(tap.line("phone", "")),
+            tap,
             service: Client::new("http://127.0.0.1:1", None, PATIENCE)?,
             service_url: String::new(),
             residents: Vec::new(),
@@ -152,7 +157,10 @@ impl Town {
             drop(listener);
             self.spawn("gateway", &file, address).await?;
         } else {
-            let hospital = crate::hospital::open(&config).await?;
+            // What outside programs do at their facility is not the page's to tell.
+            let tap =
+                (facility.code != SANDBOX.code).then(|| self.tap.line("gateway", facility.code));
+            let hospital = crate::hospital::open_tapped(&config, tap).await?;
             let router = crate::hospital::router(hospital);
             let serving = http::server::serve(listener, None, router, stopped.clone());
             self.tasks.push(tokio::spawn(serving));
@@ -160,7 +168,8 @@ impl Town {
         self.doors.push(Door {
             facility,
             url: format!("http://{address}"),
-            client: Client::new(&format!("http://{address}"), None, PATIENCE)?,
+            client: Client::new(&format!("http://{address}"), None, PATIENCE)?
+                .tapped(self.tap.line("ehr", facility.code)),
             ehr_key: std::fs::read_to_string(&config.ehr_key)?.trim().to_owned(),
         });
         Ok(())
@@ -196,7 +205,8 @@ impl Town {
         self.tasks.push(tokio::spawn(serving));
         self.service_url = format!("https://localhost:{port}");
         let trust = http::tls::client(&tls.join("facility-ca.pem"), None)?;
-        self.service = Client::new(&self.service_url, Some(trust), PATIENCE)?;
+        self.service = Client::new(&self.service_url, Some(trust), PATIENCE)?
+            .tapped(self.tap.line("service", ""));
         Ok(())
     }
 

@@ -145,6 +145,16 @@ pub(crate) async fn approve(
     Ok(done["number"].as_str().map(str::to_owned))
 }
 
+/// The owner refuses on the phone.
+pub(crate) async fn refuse(platform: &Client, phone: &Phone, qr: &str) -> Result<(), StepFailed> {
+    let Scanned::Ceremony { id, secret } = phone.scan(qr)? else {
+        return Err(StepFailed::Odd("not a terminal's QR".into()));
+    };
+    let refusal = json!({"ceremony": id, "secret": secret});
+    let _: Value = call(platform, "POST", wire::path::SESSION_REFUSE, None, Some(&refusal)).await?;
+    Ok(())
+}
+
 impl Door {
     async fn ask(
         &self,
@@ -189,6 +199,11 @@ impl Door {
     pub(crate) async fn state(&self, person: &Person, ceremony: &str) -> Result<Value, StepFailed> {
         let path = format!("/v1/staff/{}/authentication/{ceremony}", self.staff(person)?);
         self.ask("GET", &path, None).await
+    }
+
+    /// Ends this person's authentication here.
+    pub(crate) async fn end(&self, person: &Person) -> Result<Value, StepFailed> {
+        self.ask("POST", &format!("/v1/staff/{}/end", self.staff(person)?), Some(&json!({}))).await
     }
 
     /// Waits until the token is on the shelf: the platform opens the budget in the meantime.

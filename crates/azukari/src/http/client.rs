@@ -13,6 +13,8 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::tap::Tap;
+
 /// Why no answer came. Never says that the request was *not* acted on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallFault {
@@ -40,6 +42,7 @@ const KEPT_MAX: usize = 256;
 #[derive(Clone)]
 pub(crate) struct Client {
     inner: Arc<Inner>,
+    tap: Option<Tap>,
 }
 
 struct Inner {
@@ -83,7 +86,14 @@ impl Client {
                 kept: Mutex::new(Vec::new()),
                 patience,
             }),
+            tap: None,
         })
+    }
+
+    /// The same client with a tap on its line.
+    pub(crate) fn tapped(mut self, tap: Tap) -> Self {
+        self.tap = Some(tap);
+        self
     }
 
     /// Sends one request and waits for the whole answer.
@@ -94,10 +104,17 @@ impl Client {
         bearer: Option<&str>,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, CallFault> {
+        if let Some(tap) = &self.tap {
+            tap.hear(method, path, bearer.is_some(), None, body.as_deref().unwrap_or_default());
+        }
         let call = self.attempt(method, path, bearer, body);
-        tokio::time::timeout(self.inner.patience, call)
+        let answer = tokio::time::timeout(self.inner.patience, call)
             .await
-            .map_err(|_| CallFault::TimedOut(self.inner.host.clone()))?
+            .map_err(|_| CallFault::TimedOut(self.inner.host.clone()))??;
+        if let Some(tap) = &self.tap {
+            tap.hear(method, path, false, Some(answer.status), &answer.body);
+        }
+        Ok(answer)
     }
 
     async fn attempt(

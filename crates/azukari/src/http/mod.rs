@@ -5,4 +5,5 @@ pub(crate) mod ask;
 pub(crate) mod client;
 pub(crate) mod problem;
 pub(crate) mod server;
+pub(crate) mod tap;
 pub(crate) mod tls;

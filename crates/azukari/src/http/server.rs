@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -114,7 +115,10 @@ async fn requests<S>(
 ) where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    let begun = Arc::new(AtomicBool::new(false));
+    let any = Arc::clone(&begun);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        any.store(true, Ordering::Relaxed);
         let mut request: Request = request.map(Body::new);
         if let Some(peer) = &peer {
             request.extensions_mut().insert(Arc::clone(peer));
@@ -130,7 +134,8 @@ async fn requests<S>(
         _ = connection.as_mut() => false,
         _ = stop.wait_for(|stopped| *stopped) => true,
     };
-    if stopping {
+    // A connection that never asked anything (browsers open such ones in advance) is not waited for.
+    if stopping && begun.load(Ordering::Relaxed) {
         connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     }

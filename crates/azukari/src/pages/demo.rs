@@ -507,9 +507,9 @@ fn lead(id: StepId, lang: Lang) -> &'static str {
             "The EHR writes the prescription record. Change an amount and watch the later steps.",
         ),
         StepId::Sign => (
-            "病院の外へ出るのは32バイトのダイジェストだけです。鍵預かり基盤が医師の鍵で署名し、記録の証明を添えて返します。",
-            "Only a digest of 32 octets leaves the hospital. The platform signs it with the physician's \
-             kept key and answers with proof that the act is on record.",
+            "鍵預かり基盤へ渡るのは32バイトのダイジェストだけです。基盤は預かっている医師の鍵で署名し、記録の証明を添えて返します。",
+            "Only a digest of 32 octets reaches the platform. It signs with the physician's kept key \
+             and answers with proof that the act is on record.",
         ),
         StepId::Dispense => (
             "薬局が引換番号で処方箋を受け取り、調剤結果に薬剤師が署名します。",

@@ -35,12 +35,12 @@ impl Place {
         let (ja, en) = match self {
             Self::Phone => ("スマホ", "Phone"),
             Self::Ehr => ("電子\u{200b}カルテ", "EHR"),
-            Self::Gateway => ("病院\u{200b}ゲートウェイ", "Hospital gateway"),
+            Self::Gateway => ("病院\u{200b}ゲート\u{200b}ウェイ", "Hospital gateway"),
             Self::PharmacyEhr => ("薬局\u{200b}レセコン", "Pharmacy system"),
-            Self::PharmacyGateway => ("薬局\u{200b}ゲートウェイ", "Pharmacy gateway"),
+            Self::PharmacyGateway => ("薬局\u{200b}ゲート\u{200b}ウェイ", "Pharmacy gateway"),
             Self::Platform => ("鍵預かり\u{200b}基盤", "Azukari platform"),
             Self::KeyDevice => ("鍵装置", "Key device"),
-            Self::Service => ("処方箋\u{200b}管理\u{200b}サービス", "Prescription service"),
+            Self::Service => ("処方箋\u{200b}管理\u{200b}サービス", "Prescrip\u{ad}tion service"),
             Self::Verifier => ("検証者", "Verifier"),
         };
         lang.of(ja, en)
