@@ -57,8 +57,10 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let listener = loopback().await;
         let at = listener.local_addr().unwrap();
+        let door = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let doors: [(&'static Facility, _); 1] = [(&SANDBOX, door)];
         let founded =
-            found(folder.path(), at, &[], false, &mut Timeline::begin(true)).await.unwrap();
+            found(folder.path(), at, &doors, false, &mut Timeline::begin(true)).await.unwrap();
         let mut house = Self { _folder: folder, founded, running: None };
         house.open(listener).await;
         house
@@ -79,13 +81,18 @@ impl House {
 
     /// Ends the platform where it stands and starts it again on the same folder.
     async fn again(&mut self) {
+        self.close().await;
+        self.open(loopback().await).await;
+    }
+
+    /// Ends the platform where it stands.
+    async fn close(&mut self) {
         let Running { platform, stop, serving } = self.running.take().unwrap();
         stop.send(true).unwrap();
         serving.await.unwrap();
         let gone = Arc::downgrade(&platform);
         drop(platform);
         assert!(gone.upgrade().is_none(), "nothing holds the rooms any more");
-        self.open(loopback().await).await;
     }
 
     fn platform(&self) -> &Arc<Platform> {

@@ -8,6 +8,7 @@ use town::people::{HANAKO, JIRO, SANDBOX};
 use verifier::Verdict;
 
 use super::*;
+use crate::config::GatewayConfig;
 use crate::demo::papers;
 use crate::flows;
 
@@ -147,4 +148,17 @@ async fn a_phone_that_is_linked_after_its_key_was_stopped_is_unlinked_and_holds_
     let theirs = super::order(DocumentKind::Dispensing, &[7; 32]);
     send(&house.at(&SANDBOX), &jiros, &theirs).await.unwrap();
     house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_has_seen_no_list_cannot_tell() {
+    let Morning { mut house, document, .. } = morning().await;
+    let config = GatewayConfig::load(&house.founded.gateway_config(&SANDBOX)).unwrap();
+    let hospital = crate::hospital::open(&config).await.unwrap();
+    assert_eq!(hospital.gateway.report(&document, now()).verdict, Verdict::Valid);
+    drop(hospital);
+    house.close().await;
+    let hospital = crate::hospital::open(&config).await.unwrap();
+    let report = hospital.gateway.report(&document, now());
+    assert_eq!((report.verdict, report.code()), (Verdict::CannotTell, Some("crl-missing")));
 }
