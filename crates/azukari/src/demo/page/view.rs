@@ -26,7 +26,15 @@ pub(super) fn journal_size(home: &std::path::Path, heard: &[Heard]) -> Option<u6
 /// What crossed the facility's wall towards the platform, measured on the line.
 pub(super) fn crossed(heard: &[Heard], record: &[u8]) -> Text {
     let (octets, found) = travel::reached_platform(heard, record);
-    if octets == 0 || found {
+    if octets == 0 {
+        // With `--separate` the gateway is another process, whose line has no tap.
+        return Text::new(
+            "署名し、登録しました。ゲートウェイは別のプロセスなので、基盤とのやりとりはここには表示されません。",
+            "Signed and registered. The gateway is a process of its own, so what it exchanged with the \
+             platform cannot be shown here.",
+        );
+    }
+    if found {
         return Text::new("署名し、登録しました。", "Signed and registered.");
     }
     let size = record.len();
