@@ -1,6 +1,6 @@
 //! `azukari`: one binary, many roles. This file is the table of contents.
 
-//mod bench;
+mod bench;
 mod clock;
 mod config;
 mod demo;
@@ -58,7 +58,8 @@ enum Role {
     #[command(subcommand)]
     Journal(journal::JournalCommand),
     /// 速さを測る (measure)
-    Bench,
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// 設定を確かめる (configuration)
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
         Role::Verify(arguments) => verify::run(&arguments, clock::now()),
         Role::Inspect { file } => inspect::run(&file),
         Role::Journal(command) => journal::run(&command),
-        Role::Bench => ExitCode::SUCCESS,
+        Role::Bench(command) => bench::run(&command),
         Role::Config(ConfigCommand::Check { file }) => config::check(&file),
     }
 }

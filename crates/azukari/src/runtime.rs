@@ -4,13 +4,22 @@
 use std::future::Future;
 use std::process::ExitCode;
 
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 /// Anything that stops a role before or while it runs; its text is meant for a person.
 pub(crate) type Stop = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs a role to its end.
+/// Runs a role to its end, on all cores.
 pub(crate) fn run(role: impl Future<Output = Result<(), Stop>>) -> ExitCode {
+    run_on(&mut Builder::new_multi_thread(), role)
+}
+
+/// Runs a role to its end on threads of the caller's choice.
+pub(crate) fn run_on(
+    threads: &mut Builder,
+    role: impl Future<Output = Result<(), Stop>>,
+) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("AZUKARI_LOG")
@@ -18,7 +27,7 @@ pub(crate) fn run(role: impl Future<Output = Result<(), Stop>>) -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match threads.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("起動できません: {error} (cannot start)");

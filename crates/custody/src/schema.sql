@@ -57,6 +57,8 @@ CREATE TABLE custody_budget (
 CREATE INDEX custody_budget_open ON custody_budget (kept) WHERE ended IS NULL;
 
 -- One hash to be signed, and the order that asks for it.
+-- Rows lie in the order in which they came, so that a group of them shares pages whatever their
+-- facilities and numbers are.
 -- reserved → consumed | released | failed; released → reserved (a retry within ten minutes).
 CREATE TABLE custody_activation (
     facility TEXT NOT NULL,
@@ -81,5 +83,5 @@ CREATE TABLE custody_activation (
     consumed INTEGER,
     signature BLOB,
     PRIMARY KEY (facility, number)
-) WITHOUT ROWID;
+);
 CREATE INDEX custody_activation_open ON custody_activation (lease) WHERE state = 'reserved';

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -16,6 +17,12 @@ use crate::tx::Tx;
 
 /// Units of work in one commit at most.
 pub(crate) const GROUP_MAX: usize = 1024;
+
+/// A group of so many shows that many callers are at work at the same time.
+const CROWD: usize = 4;
+/// What such callers are waited for, so that more of them share one commit, one sync of the disk
+/// and one checkpoint. A caller who is alone never waits.
+const LINGER: Duration = Duration::from_millis(2);
 
 /// How a unit of work ended.
 pub(crate) enum Verdict {
@@ -57,13 +64,18 @@ impl Writer {
 
     pub(crate) fn run(self, mut waiting: mpsc::Receiver<Job>) {
         let mut jobs = Vec::new();
+        let mut crowded = false;
         while let Some(first) = waiting.blocking_recv() {
             jobs.push(first);
+            if crowded {
+                std::thread::sleep(LINGER);
+            }
             while jobs.len() < GROUP_MAX
                 && let Ok(job) = waiting.try_recv()
             {
                 jobs.push(job);
             }
+            crowded = jobs.len() >= CROWD;
             let ended = self.group(&mut jobs);
             if self.faults.as_ref().is_some_and(Faults::dead) {
                 // Dying answers nobody: whoever waits sees the line go dead.

@@ -50,6 +50,7 @@ pub struct Draft {
     kind: DocumentKind,
     id: String,
     signed_info: String,
+    dtbsr: Digest32,
     key_info: String,
     signed_properties: String,
 }
@@ -154,7 +155,8 @@ impl Draft {
         push_digest(&mut info, &signed_properties_digest);
         push!(info, "</ds:SignedInfo>");
 
-        Self { kind: recipe.kind, id, signed_info: info, key_info, signed_properties }
+        let dtbsr = sha256(info.as_bytes());
+        Self { kind: recipe.kind, id, signed_info: info, dtbsr, key_info, signed_properties }
     }
 
     /// The octets to be signed: the exclusive canonical form of SignedInfo.
@@ -163,8 +165,8 @@ impl Draft {
     }
 
     /// SHA-256 of the octets to be signed (DTBS/R).
-    pub fn dtbsr(&self) -> Digest32 {
-        sha256(self.signed_info())
+    pub const fn dtbsr(&self) -> Digest32 {
+        self.dtbsr
     }
 
     /// The whole `ds:Signature` element around this RSASSA-PKCS1-v1_5 value.

@@ -28,6 +28,7 @@ struct Ended {
 /// is a message itself. A message that cannot be delivered holds up the later ones about the same
 /// key, which must not overtake it, and nobody else's; what failed is tried again next time.
 pub(crate) async fn all(platform: &Platform, now: Timestamp) -> Result<(), Trouble> {
+    let _alone = platform.delivering.lock().await;
     loop {
         let waiting = platform.ledger.undelivered().await.map_err(|f| Trouble::fault(&f))?;
         if waiting.is_empty() {

@@ -25,6 +25,8 @@ pub(crate) struct Platform {
     pub(crate) ca: Ca,
     pub(crate) authn: Authn,
     pub(crate) custody: Custody,
+    /// Held by whoever delivers messages between rooms: one at a time, in the order of commits.
+    pub(crate) delivering: tokio::sync::Mutex<()>,
 }
 
 /// `azukari serve --config F`.

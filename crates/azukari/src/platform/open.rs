@@ -97,7 +97,7 @@ pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
             loaded_keys: custody::LOADED_KEYS,
         },
     );
-    let platform = Platform { config, ledger, ca, authn, custody };
+    let platform = Platform { config, ledger, ca, authn, custody, delivering: Default::default() };
     for (authority, certificate) in platform.ca.authorities().await? {
         if authority == Authority::Root {
             crate::refuse_test_root(&certificate, platform.config.test_anchors)?;

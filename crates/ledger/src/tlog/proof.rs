@@ -90,7 +90,12 @@ impl Proof {
 
     /// Believes the proof if the pinned log signed a tree in which this very entry stands.
     pub fn verify(&self, log: &VerifyKey) -> Result<VerifiedEntry, Refusal> {
-        let checkpoint = log.verify(&self.checkpoint)?;
+        self.verify_under(&log.verify(&self.checkpoint)?)
+    }
+
+    /// As [`Proof::verify`], for whoever has verified this proof's checkpoint before: one commit,
+    /// and so one checkpoint, stands behind many proofs. It must come from [`VerifyKey::verify`].
+    pub fn verify_under(&self, checkpoint: &Checkpoint) -> Result<VerifiedEntry, Refusal> {
         let commitment = commitment(&self.salt, &self.opening);
         let leaf = leaf_hash(&entry(&self.label, &commitment));
         if !verify_inclusion(&leaf, self.index, checkpoint.size, &self.path, &checkpoint.root) {
@@ -98,7 +103,8 @@ impl Proof {
         }
         let opening = LeafOpening::decode(&self.opening)
             .ok_or_else(|| Refusal::ProofMalformed("its opening is malformed".into()))?;
-        Ok(VerifiedEntry { index: self.index, label: self.label, commitment, opening, checkpoint })
+        let (index, label, checkpoint) = (self.index, self.label, checkpoint.clone());
+        Ok(VerifiedEntry { index, label, commitment, opening, checkpoint })
     }
 }
 

@@ -1,0 +1,191 @@
+//! `azukari bench`: how fast this machine signs, and how much of that the platform leaves over.
+//!
+//! First the raw signature, then the whole way: a client over mutual TLS, token, activation, two
+//! durable commits, device, self-check, proof, and verification by the client. docs/benchmarks.md
+//! says what each figure means.
+
+mod check;
+mod drive;
+mod estate;
+mod phone;
+mod process;
+mod raw;
+mod show;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::rsa::KeyPair;
+use clap::{Args, Subcommand};
+use hpki::sign::Random as _;
+
+use crate::http;
+use crate::http::client::Client;
+use crate::runtime::Stop;
+use check::Log;
+use drive::Load;
+use estate::FACILITY;
+use raw::Raw;
+use show::Figures;
+
+/// What can be measured.
+#[derive(Subcommand)]
+pub(crate) enum BenchCommand {
+    /// 署名: 素の RSA と、端から端まで (signing: raw and end to end)
+    Sign(SignArguments),
+}
+
+/// Flags of `azukari bench sign`.
+#[derive(Args, Clone)]
+pub(crate) struct SignArguments {
+    /// 端から端までを測る秒数 (seconds of the end-to-end measurement)
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// 結果を JSON で一つ出す (print one JSON object)
+    #[arg(long)]
+    json: bool,
+    /// 鍵の数 (distinct keys)
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    keys: u64,
+    /// 同時に待つ要求の数 (requests in flight)
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    in_flight: u64,
+    /// 準備した鍵を残して次も使うフォルダ (keep and reuse prepared keys here)
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+/// `azukari bench …`
+pub(crate) fn run(command: &BenchCommand) -> ExitCode {
+    let BenchCommand::Sign(arguments) = command;
+    let arguments = arguments.clone();
+    // The load needs less than one core: on one thread its tasks wake each other for nothing.
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    crate::runtime::run_on(threads.worker_threads(1), async move {
+        let (stop, mut stopped) = crate::runtime::until_interrupted();
+        let ended = Arc::new(AtomicBool::new(false));
+        // Leaving the work ends the platform's process and removes a passing folder.
+        let done = tokio::select! {
+            done = sign(&arguments, Arc::clone(&ended)) => done,
+            _ = stopped.wait_for(|stopped| *stopped) => Err("中断しました (interrupted)".into()),
+        };
+        ended.store(true, Ordering::Relaxed);
+        drop(stop);
+        done
+    })
+}
+
+async fn sign(arguments: &SignArguments, ended: Arc<AtomicBool>) -> Result<(), Stop> {
+    let SignArguments { seconds, json, keys, in_flight, folder } = arguments;
+    let (keys, in_flight) = (usize::try_from(*keys)?, usize::try_from(*in_flight)?);
+    let folder = Folder::open(folder.as_deref())?;
+    let listen = free_address()?;
+
+    let kept = folder.kept().map(|folder| folder.join("raw-keys"));
+    let ending = Arc::clone(&ended);
+    let raw_keys = blocking(move || raw::keys(keys, kept.as_deref(), &ending)).await?;
+    let raw_keys = Arc::new(raw_keys);
+    let estate = estate::prepare(folder.path(), keys, listen).await?;
+
+    let time = Duration::from_secs((*seconds).min(3));
+    let before = measure_raw(&raw_keys, time, &ended).await?;
+
+    let mut child = process::serve(&estate.config, listen).await?;
+    let platform = child.id().ok_or("基盤が終わりました (the platform ended)")?;
+    let identity = |kind: &str| estate.tls.join(format!("{}.{kind}", FACILITY.code));
+    let tls = http::tls::client(
+        &estate.tls.join("facility-ca.pem"),
+        Some((&identity("pem"), &identity("key"))),
+    )?;
+    let url = format!("https://localhost:{}", listen.port());
+    let client = Client::new(&url, Some(tls), Duration::from_secs(20))?;
+    let log = Log::new(estate.log, FACILITY.code.parse()?);
+    let load = Arc::new(Load::new(client, estate.signatories, log));
+    let driven = load.drive(platform, in_flight, Duration::from_secs(*seconds)).await?;
+    crate::runtime::terminate(&mut child).await;
+
+    let raw = before.mean(measure_raw(&raw_keys, time, &ended).await?);
+    let signatures = driven.latencies.len() as u64;
+    let each_us = |cpu: process::Cpu| cpu.0 * 1e6 / signatures as f64;
+    let (raw_cpu_us, platform_cpu_us) = (raw.cpu_s_each * 1e6, each_us(driven.platform));
+    let end_to_end_per_s = signatures as f64 / driven.seconds;
+    let figures = Figures {
+        raw_per_s: raw.per_s,
+        end_to_end_per_s,
+        ratio: end_to_end_per_s / raw.per_s,
+        cpu_ratio: raw_cpu_us / platform_cpu_us,
+        p50_ms: driven.percentile(0.50),
+        p99_ms: driven.percentile(0.99),
+        in_flight,
+        seconds: driven.seconds,
+        keys,
+        cores: raw::cores(),
+        signatures,
+        raw_cpu_us,
+        platform_cpu_us,
+        client_cpu_us: each_us(driven.client),
+    };
+    println!("{}", if *json { figures.json()? } else { figures.table() });
+    Ok(())
+}
+
+async fn measure_raw(
+    keys: &Arc<Vec<KeyPair>>,
+    time: Duration,
+    ended: &Arc<AtomicBool>,
+) -> Result<Raw, Stop> {
+    let (keys, ended) = (Arc::clone(keys), Arc::clone(ended));
+    blocking(move || raw::measure(&keys, time, &ended)).await
+}
+
+/// Work that keeps a thread busy, off the threads that serve everybody.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Stop> + Send + 'static,
+) -> Result<T, Stop> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> Result<SocketAddr, Stop> {
+    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// The folder of the platform: the user's, which stays, or a passing one.
+struct Folder {
+    path: PathBuf,
+    passing: bool,
+}
+
+impl Folder {
+    fn open(kept: Option<&Path>) -> Result<Self, Stop> {
+        let mut octets = [0; 8];
+        hsm::SystemRandom.fill(&mut octets);
+        let passing =
+            || std::env::temp_dir().join(format!("azukari-bench-{}", hex::encode(octets)));
+        let path = kept.map_or_else(passing, Path::to_owned);
+        std::fs::create_dir_all(&path).map_err(|error| {
+            format!("フォルダ {} に書き込めません: {error} (not writable)", path.display())
+        })?;
+        Ok(Self { path, passing: kept.is_none() })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn kept(&self) -> Option<&Path> {
+        (!self.passing).then_some(self.path.as_path())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.passing {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The client believes no answer. What custody must have signed is written again from the recipe
+//! in the answer, and every octet must be the same.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hpki::encoding::{Digest32, sha256};
+use hpki::id::{FacilityCode, OrderNumber};
+use hpki::kind::DocumentKind;
+use ledger::Event;
+use ledger::tlog::{Checkpoint, Proof, VerifyKey};
+use wire::SignAnswer;
+use xades::compose::{Draft, Recipe};
+
+use super::estate::Signatory;
+
+/// Checkpoints remembered at once.
+const REMEMBERED: usize = 4096;
+
+/// What was asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) order: OrderNumber,
+    pub(super) kind: DocumentKind,
+    pub(super) digest: Digest32,
+}
+
+/// The pinned log, and the checkpoints whose signature was verified: one commit, and so one
+/// checkpoint, answers many.
+pub(super) struct Log {
+    key: VerifyKey,
+    facility: FacilityCode,
+    known: Mutex<HashMap<String, Arc<Checkpoint>>>,
+}
+
+impl Log {
+    pub(super) fn new(key: VerifyKey, facility: FacilityCode) -> Self {
+        Self { key, facility, known: Mutex::new(HashMap::new()) }
+    }
+
+    fn checkpoint(&self, note: &str) -> Result<Arc<Checkpoint>, String> {
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(note) {
+            return Ok(Arc::clone(known));
+        }
+        let checkpoint = Arc::new(self.key.verify(note).map_err(|no| no.to_string())?);
+        let mut known = lock();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(note.to_owned(), Arc::clone(&checkpoint));
+        Ok(checkpoint)
+    }
+
+    /// Says what is wrong with an answer, if anything is.
+    pub(super) fn check(
+        &self,
+        asked: &Asked,
+        signatory: &Signatory,
+        answer: &SignAnswer,
+    ) -> Result<(), String> {
+        ensure(answer.order == asked.order, "another order")?;
+        ensure(answer.kind == asked.kind, "another kind")?;
+        ensure(answer.certificate.0 == signatory.certificate, "another certificate")?;
+        let element = std::str::from_utf8(&answer.signature.0).map_err(|no| no.to_string())?;
+        let (mark, value) = parts(element).ok_or("the signature element is not in our profile")?;
+        let (digest, kind) = (asked.digest, asked.kind);
+        let recipe = Recipe { kind, digest, signing_time: answer.signing_time, mark };
+        let draft = Draft::new(&recipe, &signatory.signer);
+        ensure(draft.finish(&value) == element, "not the element that the recipe gives")?;
+        let signed = signatory.verifying.verify(draft.signed_info(), &value);
+        ensure(signed.is_ok(), "the signature value does not verify")?;
+        self.journalled(answer, signatory, asked, &draft.dtbsr(), &sha256(&value))
+    }
+
+    /// The journal holds the outcome of exactly this signature.
+    fn journalled(
+        &self,
+        answer: &SignAnswer,
+        signatory: &Signatory,
+        asked: &Asked,
+        dtbsr: &Digest32,
+        value: &Digest32,
+    ) -> Result<(), String> {
+        let proof = Proof::parse(&answer.proof).map_err(|no| no.to_string())?;
+        let checkpoint = self.checkpoint(&proof.checkpoint)?;
+        let entry = proof.verify_under(&checkpoint).map_err(|no| no.to_string())?;
+        let record = &entry.opening.record;
+        let outcome = record.outcome.as_ref().and_then(|outcome| outcome.signature_hash);
+        ensure(entry.index == answer.index, "another place in the journal")?;
+        ensure(record.event == Event::SignatureMade, "another event in the journal")?;
+        ensure(record.dtbsr.as_ref() == Some(dtbsr), "other data in the journal")?;
+        ensure(outcome.as_ref() == Some(value), "another signature in the journal")?;
+        ensure(record.kind == Some(asked.kind), "another kind in the journal")?;
+        ensure(record.facility.as_ref() == Some(&self.facility), "another facility")?;
+        ensure(record.person == Some(signatory.person), "another person in the journal")?;
+        ensure(record.key == Some(signatory.key), "another key in the journal")
+    }
+}
+
+fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+}
+
+/// The mark in the ids, and the signature value.
+fn parts(element: &str) -> Option<([u8; 4], Vec<u8>)> {
+    let (_, rest) = element.split_once("<ds:SignedInfo Id=\"id")?;
+    let mark = hex::decode(rest.get(..8)?).ok()?.try_into().ok()?;
+    let (_, rest) = rest.split_once("-SignatureValue\">")?;
+    let (value, _) = rest.split_once("</ds:SignatureValue>")?;
+    let value: Vec<u8> = value.bytes().filter(|octet| *octet != b'\n').collect();
+    Some((mark, STANDARD.decode(value).ok()?))
+}

@@ -1,0 +1,146 @@
+//! The load: a number of requests always under way over kept connections, each answer verified.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hpki::id::OrderNumber;
+use hpki::kind::DocumentKind;
+use hpki::sign::Random as _;
+use hsm::SystemRandom;
+use tokio::task::JoinSet;
+use wire::refusal::Problem;
+use wire::{DigestValue, SignAnswer, SignRequest};
+
+use super::check::{Asked, Log};
+use super::estate::Signatory;
+use super::process::{Cpu, cpu_of};
+use crate::clock::{Stopwatch, now};
+use crate::http::client::Client;
+use crate::runtime::Stop;
+
+/// What all workers share.
+pub(super) struct Load {
+    pub(super) client: Client,
+    pub(super) signatories: Vec<Signatory>,
+    pub(super) log: Log,
+    next: AtomicUsize,
+    counting: AtomicBool,
+    ended: AtomicBool,
+}
+
+/// What was measured.
+pub(super) struct Driven {
+    /// Seconds from request to answer, sorted.
+    pub(super) latencies: Vec<f32>,
+    pub(super) seconds: f64,
+    pub(super) platform: Cpu,
+    pub(super) client: Cpu,
+}
+
+impl Driven {
+    /// The latency that this share of the answers did not exceed, in milliseconds.
+    pub(super) fn percentile(&self, share: f64) -> f64 {
+        let place = (self.latencies.len() as f64 * share) as usize;
+        let last = self.latencies.len().saturating_sub(1);
+        self.latencies.get(place.min(last)).map_or(0.0, |seconds| f64::from(*seconds) * 1000.0)
+    }
+}
+
+impl Load {
+    pub(super) fn new(client: Client, signatories: Vec<Signatory>, log: Log) -> Self {
+        let (next, counting, ended) = Default::default();
+        Self { client, signatories, log, next, counting, ended }
+    }
+
+    /// Drives the platform, which is this process, for a while, after every key has signed twice.
+    pub(super) async fn drive(
+        self: Arc<Self>,
+        platform: u32,
+        in_flight: usize,
+        time: Duration,
+    ) -> Result<Driven, Stop> {
+        let mut workers = JoinSet::new();
+        for _ in 0..in_flight {
+            workers.spawn(Arc::clone(&self).work());
+        }
+        let warm = Stopwatch::start();
+        while self.next.load(Ordering::Relaxed) < 2 * self.signatories.len() + in_flight
+            || warm.elapsed() < Duration::from_secs(1)
+        {
+            pause(&mut workers, Duration::from_millis(20)).await?;
+        }
+        let us = std::process::id();
+        let (watch, before) = (Stopwatch::start(), (cpu_of(platform)?, cpu_of(us)?));
+        self.counting.store(true, Ordering::Relaxed);
+        pause(&mut workers, time).await?;
+        self.counting.store(false, Ordering::Relaxed);
+        let (seconds, after) = (watch.elapsed().as_secs_f64(), (cpu_of(platform)?, cpu_of(us)?));
+        self.ended.store(true, Ordering::Relaxed);
+        let mut latencies = Vec::new();
+        while let Some(worker) = workers.join_next().await {
+            latencies.append(&mut worker??);
+        }
+        latencies.sort_unstable_by(f32::total_cmp);
+        if latencies.is_empty() {
+            return Err("この時間では一件も終わりません。--seconds を増やしてください (no answer within this time)".into());
+        }
+        let (platform, client) = (after.0.since(before.0), after.1.since(before.1));
+        Ok(Driven { latencies, seconds, platform, client })
+    }
+
+    async fn work(self: Arc<Self>) -> Result<Vec<f32>, Stop> {
+        let mut latencies = Vec::new();
+        while !self.ended.load(Ordering::Relaxed) {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.signatories.len();
+            let Some(signatory) = self.signatories.get(turn) else { break };
+            let took = self.one(signatory).await?;
+            if self.counting.load(Ordering::Relaxed) {
+                latencies.push(took);
+            }
+        }
+        Ok(latencies)
+    }
+
+    /// One signature, asked for and verified; seconds from request to answer.
+    async fn one(&self, signatory: &Signatory) -> Result<f32, Stop> {
+        let mut digest = [0; 32];
+        SystemRandom.fill(&mut digest);
+        let order = OrderNumber::new(now().seconds() * 1000, &SystemRandom);
+        let asked = Asked { order, kind: DocumentKind::Prescription, digest };
+        let request =
+            SignRequest { order, kind: asked.kind, digest: DigestValue::sha256(&asked.digest) };
+        let body = serde_json::to_vec(&request)?;
+        let (token, watch) = (Some(signatory.token.as_str()), Stopwatch::start());
+        let answer = self.client.send("POST", wire::path::SIGNATURES, token, Some(body)).await?;
+        let took = watch.elapsed().as_secs_f32();
+        if answer.status != 200 {
+            return Err(refused(answer.status, &answer.body));
+        }
+        let answer: SignAnswer = serde_json::from_slice(&answer.body)?;
+        self.log.check(&asked, signatory, &answer).map_err(|why| {
+            format!("注文 {order} の答えは信じられません: {why} (an answer failed verification)")
+        })?;
+        Ok(took)
+    }
+}
+
+fn refused(status: u16, body: &[u8]) -> Stop {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(no) if no.code == "budget-exhausted" || no.code == "hourly-limit" => format!(
+            "一人 {} 件の上限に達しました。--keys を増やすか --seconds を減らしてください ({}: more keys or fewer seconds)",
+            super::estate::CEILING, no.code
+        )
+        .into(),
+        Ok(no) => format!("{status} {}: {} – {}", no.code, no.title, no.advice).into(),
+        Err(_) => format!("{status}: 答えを読めません (an unreadable answer)").into(),
+    }
+}
+
+/// Waits, unless a worker fails first.
+async fn pause(workers: &mut JoinSet<Result<Vec<f32>, Stop>>, time: Duration) -> Result<(), Stop> {
+    tokio::select! {
+        () = tokio::time::sleep(time) => Ok(()),
+        Some(ended) = workers.join_next() => ended?.map(drop),
+    }
+}

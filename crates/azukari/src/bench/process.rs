@@ -1,0 +1,60 @@
+//! The platform as a process of its own, and the processor time of processes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+use crate::runtime::Stop;
+
+/// Processor time, user and system, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cpu(pub(super) f64);
+
+impl Cpu {
+    pub(super) fn since(self, before: Self) -> Self {
+        Self(self.0 - before.0)
+    }
+}
+
+/// What Linux counts in `/proc/PID/stat` (proc(5): utime and stime, fields 14 and 15), in hundredths
+/// of a second on every architecture that we build for.
+pub(super) fn cpu_of(process: u32) -> Result<Cpu, Stop> {
+    let file = format!("/proc/{process}/stat");
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| format!("{file}: {error} (processor time is read from Linux's /proc)"))?;
+    // The name, field 2, may hold anything; what follows its closing parenthesis may not.
+    let fields: Vec<&str> =
+        text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<f64>().ok());
+    let (Some(user), Some(system)) = (ticks(14), ticks(15)) else {
+        return Err(format!("{file} を読めません (not as proc(5) says)").into());
+    };
+    Ok(Cpu((user + system) / 100.0))
+}
+
+/// Starts `azukari serve` and waits until its door is open. It ends with the value, at the latest.
+pub(super) async fn serve(config: &Path, address: SocketAddr) -> Result<Child, Stop> {
+    let log = config.with_extension("log");
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("serve")
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log)?)
+        .kill_on_drop(true)
+        .spawn()?;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(format!("基盤が起動しません: {status} (it ended at once)\n{said}").into());
+        }
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
+            return Ok(child);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

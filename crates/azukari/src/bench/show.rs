@@ -1,0 +1,130 @@
+//! What a person sees: progress on standard error, one object or one table on standard output.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// The result, in the order in which it is printed.
+#[derive(Debug, Serialize)]
+pub(super) struct Figures {
+    /// RSA-2048 signatures per second on all cores, nothing else running.
+    pub(super) raw_per_s: f64,
+    /// Verified answers per second, client and platform on the same cores.
+    pub(super) end_to_end_per_s: f64,
+    /// `end_to_end_per_s` ÷ `raw_per_s`
+    pub(super) ratio: f64,
+    /// Processor time of a raw signature ÷ the platform's for one answer.
+    pub(super) cpu_ratio: f64,
+    /// Half of the answers came within this time.
+    pub(super) p50_ms: f64,
+    /// All but one in a hundred.
+    pub(super) p99_ms: f64,
+    /// Requests under way at any time.
+    pub(super) in_flight: usize,
+    /// Length of the end-to-end measurement.
+    pub(super) seconds: f64,
+    /// Distinct keys, in both measurements.
+    pub(super) keys: usize,
+    /// Processors.
+    pub(super) cores: usize,
+    /// Answers counted.
+    pub(super) signatures: u64,
+    /// Processor time of a raw signature, in microseconds.
+    pub(super) raw_cpu_us: f64,
+    /// Processor time of the platform for one answer.
+    pub(super) platform_cpu_us: f64,
+    /// Processor time of the client for one answer, its verification included.
+    pub(super) client_cpu_us: f64,
+}
+
+/// What this house wants to reach.
+const RATIO: f64 = 0.60;
+const CPU_RATIO: f64 = 0.75;
+
+impl Figures {
+    pub(super) fn json(&self) -> Result<String, serde_json::Error> {
+        let mut value = serde_json::to_value(self)?;
+        for (_, figure) in value.as_object_mut().into_iter().flatten() {
+            if let Some(number) = figure.as_f64().filter(|_| figure.is_f64()) {
+                *figure = ((number * 1000.0).round() / 1000.0).into();
+            }
+        }
+        Ok(value.to_string())
+    }
+
+    pub(super) fn table(&self) -> String {
+        let mark = |good: bool| if good { "✓" } else { "△" };
+        let mut lines = vec![
+            format!(
+                "■ 署名の速さ  RSA-2048 × {} 鍵、{} コア (signing speed)",
+                self.keys, self.cores
+            ),
+            String::new(),
+            format!(
+                "  署名だけ            {:>9.0} /s   署名 1 件の CPU {:>5.0} µs   (raw RSA)",
+                self.raw_per_s, self.raw_cpu_us
+            ),
+            format!(
+                "  端から端まで        {:>9.0} /s   基盤 {:>5.0} µs、利用側 {:>5.0} µs   (end to end)",
+                self.end_to_end_per_s, self.platform_cpu_us, self.client_cpu_us
+            ),
+            String::new(),
+            format!(
+                "  {} 全体の比          {:>9.2}      目標 {RATIO:.2} 以上   (ratio)",
+                mark(self.ratio >= RATIO),
+                self.ratio
+            ),
+            format!(
+                "  {} 基盤の CPU の比   {:>9.2}      目標 {CPU_RATIO:.2} 以上   (cpu_ratio)",
+                mark(self.cpu_ratio >= CPU_RATIO),
+                self.cpu_ratio
+            ),
+            format!(
+                "    応答時間           {:>9.1} ms   99% は {:.1} ms 以内   (p50, p99)",
+                self.p50_ms, self.p99_ms
+            ),
+            format!(
+                "    同時 {} 件、{:.1} 秒、{} 件をすべて検証 (in flight, seconds, all verified)",
+                self.in_flight, self.seconds, self.signatures
+            ),
+            String::new(),
+        ];
+        lines.extend(self.advice().into_iter().map(|line| format!("  {line}")));
+        lines.join("\n")
+    }
+
+    fn advice(&self) -> Vec<String> {
+        let mut advice = Vec::new();
+        if cfg!(debug_assertions) {
+            advice.push("開発用ビルドです。cargo run --release -- bench sign で測ってください (a debug build says nothing about speed)".into());
+        }
+        if self.keys < 1000 {
+            advice.push("鍵が少ないとキャッシュが有利に働きます。--keys 1000 以上で比べてください (few keys flatter the caches)".into());
+        }
+        let busy = self.end_to_end_per_s * (self.platform_cpu_us + self.client_cpu_us)
+            / (1e6 * self.cores as f64);
+        if busy < 0.85 {
+            advice.push(format!("CPU の {:.0}% しか使っていません。ディスクの同期を待っているか、ほかの仕事が動いています。--in-flight を増やすと分かります (processors wait: for the disk, or for other programs)", busy * 100.0));
+        }
+        if self.ratio < RATIO || self.cpu_ratio < CPU_RATIO {
+            advice.push(
+                "どこに時間がかかるかは docs/benchmarks.md にあります (where the time goes)".into(),
+            );
+        }
+        advice.push(format!(
+            "この計算機 1 台で 1 時間におよそ {} 万件に署名できます (signatures per hour: {:.1} million)",
+            (self.end_to_end_per_s * 0.36).round(),
+            self.end_to_end_per_s * 0.0036
+        ));
+        advice
+    }
+}
+
+/// A progress bar on standard error; nothing where that is no terminal.
+pub(super) fn bar(length: usize, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("  {msg}  {wide_bar} {pos}/{len}  残り {eta}");
+    let bar = ProgressBar::new(length as u64).with_message(what.to_owned());
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
