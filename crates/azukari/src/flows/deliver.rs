@@ -72,7 +72,10 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
         }
         TOPIC_PHONE_UNLINKED => {
             let unlinked: Unlinked = read(message)?;
-            settled(platform.custody.end_binding(unlinked.binding, now).await, &["binding-unknown"])?;
+            settled(
+                platform.custody.end_binding(unlinked.binding, now).await,
+                &["binding-unknown"],
+            )?;
         }
         TOPIC_SESSION_ENDED => {
             let ended: Ended = read(message)?;
