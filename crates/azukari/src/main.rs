@@ -13,6 +13,7 @@ mod journal;
 mod openapi;
 mod pages;
 mod platform;
+mod revoke;
 mod runtime;
 mod verify;
 
@@ -49,6 +50,8 @@ enum Role {
     },
     /// 署名を検証する: 0 有効, 1 無効, 2 判断できない (verify a signed document)
     Verify(verify::VerifyArguments),
+    /// 証明書を失効させる。基盤を止めてから (revoke a certificate; stop the platform first)
+    Revoke(revoke::RevokeArguments),
     /// 証明書・失効リスト・処方箋・記録を読みやすく表示する (show a file as a person reads it)
     Inspect {
         /// 見たいファイル (certificate, CRL, XML, CSV, journal)
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Role::Serve { config } => platform::run(&config),
         Role::Gateway { config } => hospital::run(&config),
         Role::Verify(arguments) => verify::run(&arguments, clock::now()),
+        Role::Revoke(arguments) => revoke::run(arguments),
         Role::Inspect { file } => inspect::run(&file),
         Role::Journal(command) => journal::run(&command),
         Role::Bench(command) => bench::run(&command),

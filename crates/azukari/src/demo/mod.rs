@@ -9,7 +9,7 @@ mod home;
 pub(crate) mod manifest;
 mod page;
 pub(crate) mod papers;
-mod prepare;
+pub(crate) mod prepare;
 pub(crate) mod service;
 mod story;
 pub(crate) mod timeline;
@@ -20,8 +20,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-
-pub(crate) use prepare::{Citizen, Founded, found};
 
 use crate::runtime::Stop;
 use home::Home;

@@ -25,10 +25,11 @@ use wire::{DigestValue, SignAnswer, SignRequest};
 
 use crate::clock::now;
 use crate::config::PlatformConfig;
+use crate::demo::manifest;
+use crate::demo::prepare::{Founded, found};
 use crate::demo::timeline::Timeline;
 use crate::demo::town::Resident;
 use crate::demo::walk::{StepFailed, call, link};
-use crate::demo::{Founded, found, manifest};
 use crate::http;
 use crate::http::client::Client;
 use crate::platform::{Platform, door, open};

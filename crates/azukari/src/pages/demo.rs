@@ -317,13 +317,6 @@ pub(crate) struct State {
     pub(crate) files: Vec<FileLink>,
 }
 
-impl State {
-    /// The step of this name.
-    pub(crate) fn step(&self, id: StepId) -> Option<&Step> {
-        self.steps.iter().find(|step| step.id == id)
-    }
-}
-
 /// `POST /demo/authenticate/start`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

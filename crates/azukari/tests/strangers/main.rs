@@ -8,6 +8,7 @@ mod certificates;
 mod form;
 mod hostile;
 mod journal;
+mod revoking;
 mod signatures;
 #[path = "../support/mod.rs"]
 mod support;
