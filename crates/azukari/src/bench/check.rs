@@ -1,23 +1,17 @@
 //! The client believes no answer. What custody must have signed is written again from the recipe
 //! in the answer, and every octet must be the same.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hpki::encoding::{Digest32, sha256};
 use hpki::id::{FacilityCode, OrderNumber};
 use hpki::kind::DocumentKind;
 use ledger::Event;
-use ledger::tlog::{Checkpoint, Proof, VerifyKey};
+use ledger::tlog::{Proof, Remembering, VerifyKey};
 use wire::SignAnswer;
 use xades::compose::{Draft, Recipe};
 
 use super::estate::Signatory;
-
-/// Checkpoints remembered at once.
-const REMEMBERED: usize = 4096;
 
 /// What was asked.
 #[derive(Debug, Clone, Copy)]
@@ -27,31 +21,15 @@ pub(super) struct Asked {
     pub(super) digest: Digest32,
 }
 
-/// The pinned log, and the checkpoints whose signature was verified: one commit, and so one
-/// checkpoint, answers many.
+/// The pinned log, and the facility that asks.
 pub(super) struct Log {
-    key: VerifyKey,
+    log: Remembering,
     facility: FacilityCode,
-    known: Mutex<HashMap<String, Arc<Checkpoint>>>,
 }
 
 impl Log {
     pub(super) fn new(key: VerifyKey, facility: FacilityCode) -> Self {
-        Self { key, facility, known: Mutex::new(HashMap::new()) }
-    }
-
-    fn checkpoint(&self, note: &str) -> Result<Arc<Checkpoint>, String> {
-        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().get(note) {
-            return Ok(Arc::clone(known));
-        }
-        let checkpoint = Arc::new(self.key.verify(note).map_err(|no| no.to_string())?);
-        let mut known = lock();
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(note.to_owned(), Arc::clone(&checkpoint));
-        Ok(checkpoint)
+        Self { log: Remembering::new(key), facility }
     }
 
     /// Says what is wrong with an answer, if anything is.
@@ -85,8 +63,7 @@ impl Log {
         value: &Digest32,
     ) -> Result<(), String> {
         let proof = Proof::parse(&answer.proof).map_err(|no| no.to_string())?;
-        let checkpoint = self.checkpoint(&proof.checkpoint)?;
-        let entry = proof.verify_under(&checkpoint).map_err(|no| no.to_string())?;
+        let entry = self.log.verify(&proof).map_err(|no| no.to_string())?;
         let record = &entry.opening.record;
         let outcome = record.outcome.as_ref().and_then(|outcome| outcome.signature_hash);
         ensure(entry.index == answer.index, "another place in the journal")?;

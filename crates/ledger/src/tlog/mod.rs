@@ -9,12 +9,14 @@
 
 mod note;
 mod proof;
+mod remembering;
 pub mod tree;
 
 pub(crate) use note::NoteSigner;
 pub use note::{Checkpoint, VerifyKey};
 pub(crate) use proof::proof_text;
 pub use proof::{Proof, VerifiedEntry};
+pub use remembering::Remembering;
 pub use tree::{leaf_hash, verify_consistency, verify_inclusion};
 
 pub use crate::opening::LeafOpening;

@@ -93,9 +93,8 @@ impl Proof {
         self.verify_under(&log.verify(&self.checkpoint)?)
     }
 
-    /// As [`Proof::verify`], for whoever has verified this proof's checkpoint before: one commit,
-    /// and so one checkpoint, stands behind many proofs. It must come from [`VerifyKey::verify`].
-    pub fn verify_under(&self, checkpoint: &Checkpoint) -> Result<VerifiedEntry, Refusal> {
+    /// Only with a checkpoint that the log's key has verified as this proof's own.
+    pub(super) fn verify_under(&self, checkpoint: &Checkpoint) -> Result<VerifiedEntry, Refusal> {
         let commitment = commitment(&self.salt, &self.opening);
         let leaf = leaf_hash(&entry(&self.label, &commitment));
         if !verify_inclusion(&leaf, self.index, checkpoint.size, &self.path, &checkpoint.root) {
