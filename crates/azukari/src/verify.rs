@@ -34,8 +34,8 @@ pub(crate) struct VerifyArguments {
     /// 検証する時点 RFC 3339。省略時は現在 (the time to judge at; default now)
     #[arg(long)]
     at: Option<String>,
-    /// 証明書ポリシの腕 (policy arm)
-    #[arg(long, default_value_t = 3)]
+    /// 証明書ポリシの腕 3 か 0 (policy arm, 3 or 0)
+    #[arg(long, default_value = "3", value_parser = arm)]
     policy_arm: u32,
     /// 結果を JSON で出す (print JSON)
     #[arg(long)]
@@ -43,6 +43,15 @@ pub(crate) struct VerifyArguments {
     /// 英語で表示する (English)
     #[arg(long)]
     english: bool,
+}
+
+/// There are two arms; another number is a slip, and judging on a guessed arm would hide it.
+fn arm(text: &str) -> Result<u32, String> {
+    match text {
+        "3" => Ok(3),
+        "0" => Ok(0),
+        _ => Err("3 か 0 を指定してください (3 or 0)".into()),
+    }
 }
 
 /// Why verification could not even begin.

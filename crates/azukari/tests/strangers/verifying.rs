@@ -254,3 +254,10 @@ fn a_question_that_cannot_be_answered_is_undecided_and_says_why() {
     let ran = verify(&paper("prescription.xml"), &paper("prescription.csv"), &[]);
     assert_eq!(ran.code, 2, "{ran:?}");
 }
+
+#[test]
+fn an_arm_of_the_policy_that_does_not_exist_is_no_verdict() {
+    let ran = verify_paper("prescription.xml", &["--policy-arm".as_ref(), "7".as_ref()]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.text().contains("3 か 0"), "{ran:?}");
+}
