@@ -99,6 +99,13 @@ impl Approval {
     }
 }
 
+/// What the journal's entry about a linked phone commits to, so that a stranger with the key can
+/// find that it is this one: `H("azukari/binding/v1"; credentialId, cose)`. Person and kept key stand
+/// in the entry itself.
+pub fn binding_commitment(credential_id: &[u8], cose: &[u8]) -> Digest32 {
+    Encoded::new("azukari/binding/v1").octets_field(credential_id).octets_field(cose).digest()
+}
+
 /// The proof that a phone was linked: the registration as the phone made it, and what it was for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -20,9 +20,11 @@ pub mod simulator;
 pub mod statement;
 pub mod webauthn;
 
-pub use evidence::{Approval, AssertionEvidence, LinkEvidence, check, check_link};
+pub use evidence::{
+    Approval, AssertionEvidence, LinkEvidence, binding_commitment, check, check_link,
+};
 pub use refusal::{CODES, Refusal};
-pub use statement::{LinkStatement, SessionStatement, Statement};
+pub use statement::{DocumentsStatement, LinkStatement, SessionStatement, Statement};
 pub use webauthn::{
     AssertionOutcome, AssertionResponse, Credential, RegistrationResponse, RelyingParty,
 };

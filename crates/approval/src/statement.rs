@@ -6,6 +6,7 @@
 use hpki::encoding::{Digest32, Statement as Encoded};
 use hpki::id::{CeremonyId, FacilityCode, KeyId, PersonId, SessionId, SheetId};
 use hpki::kind::DocumentKind;
+use hpki::merkle::{leaf_hash, path_of, root_of, verify_inclusion};
 use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +122,130 @@ impl SessionStatement {
     }
 }
 
+/// Having exactly these documents signed, and no others: the approval per document or batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DocumentsStatement {
+    /// The platform, as in tokens.
+    pub issuer: String,
+    /// The relying party of the credential.
+    pub rp_id: String,
+    /// The ceremony across terminal and phone.
+    pub ceremony: CeremonyId,
+    /// Fresh for this ceremony.
+    #[serde(with = "crate::b64")]
+    pub nonce: [u8; 32],
+    /// The institution.
+    pub facility_id: FacilityCode,
+    /// Its name from the registry, never from the gateway.
+    pub facility_name: String,
+    /// SHA-256 of the facility's client certificate (RFC 8705 `x5t#S256`).
+    #[serde(with = "crate::b64")]
+    pub x5t_s256: Digest32,
+    /// The terminal.
+    pub terminal_id: String,
+    /// What people there call it.
+    pub terminal_label: String,
+    /// Who approves.
+    pub person: PersonId,
+    /// Which kept key is to sign.
+    pub key: KeyId,
+    /// The kinds among the documents, each once.
+    pub kinds: Vec<DocumentKind>,
+    /// How many documents.
+    pub count: u32,
+    /// The tree over their commitments ([`root`]).
+    #[serde(with = "crate::b64")]
+    pub root: Digest32,
+    /// Until when they may be signed.
+    pub not_after: Timestamp,
+}
+
+impl DocumentsStatement {
+    /// `H("azukari/approve/documents/v1"; issuer, rpId, ceremony, nonce, facilityId, facilityName,
+    /// x5tS256, terminalId, terminalLabel, person, key, [kinds sorted], count, root, notAfter)`.
+    pub fn challenge(&self) -> Digest32 {
+        let mut kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
+        kinds.sort_unstable();
+        Encoded::new("azukari/approve/documents/v1")
+            .text(&self.issuer)
+            .text(&self.rp_id)
+            .octets_field(self.ceremony.octets())
+            .octets_field(&self.nonce)
+            .text(self.facility_id.as_str())
+            .text(&self.facility_name)
+            .octets_field(&self.x5t_s256)
+            .text(&self.terminal_id)
+            .text(&self.terminal_label)
+            .octets_field(self.person.octets())
+            .octets_field(self.key.octets())
+            .list(&kinds)
+            .number(u64::from(self.count))
+            .octets_field(&self.root)
+            .time(self.not_after)
+            .digest()
+    }
+
+    /// What terminal and phone both show, so that a person sees that they speak of the same
+    /// documents.
+    pub fn short_code(&self) -> String {
+        short_code(&self.root)
+    }
+}
+
+/// The commitment to one document: `H("azukari/document/v1"; kind, hashOid, documentDigest, dtbsr)`.
+///
+/// `hash_oid` is the dotted object identifier of the digest algorithm, `digest` the digest of the
+/// document and `dtbsr` that of what the key signs.
+pub fn document_commitment(
+    kind: DocumentKind,
+    hash_oid: &str,
+    digest: &[u8],
+    dtbsr: &[u8],
+) -> Digest32 {
+    Encoded::new("azukari/document/v1")
+        .text(kind.name())
+        .text(hash_oid)
+        .octets_field(digest)
+        .octets_field(dtbsr)
+        .digest()
+}
+
+fn leaves(commitments: &[Digest32]) -> Vec<Digest32> {
+    commitments.iter().map(|commitment| leaf_hash(commitment)).collect()
+}
+
+/// The root of the RFC 6962 tree whose entries are these commitments, in the order of the batch.
+pub fn root(commitments: &[Digest32]) -> Digest32 {
+    root_of(&leaves(commitments))
+}
+
+/// The proof that the document at `index` belongs to the batch; it reveals no other document.
+pub fn path(commitments: &[Digest32], index: usize) -> Vec<Digest32> {
+    path_of(&leaves(commitments), index)
+}
+
+/// Whether this commitment stands at `index` in the batch of `count` documents with this root.
+pub fn belongs(
+    commitment: &Digest32,
+    index: u64,
+    count: u32,
+    path: &[Digest32],
+    root: &Digest32,
+) -> bool {
+    verify_inclusion(&leaf_hash(commitment), index, u64::from(count), path, root)
+}
+
+/// The first 40 bits of a root as eight characters of Base32 (RFC 4648 §6).
+pub fn short_code(root: &Digest32) -> String {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let bits = root[..5].iter().fold(0_u64, |bits, octet| bits << 8 | u64::from(*octet));
+    (0..8_u32)
+        .rev()
+        .map(|place| char::from(ALPHABET[(bits >> (5 * place) & 31) as usize]))
+        .collect()
+}
+
 /// Any statement that an assertion can approve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -129,6 +254,8 @@ pub enum Statement {
     Link(LinkStatement),
     /// Daily authentication.
     Session(SessionStatement),
+    /// Documents, one by one or in a batch.
+    Documents(DocumentsStatement),
 }
 
 impl Statement {
@@ -137,6 +264,7 @@ impl Statement {
         match self {
             Self::Link(statement) => statement.challenge(),
             Self::Session(statement) => statement.challenge(),
+            Self::Documents(statement) => statement.challenge(),
         }
     }
     /// Who approves.
@@ -144,6 +272,7 @@ impl Statement {
         match self {
             Self::Link(statement) => statement.person,
             Self::Session(statement) => statement.person,
+            Self::Documents(statement) => statement.person,
         }
     }
     /// Which kept key it is about.
@@ -151,6 +280,7 @@ impl Statement {
         match self {
             Self::Link(statement) => statement.key,
             Self::Session(statement) => statement.key,
+            Self::Documents(statement) => statement.key,
         }
     }
     /// The relying party that the statement names.
@@ -158,113 +288,11 @@ impl Statement {
         match self {
             Self::Link(statement) => &statement.rp_id,
             Self::Session(statement) => &statement.rp_id,
+            Self::Documents(statement) => &statement.rp_id,
         }
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn link() -> LinkStatement {
-        LinkStatement {
-            issuer: "https://platform.test".into(),
-            rp_id: "localhost".into(),
-            sheet: SheetId::from_octets([1; 16]),
-            session: SessionId::from_octets([2; 16]),
-            nonce: [3; 32],
-            person: PersonId::from_octets([4; 16]),
-            key: KeyId::from_octets([5; 16]),
-            terms_hash: [6; 32],
-        }
-    }
-
-    pub(crate) fn session() -> SessionStatement {
-        SessionStatement {
-            issuer: "https://platform.test".into(),
-            rp_id: "localhost".into(),
-            ceremony: CeremonyId::from_octets([1; 16]),
-            nonce: [2; 32],
-            facility_id: "1310000001".parse().unwrap(),
-            facility_name: "テスト病院".into(),
-            x5t_s256: [3; 32],
-            terminal_id: "t1".into(),
-            terminal_label: "第1診察室".into(),
-            person: PersonId::from_octets([4; 16]),
-            key: KeyId::from_octets([5; 16]),
-            kinds: vec![DocumentKind::Prescription, DocumentKind::Dispensing],
-            max_count: 300,
-            not_before: Timestamp::from_seconds(1_000),
-            not_after: Timestamp::from_seconds(65_800),
-            head_seq: 7,
-            head_commitment: Some([8; 32]),
-        }
-    }
-
-    #[test]
-    fn each_field_of_a_link_is_in_its_challenge() {
-        let base = link();
-        let changes: [fn(&mut LinkStatement); 8] = [
-            |s| s.issuer.push('x'),
-            |s| s.rp_id.push('x'),
-            |s| s.sheet = SheetId::from_octets([9; 16]),
-            |s| s.session = SessionId::from_octets([9; 16]),
-            |s| s.nonce[0] ^= 1,
-            |s| s.person = PersonId::from_octets([9; 16]),
-            |s| s.key = KeyId::from_octets([9; 16]),
-            |s| s.terms_hash[31] ^= 1,
-        ];
-        for change in changes {
-            let mut other = base.clone();
-            change(&mut other);
-            assert_ne!(other.challenge(), base.challenge());
-        }
-    }
-
-    #[test]
-    fn each_field_of_a_session_is_in_its_challenge() {
-        let base = session();
-        let changes: [fn(&mut SessionStatement); 17] = [
-            |s| s.issuer.push('x'),
-            |s| s.rp_id.push('x'),
-            |s| s.ceremony = CeremonyId::from_octets([9; 16]),
-            |s| s.nonce[0] ^= 1,
-            |s| s.facility_id = "1310000002".parse().unwrap(),
-            |s| s.facility_name.push('x'),
-            |s| s.x5t_s256[0] ^= 1,
-            |s| s.terminal_id.push('x'),
-            |s| s.terminal_label.push('x'),
-            |s| s.person = PersonId::from_octets([9; 16]),
-            |s| s.key = KeyId::from_octets([9; 16]),
-            |s| s.kinds.truncate(1),
-            |s| s.max_count += 1,
-            |s| s.not_before = s.not_before.plus(1),
-            |s| s.not_after = s.not_after.plus(1),
-            |s| s.head_seq += 1,
-            |s| s.head_commitment = None,
-        ];
-        for change in changes {
-            let mut other = base.clone();
-            change(&mut other);
-            assert_ne!(other.challenge(), base.challenge());
-        }
-    }
-
-    #[test]
-    fn the_order_of_kinds_does_not_matter() {
-        let mut other = session();
-        other.kinds.reverse();
-        assert_eq!(other.challenge(), session().challenge());
-    }
-
-    #[test]
-    fn a_statement_survives_json_and_unknown_or_doubled_members_do_not() {
-        let statement = Statement::Session(session());
-        let text = serde_json::to_string(&statement).unwrap();
-        assert_eq!(serde_json::from_str::<Statement>(&text).unwrap(), statement);
-        let extra = text.replacen('{', r#"{"extra":1,"#, 1);
-        assert!(serde_json::from_str::<Statement>(&extra).is_err());
-        let doubled = text.replacen('{', r#"{"maxCount":301,"#, 1);
-        assert!(serde_json::from_str::<Statement>(&doubled).is_err());
-    }
-}
+#[path = "statement_tests.rs"]
+pub(crate) mod tests;

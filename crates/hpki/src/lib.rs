@@ -19,6 +19,7 @@ pub mod id;
 mod key_usage;
 pub mod kind;
 pub mod lint;
+pub mod merkle;
 pub mod name;
 pub mod oid;
 pub mod path;
