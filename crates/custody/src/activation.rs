@@ -105,13 +105,14 @@ pub(crate) fn usable(kept: &Kept, now: Timestamp) -> Result<&Certified, Refusal>
     Ok(certified)
 }
 
-/// Whether the qualification in the certificate, which is the one that was ordered, lets its
-/// holder sign this kind.
+/// Whether the key was made for this kind, and the qualification in the certificate, which is the
+/// one that was ordered, lets its holder sign it.
 pub(crate) fn may_sign(certified: &Certified, kept: &Kept, kind: DocumentKind) -> bool {
-    certified
-        .certificate
-        .qualification()
-        .is_some_and(|found| found == kept.row.qualification && kind.may_be_signed_by(found))
+    kept.row.purpose.serves(kind)
+        && certified
+            .certificate
+            .qualification()
+            .is_some_and(|found| found == kept.row.qualification && kind.may_be_signed_by(found))
 }
 
 #[cfg(test)]

@@ -19,9 +19,6 @@ use crate::key::Kept;
 use crate::limits::IDLE_S;
 use crate::refusal::Refusal;
 
-/// The policy number in blobs of subscribers' signing keys.
-const POLICY: u32 = 1;
-
 /// A slot for a loaded key: whoever comes second waits for the first one's loading.
 struct Slot {
     key: OnceCell<Arc<LoadedKey>>,
@@ -43,13 +40,14 @@ impl Strongroom {
         &self,
         key: KeyId,
         owner: PersonId,
+        policy: u32,
         now: Timestamp,
     ) -> Result<hsm::Generated, DeviceFault> {
         let (done, answer) = oneshot::channel();
         self.desk.generate_then(
             key,
             owner,
-            POLICY,
+            policy,
             now,
             Box::new(move |made| {
                 let _ = done.send(made);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hpki::Certificate;
 use hpki::encoding::{Digest32, Statement, sha256};
 use hpki::id::{KeyId, PersonId};
+use hpki::kind::DocumentKind;
 use hpki::policy::VerifyingKey;
 use hpki::qualification::Qualification;
 use hpki::sign::SignatureAlgorithm;
@@ -60,6 +61,67 @@ impl FromStr for KeyState {
     }
 }
 
+/// What a kept key is for. Chosen when it is made, never changed: a key for prescriptions serves no
+/// hash that another program composed, and such a key signs no prescription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Documents whose SignedInfo this room composes: prescriptions and dispensing results.
+    Prescription,
+    /// Hashes that a registered client composed (CSC signHash).
+    Hash,
+}
+
+impl Purpose {
+    /// Both, in the order people see them.
+    pub const ALL: [Self; 2] = [Self::Prescription, Self::Hash];
+
+    /// The name in rows, interfaces and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prescription => "prescription",
+            Self::Hash => "hash",
+        }
+    }
+
+    /// What people call it, in Japanese.
+    pub const fn ja(self) -> &'static str {
+        match self {
+            Self::Prescription => "処方箋・調剤結果用",
+            Self::Hash => "その他の文書用",
+        }
+    }
+
+    /// The policy number that the device writes into the wrapped form of the key.
+    pub(crate) const fn policy(self) -> u32 {
+        match self {
+            Self::Prescription => 1,
+            Self::Hash => 2,
+        }
+    }
+
+    /// Whether a key made for this may sign documents of this kind.
+    pub const fn serves(self, kind: DocumentKind) -> bool {
+        let composed_here = matches!(kind, DocumentKind::Prescription | DocumentKind::Dispensing);
+        match self {
+            Self::Prescription => composed_here,
+            Self::Hash => !composed_here,
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Purpose {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|purpose| purpose.name() == text).ok_or(())
+    }
+}
+
 /// Why a key was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StopReason {
@@ -99,6 +161,8 @@ pub struct KeyFacts {
     pub owner: PersonId,
     /// The qualification that it was ordered for.
     pub qualification: Qualification,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Where it is in its life.
     pub state: KeyState,
     /// Why it was stopped; empty if it was not.
@@ -117,6 +181,7 @@ pub(crate) struct KeyRow {
     pub(crate) id: KeyId,
     pub(crate) owner: PersonId,
     pub(crate) qualification: Qualification,
+    pub(crate) purpose: Purpose,
     pub(crate) state: KeyState,
     pub(crate) reason: String,
     pub(crate) spki: Vec<u8>,
@@ -138,6 +203,7 @@ impl KeyRow {
             .octets_field(self.id.octets())
             .octets_field(self.owner.octets())
             .text(self.qualification.role().unwrap_or_default())
+            .text(self.purpose.name())
             .text(self.state.name())
             .text(&self.reason)
             .octets_field(&sha256(&self.spki))
@@ -152,6 +218,7 @@ impl KeyRow {
             key: self.id,
             owner: self.owner,
             qualification: self.qualification,
+            purpose: self.purpose,
             state: self.state,
             reason: self.reason.clone(),
             spki_der: self.spki.clone(),
@@ -162,13 +229,14 @@ impl KeyRow {
 
     pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
         let changed = tx.exec(
-            "INSERT INTO custody_key (id, owner, role, state, reason, spki, wrapped, proof,
-                 created, consent, certificate, seal)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
+            "INSERT INTO custody_key (id, owner, role, purpose, state, reason, spki, wrapped,
+                 proof, created, consent, certificate, seal)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
             &[
                 self.id.into(),
                 self.owner.into(),
                 self.qualification.role().unwrap_or_default().into(),
+                self.purpose.name().into(),
                 self.state.name().into(),
                 (&self.reason).into(),
                 (&self.spki).into(),
@@ -203,8 +271,8 @@ impl KeyRow {
 
     pub(crate) fn read(tx: &Tx<'_>, key: KeyId) -> Result<Option<Self>, Fault> {
         let row = tx.query_opt(
-            "SELECT id, owner, role, state, reason, spki, wrapped, proof, created, consent,
-                 certificate, seal FROM custody_key WHERE id = $1",
+            "SELECT id, owner, role, purpose, state, reason, spki, wrapped, proof, created,
+                 consent, certificate, seal FROM custody_key WHERE id = $1",
             &[Value::from(key)],
         )?;
         row.as_ref().map(Self::from_row).transpose()
@@ -216,15 +284,16 @@ impl KeyRow {
             id: KeyId::from_octets(row.array(0)?),
             owner: PersonId::from_octets(row.array(1)?),
             qualification: Qualification::from_role(row.text(2)?).ok_or_else(|| odd("role"))?,
-            state: row.text(3)?.parse().map_err(|()| odd("state"))?,
-            reason: row.text(4)?.to_owned(),
-            spki: row.blob(5)?.to_vec(),
-            wrapped: row.blob(6)?.to_vec(),
-            proof: row.blob(7)?.to_vec(),
-            created: row.time(8)?,
-            consent: row.array(9)?,
-            certificate: row.opt_blob(10)?.map(<[u8]>::to_vec),
-            seal: row.blob(11)?.to_vec(),
+            purpose: row.text(3)?.parse().map_err(|()| odd("purpose"))?,
+            state: row.text(4)?.parse().map_err(|()| odd("state"))?,
+            reason: row.text(5)?.to_owned(),
+            spki: row.blob(6)?.to_vec(),
+            wrapped: row.blob(7)?.to_vec(),
+            proof: row.blob(8)?.to_vec(),
+            created: row.time(9)?,
+            consent: row.array(10)?,
+            certificate: row.opt_blob(11)?.map(<[u8]>::to_vec),
+            seal: row.blob(12)?.to_vec(),
         })
     }
 }

@@ -35,7 +35,7 @@ mod token;
 
 pub use books::Books;
 pub use budget::Budget;
-pub use key::{KeyFacts, KeyState, StopReason};
+pub use key::{KeyFacts, KeyState, Purpose, StopReason};
 pub use life::{Consent, Fresh};
 pub use limits::{COUNT_CEILING, Limits};
 pub use order::SignOrder;

@@ -10,7 +10,7 @@ use hpki::qualification::Qualification;
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Note, Record};
 
-use crate::key::{Kept, KeyFacts, KeyRow, KeyState, StopReason};
+use crate::key::{Kept, KeyFacts, KeyRow, KeyState, Purpose, StopReason};
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
 use crate::{Failed as Bad, refused};
@@ -38,7 +38,7 @@ const TRIES: usize = 8;
 type Change = Result<Option<(Event, Option<Digest32>)>, Refusal>;
 
 impl Custody {
-    /// Makes a key inside the device for its owner and one qualification.
+    /// Makes a key inside the device for its owner, one qualification and one purpose.
     ///
     /// Refused: `key-already-kept` (one for each person and qualification), and
     /// `qualification-not-certifiable`.
@@ -46,6 +46,7 @@ impl Custody {
         &self,
         owner: PersonId,
         qualification: Qualification,
+        purpose: Purpose,
         consent: Consent,
         now: Timestamp,
     ) -> Result<Fresh, Bad> {
@@ -65,11 +66,12 @@ impl Custody {
             return refused(Refusal::KeyAlreadyKept);
         }
         let key = KeyId::random(&*inner.random);
-        let made = inner.room.generate(key, owner, now).await?;
+        let made = inner.room.generate(key, owner, purpose.policy(), now).await?;
         let mut row = KeyRow {
             id: key,
             owner,
             qualification,
+            purpose,
             state: KeyState::Generated,
             reason: String::new(),
             spki: made.spki_der,

@@ -3,6 +3,7 @@ CREATE TABLE custody_key (
     id BLOB NOT NULL PRIMARY KEY,
     owner BLOB NOT NULL,
     role TEXT NOT NULL,
+    purpose TEXT NOT NULL,
     state TEXT NOT NULL,
     reason TEXT NOT NULL,
     spki BLOB NOT NULL,

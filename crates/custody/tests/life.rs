@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use custody::{KeyState, StopReason};
+use custody::{KeyState, Purpose, StopReason};
 use hpki::id::BindingId;
 use hpki::kind::DocumentKind;
 use hpki::profile::Validity;
@@ -16,8 +16,10 @@ async fn a_key_is_generated_certified_held_stopped_resumed_and_destroyed() {
     let folder = tempdir().unwrap();
     let house = found(folder.path());
     let custody = &house.custody;
-    let fresh =
-        custody.generate(person(1), Qualification::MedicalDoctor, consent(), NOW).await.unwrap();
+    let fresh = custody
+        .generate(person(1), Qualification::MedicalDoctor, Purpose::Prescription, consent(), NOW)
+        .await
+        .unwrap();
     let key = fresh.key;
     assert_eq!(code(custody.hold(key, NOW).await), "key-wrong-state");
     let good = certificate(
@@ -60,7 +62,9 @@ async fn a_person_keeps_one_key_for_each_qualification() {
     let house = found(folder.path());
     let generate = |qualification| {
         let custody = house.custody.clone();
-        async move { custody.generate(person(1), qualification, consent(), NOW).await }
+        async move {
+            custody.generate(person(1), qualification, Purpose::Prescription, consent(), NOW).await
+        }
     };
     let first = generate(Qualification::MedicalDoctor).await.unwrap();
     assert_eq!(code(generate(Qualification::MedicalDoctor).await), "key-already-kept");
@@ -74,14 +78,43 @@ async fn a_person_keeps_one_key_for_each_qualification() {
 }
 
 #[tokio::test]
+async fn a_key_for_other_documents_signs_no_prescription() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = enrol_for(&house, 1, Qualification::MedicalDoctor, Purpose::Hash).await;
+    assert_eq!(house.custody.key(doctor.key).await.unwrap().purpose, Purpose::Hash);
+    let asked = session(&house, &doctor, &PRESCRIPTION).await;
+    let refused = house.custody.open_budget(&approve(&doctor, asked), NOW).await;
+    assert_eq!(code(refused), "kind-not-allowed");
+    // One key for each person and qualification, whatever it is for; and the purpose is sealed.
+    let second = house
+        .custody
+        .generate(
+            doctor.person,
+            Qualification::MedicalDoctor,
+            Purpose::Prescription,
+            consent(),
+            NOW,
+        )
+        .await;
+    assert_eq!(code(second), "key-already-kept");
+    by_sql(&house, "UPDATE custody_key SET purpose = 'prescription'", vec![]).await;
+    assert_eq!(code(house.custody.key(doctor.key).await), "seal-broken");
+}
+
+#[tokio::test]
 async fn only_the_ordered_signing_certificate_is_matched_to_a_key() {
     let folder = tempdir().unwrap();
     let house = found(folder.path());
     let custody = &house.custody;
-    let mine =
-        custody.generate(person(1), Qualification::MedicalDoctor, consent(), NOW).await.unwrap();
-    let hers =
-        custody.generate(person(2), Qualification::Pharmacist, consent(), NOW).await.unwrap();
+    let mine = custody
+        .generate(person(1), Qualification::MedicalDoctor, Purpose::Prescription, consent(), NOW)
+        .await
+        .unwrap();
+    let hers = custody
+        .generate(person(2), Qualification::Pharmacist, Purpose::Prescription, consent(), NOW)
+        .await
+        .unwrap();
     let validity = Validity::years_from_day(NOW, 5);
     let other_key = certificate(&hers.spki_der, Qualification::MedicalDoctor, validity);
     assert_eq!(
@@ -117,8 +150,10 @@ async fn a_certificate_signs_only_while_it_is_in_force() {
     let folder = tempdir().unwrap();
     let house = found(folder.path());
     let custody = &house.custody;
-    let fresh =
-        custody.generate(person(1), Qualification::MedicalDoctor, consent(), NOW).await.unwrap();
+    let fresh = custody
+        .generate(person(1), Qualification::MedicalDoctor, Purpose::Prescription, consent(), NOW)
+        .await
+        .unwrap();
     let short = Validity { not_before: NOW.plus(10), not_after: NOW.plus(100) };
     let own = certificate(&fresh.spki_der, Qualification::MedicalDoctor, short);
     custody.certify(fresh.key, &own, NOW).await.unwrap();

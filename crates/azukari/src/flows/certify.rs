@@ -2,7 +2,7 @@
 //! the authority certifies its public half, custody matches the two and keeps the key.
 
 use ca::SigningOrder;
-use custody::Consent;
+use custody::{Consent, Purpose};
 use hpki::certificate::Certificate;
 use hpki::id::{KeyId, PersonId};
 use hpki::qualification::Qualification;
@@ -26,7 +26,10 @@ pub(crate) async fn certify(
     order: impl FnOnce(KeyId, Vec<u8>) -> SigningOrder,
     now: Timestamp,
 ) -> Result<Certified, Trouble> {
-    let fresh = platform.custody.generate(owner, qualification, consent, now).await?;
+    let fresh = platform
+        .custody
+        .generate(owner, qualification, Purpose::Prescription, consent, now)
+        .await?;
     let order = order(fresh.key, fresh.spki_der.clone());
     let certificate = platform.ca.issue_signing(&order, now).await?;
     platform.custody.certify(fresh.key, &certificate, now).await?;

@@ -9,8 +9,8 @@ use approval::evidence::AssertionEvidence;
 use approval::simulator::Phone;
 use approval::{Approval, LinkEvidence, LinkStatement, RelyingParty, SessionStatement, Statement};
 use custody::{
-    Budget, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, SignOrder, Signed,
-    TokenKey,
+    Budget, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, Purpose, SignOrder,
+    Signed, TokenKey,
 };
 use hpki::Certificate;
 use hpki::id::{
@@ -140,10 +140,19 @@ pub fn person(number: u8) -> PersonId {
 }
 
 pub async fn enrol(house: &House, number: u8, qualification: Qualification) -> Member {
+    enrol_for(house, number, qualification, Purpose::Prescription).await
+}
+
+pub async fn enrol_for(
+    house: &House,
+    number: u8,
+    qualification: Qualification,
+    purpose: Purpose,
+) -> Member {
     let person = person(number);
     let custody = &house.custody;
     let Fresh { key, spki_der } =
-        custody.generate(person, qualification, consent(), NOW).await.unwrap();
+        custody.generate(person, qualification, purpose, consent(), NOW).await.unwrap();
     let validity = Validity::years_from_day(NOW, 5);
     custody.certify(key, &certificate(&spki_der, qualification, validity), NOW).await.unwrap();
     custody.hold(key, NOW).await.unwrap();
