@@ -131,6 +131,7 @@ struct TerminalFile {
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformConfig {
     pub(crate) folder: PathBuf,
+    pub(crate) device: hsm::DeviceConfig,
     pub(crate) listen: SocketAddr,
     pub(crate) url: String,
     pub(crate) rp_id: String,
@@ -227,8 +228,10 @@ impl PlatformConfig {
         if written.origins.is_empty() {
             return Err(ConfigRefusal::Value("origins", "空です (empty)".into()));
         }
+        let folder = base.join(written.folder);
         Ok(Self {
-            folder: base.join(written.folder),
+            device: hsm::DeviceConfig::vault(folder.join("vault")),
+            folder,
             listen: written.listen,
             url,
             rp_id: written.rp_id,

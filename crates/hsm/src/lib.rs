@@ -27,6 +27,7 @@
 #[cfg(any(test, feature = "anomalies"))]
 pub mod anomaly;
 pub mod blob;
+mod config;
 pub mod desk;
 mod device;
 mod files;
@@ -37,6 +38,7 @@ mod refusal;
 mod unseal;
 mod vault;
 
+pub use config::DeviceConfig;
 #[cfg(any(test, feature = "anomalies"))]
 pub use desk::open_failing;
 pub use desk::{

@@ -14,7 +14,7 @@ use hpki::encoding::sha256;
 use hpki::id::{BudgetId, CeremonyId, KeyId, PersonId};
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
-use hsm::{SystemRandom, UnsealSecret};
+use hsm::{DeviceConfig, SystemRandom, UnsealSecret};
 use ledger::{Failed, Faults, Ledger, Opening, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ impl House {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let unseal = UnsealSecret::random(&SystemRandom);
-        hsm::create(&folder.path().join("vault"), &unseal).unwrap();
+        hsm::create(&DeviceConfig::vault(folder.path().join("vault")), &unseal).unwrap();
         let mut house = Self { folder, unseal, faults: Faults::new(), authn: None, ledger: None };
         house.reopen();
         house
@@ -51,14 +51,15 @@ impl House {
         self.authn = None;
         self.ledger = None;
         let path = self.folder.path();
-        let mut opened = hsm::open(&path.join("vault"), &self.unseal, 1);
+        let device = DeviceConfig::vault(path.join("vault"));
+        let mut opened = hsm::open(&device, &self.unseal, 1);
         for _ in 0..100_000 {
             // The ledger's writer lets go of the log desk a moment after its last handle.
             if opened.is_ok() {
                 break;
             }
             std::thread::yield_now();
-            opened = hsm::open(&path.join("vault"), &self.unseal, 1);
+            opened = hsm::open(&device, &self.unseal, 1);
         }
         let desks = opened.unwrap();
         let (log, streams) = desks.log.split();

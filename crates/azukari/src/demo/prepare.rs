@@ -67,14 +67,13 @@ pub(crate) async fn found(
 ) -> Result<Founded, Stop> {
     let url = format!("https://localhost:{}", platform.port());
     std::fs::create_dir_all(home.join("tls"))?;
-    let vault = home.join("platform/vault");
-    std::fs::create_dir_all(&vault)?;
     let unseal = UnsealSecret::random(&SystemRandom);
     unseal.to_file(&home.join("unseal.secret"))?;
-    hsm::create(&vault, &unseal)?;
     std::fs::write(home.join("platform.toml"), platform_toml(platform, &url))?;
+    let config = PlatformConfig::load(&home.join("platform.toml"))?;
+    hsm::create(&config.device, &unseal)?;
 
-    let rooms = open::open(PlatformConfig::load(&home.join("platform.toml"))?).await?;
+    let rooms = open::open(config).await?;
     let plan = CeremonyPlan {
         title: "試験の町の鍵の儀式 (key ceremony of a test town)".into(),
         present: vec!["試験 一郎（立会い TEST）".into(), "試験 二郎（立会い TEST）".into()],

@@ -47,8 +47,7 @@ fn estate(config: &PlatformConfig) -> CaConfig {
 pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
     let unseal = UnsealSecret::from_file(&config.unseal_secret)?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let Desks { subscriber, ca, token, log } =
-        hsm::open(&config.folder.join("vault"), &unseal, threads)?;
+    let Desks { subscriber, ca, token, log } = hsm::open(&config.device, &unseal, threads)?;
     let (log, streams) = log.split();
     let random: Arc<dyn Random> = Arc::new(hsm::SystemRandom);
     let ledger = Ledger::open(Opening {

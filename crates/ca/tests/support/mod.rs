@@ -16,7 +16,7 @@ use hpki::qualification::Qualification;
 use hpki::sign::Mac;
 use hpki::time::Timestamp;
 use hsm::anomaly::Anomalies;
-use hsm::{SystemRandom, UnsealSecret};
+use hsm::{DeviceConfig, SystemRandom, UnsealSecret};
 use ledger::audit::Audit;
 use ledger::{Faults, Ledger, Opening, Options};
 use tempfile::TempDir;
@@ -51,7 +51,7 @@ impl Estate {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let unseal = UnsealSecret::random(&SystemRandom);
-        hsm::create(&folder.path().join("vault"), &unseal).unwrap();
+        hsm::create(&DeviceConfig::vault(folder.path().join("vault")), &unseal).unwrap();
         Self {
             folder,
             unseal,
@@ -65,8 +65,8 @@ impl Estate {
         self.folder.path().join("books")
     }
 
-    pub fn vault(&self) -> std::path::PathBuf {
-        self.folder.path().join("vault")
+    pub fn device(&self) -> DeviceConfig {
+        DeviceConfig::vault(self.folder.path().join("vault"))
     }
 
     /// Starts the process. A dying one may need a moment to let go of its folders.
@@ -76,7 +76,7 @@ impl Estate {
 
     pub fn start_in(&self, books: &Path) -> Running {
         let desks =
-            hsm::open_failing(&self.vault(), &self.unseal, 1, self.anomalies.clone()).unwrap();
+            hsm::open_failing(&self.device(), &self.unseal, 1, self.anomalies.clone()).unwrap();
         let (log, streams) = desks.log.split();
         let opening = Opening {
             folder: books,

@@ -26,7 +26,7 @@ use hpki::refusal::Refuse;
 use hpki::sign::{Random, SignatureAlgorithm};
 use hpki::time::Timestamp;
 use hsm::anomaly::Anomalies;
-use hsm::{SystemRandom, TokenDesk, UnsealSecret};
+use hsm::{DeviceConfig, SystemRandom, TokenDesk, UnsealSecret};
 use ledger::{Faults, Ledger, Opening, Options};
 use wire::token::{Allowance, Claims, Confirmation, Header, base64url_encode};
 
@@ -49,10 +49,15 @@ pub struct House {
     _ca: hsm::CaDesk,
 }
 
+/// The key device of the house in this folder.
+pub fn device(folder: &Path) -> DeviceConfig {
+    DeviceConfig::vault(folder.join("vault"))
+}
+
 pub fn found(folder: &Path) -> House {
     let unseal = UnsealSecret::random(&SystemRandom);
     unseal.to_file(&folder.join("unseal")).unwrap();
-    hsm::create(&folder.join("vault"), &unseal).unwrap();
+    hsm::create(&device(folder), &unseal).unwrap();
     open(folder)
 }
 
@@ -63,7 +68,7 @@ pub fn open(folder: &Path) -> House {
 pub fn open_with(folder: &Path, limits: Limits) -> House {
     let anomalies = Anomalies::none();
     let unseal = UnsealSecret::from_file(&folder.join("unseal")).unwrap();
-    let desks = hsm::open_failing(&folder.join("vault"), &unseal, 2, anomalies.clone()).unwrap();
+    let desks = hsm::open_failing(&device(folder), &unseal, 2, anomalies.clone()).unwrap();
     let (log, streams) = desks.log.split();
     let faults = Faults::new();
     let opening = Opening {

@@ -7,7 +7,6 @@ mod subscriber;
 mod tests;
 mod token;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use hpki::encoding::Digest32;
@@ -15,6 +14,7 @@ use hpki::id::{KeyId, PersonId};
 use hpki::sign::SignatureAlgorithm;
 use hpki::time::Timestamp;
 
+use crate::config::DeviceConfig;
 use crate::device::{Device, Fresh, Held, Label};
 use crate::files::Lock;
 use crate::queue::Queue;
@@ -53,36 +53,53 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// Makes a new vault in the folder, to be opened with the same secret.
+/// Makes a new device in its folder, to be opened with the same secret.
 ///
 /// # Errors
 /// [`Refusal::VaultExists`], [`Refusal::VaultUnusable`], or a device fault.
-pub fn create(folder: &Path, unseal: &UnsealSecret) -> Result<(), Failed> {
-    Vault::create(folder, unseal)
+pub fn create(device: &DeviceConfig, unseal: &UnsealSecret) -> Result<(), Failed> {
+    match device {
+        DeviceConfig::Vault { folder } => Vault::create(folder, unseal),
+        DeviceConfig::Pkcs11 { .. } => Err(not_yet()),
+    }
 }
 
-/// Opens the vault, with this many threads for subscribers' signatures (one for each core is
+/// Opens the device, with this many threads for subscribers' signatures (one for each core is
 /// right). The token key and the log key are made when first opened.
 ///
 /// # Errors
 /// [`Refusal::VaultMissing`], [`Refusal::VaultInUse`], [`Refusal::UnsealSecretWrong`],
 /// [`Refusal::VaultBroken`], [`Refusal::VaultUnusable`], [`Refusal::BlobBroken`] (a damaged token
 /// or log key), or a device fault.
-pub fn open(folder: &Path, unseal: &UnsealSecret, threads: usize) -> Result<Desks, Failed> {
-    let (vault, lock) = Vault::open(folder, unseal)?;
-    desks(Arc::new(vault), lock, threads)
+pub fn open(device: &DeviceConfig, unseal: &UnsealSecret, threads: usize) -> Result<Desks, Failed> {
+    match device {
+        DeviceConfig::Vault { folder } => {
+            let (vault, lock) = Vault::open(folder, unseal)?;
+            desks(Arc::new(vault), lock, threads)
+        }
+        DeviceConfig::Pkcs11 { .. } => Err(not_yet()),
+    }
+}
+
+fn not_yet() -> Failed {
+    hpki::sign::DeviceFault("PKCS#11 devices cannot be opened yet".into()).into()
 }
 
 /// As [`open`], on a device that fails as planned. For tests.
 #[cfg(any(test, feature = "anomalies"))]
 pub fn open_failing(
-    folder: &Path,
+    device: &DeviceConfig,
     unseal: &UnsealSecret,
     threads: usize,
     anomalies: crate::anomaly::Anomalies,
 ) -> Result<Desks, Failed> {
-    let (vault, lock) = Vault::open(folder, unseal)?;
-    desks(Arc::new(crate::anomaly::Failing { device: vault, anomalies }), lock, threads)
+    match device {
+        DeviceConfig::Vault { folder } => {
+            let (device, lock) = Vault::open(folder, unseal)?;
+            desks(Arc::new(crate::anomaly::Failing { device, anomalies }), lock, threads)
+        }
+        DeviceConfig::Pkcs11 { .. } => Err(not_yet()),
+    }
 }
 
 fn desks(device: Arc<dyn Device>, lock: Lock, threads: usize) -> Result<Desks, Failed> {

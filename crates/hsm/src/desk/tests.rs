@@ -33,14 +33,17 @@ impl House {
             folder: tempfile::tempdir().unwrap(),
             secret: UnsealSecret::random(&SystemRandom),
         };
-        create(house.path(), &house.secret).unwrap();
+        create(&house.device(), &house.secret).unwrap();
         house
     }
     fn path(&self) -> &Path {
         self.folder.path()
     }
+    fn device(&self) -> DeviceConfig {
+        DeviceConfig::vault(self.path())
+    }
     fn open(&self) -> Desks {
-        open(self.path(), &self.secret, 2).unwrap()
+        open(&self.device(), &self.secret, 2).unwrap()
     }
 }
 
@@ -171,7 +174,7 @@ fn a_generation_proof_holds_for_exactly_its_key() {
 fn a_wrong_secret_opens_nothing() {
     let house = House::new();
     let other = UnsealSecret::random(&SystemRandom);
-    assert_eq!(code(open(house.path(), &other, 1)), "unseal-secret-wrong");
+    assert_eq!(code(open(&house.device(), &other, 1)), "unseal-secret-wrong");
     // And the right one still does: the failed try left no lock behind.
     drop(house.open());
 }
@@ -180,14 +183,14 @@ fn a_wrong_secret_opens_nothing() {
 fn a_folder_is_open_once() {
     let house = House::new();
     let desks = house.open();
-    assert_eq!(code(open(house.path(), &house.secret, 1)), "vault-in-use");
+    assert_eq!(code(open(&house.device(), &house.secret, 1)), "vault-in-use");
     // One desk or key alone keeps it.
     let Desks { subscriber, ca, token, log } = desks;
     drop((subscriber, token, log));
     ca.generate("root", CaAlgorithm::P256).unwrap();
     let key = ca.key("root").unwrap();
     drop(ca);
-    assert_eq!(code(open(house.path(), &house.secret, 1)), "vault-in-use");
+    assert_eq!(code(open(&house.device(), &house.secret, 1)), "vault-in-use");
     drop(key);
     drop(house.open());
 }
@@ -195,20 +198,21 @@ fn a_folder_is_open_once() {
 #[test]
 fn a_missing_doubled_or_damaged_vault_is_told() {
     let house = House::new();
-    assert_eq!(code(create(house.path(), &house.secret)), "vault-exists");
+    assert_eq!(code(create(&house.device(), &house.secret)), "vault-exists");
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(code(open(empty.path(), &house.secret, 1)), "vault-missing");
-    assert_eq!(code(create(&house.path().join("vault.azkv/x"), &house.secret)), "vault-unusable");
+    assert_eq!(code(open(&DeviceConfig::vault(empty.path()), &house.secret, 1)), "vault-missing");
+    let inside = DeviceConfig::vault(house.path().join("vault.azkv/x"));
+    assert_eq!(code(create(&inside, &house.secret)), "vault-unusable");
     let path = house.path().join("vault.azkv");
     let whole = std::fs::read(&path).unwrap();
     for position in 0..whole.len() {
         let mut changed = whole.clone();
         changed[position] ^= 1;
         std::fs::write(&path, changed).unwrap();
-        assert_eq!(code(open(house.path(), &house.secret, 1)), "vault-broken");
+        assert_eq!(code(open(&house.device(), &house.secret, 1)), "vault-broken");
     }
     std::fs::write(&path, &whole[1..]).unwrap();
-    assert_eq!(code(open(house.path(), &house.secret, 1)), "vault-broken");
+    assert_eq!(code(open(&house.device(), &house.secret, 1)), "vault-broken");
 }
 
 #[test]
@@ -336,7 +340,7 @@ fn each_desk_has_its_own_seal_and_keeps_it() {
 fn the_nth_call_fails_as_planned_and_the_next_works() {
     let house = House::new();
     let anomalies = Anomalies::none();
-    let desks = open_failing(house.path(), &house.secret, 1, anomalies.clone()).unwrap();
+    let desks = open_failing(&house.device(), &house.secret, 1, anomalies.clone()).unwrap();
     let desk = &desks.subscriber;
     anomalies.plan(Call::Generate, 1, Anomaly::FailBefore);
     assert!(desk.generate(A.0, A.1, 7, NOW).is_err());
@@ -360,7 +364,7 @@ fn the_nth_call_fails_as_planned_and_the_next_works() {
 fn a_device_that_hangs_answers_late_and_hangs_nobody_who_closes_it() {
     let house = House::new();
     let anomalies = Anomalies::none();
-    let desks = open_failing(house.path(), &house.secret, 1, anomalies.clone()).unwrap();
+    let desks = open_failing(&house.device(), &house.secret, 1, anomalies.clone()).unwrap();
     let fresh = desks.subscriber.generate(A.0, A.1, 7, NOW).unwrap();
     let key = Arc::new(desks.subscriber.load(&fresh.wrapped, A.0, A.1).unwrap());
     anomalies.plan(Call::Sign, 1, Anomaly::Hang);
