@@ -32,6 +32,7 @@ fn every_code_of_every_room_is_in_the_table() {
         ("prescription", prescription::CODES),
         ("approval", approval::CODES),
         ("hsm", hsm::CODES),
+        ("hsm::shares", hsm::shares::CODES),
         ("ledger", ledger::CODES),
         ("ca", ca::CODES),
         ("authn", authn::CODES),

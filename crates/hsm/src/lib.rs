@@ -35,6 +35,7 @@ mod keypair;
 mod queue;
 mod random;
 mod refusal;
+pub mod shares;
 mod unseal;
 mod vault;
 

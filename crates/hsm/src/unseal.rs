@@ -1,6 +1,6 @@
 //! The unseal secret U: 256 bits without which the vault folder is noise.
 //!
-//! In production U is put together from officers' shares (m of n); here it is whole, from a file
+//! It is put together from officers' shares (m of n, [`crate::shares`]), or read whole from a file
 //! that only its owner can read.
 
 use std::path::Path;
@@ -61,6 +61,14 @@ impl UnsealSecret {
         }
         text.push(b'\n');
         files::write_atomically(path, &text).map_err(|_| unusable())
+    }
+
+    pub(crate) fn octets(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn from_octets(octets: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(*octets))
     }
 
     /// The 256-bit key that wraps the key-encryption key: HKDF-SHA-256 (RFC 5869) over U.
