@@ -153,20 +153,51 @@ impl Journal {
         self.staged_time = None;
     }
 
-    /// Appends one entry inside the unit of work of `tx`, as its last step.
+    /// Appends entries inside the unit of work of `tx`, as its last step.
     ///
-    /// If the unit of work is undone all the same, its whole group fails and [`Self::reload`]
-    /// forgets what was staged here.
-    pub(crate) fn append(&mut self, tx: &Tx<'_>, record: Record) -> Result<Appended, Fault> {
-        let index = self.next_index();
-        if let Some(outcome) = &record.outcome
-            && outcome.intention_index >= index
-        {
-            return Err(Fault::Misuse("an outcome names an intention that is not there".into()));
+    /// Nothing is staged before the last row is in, so a failure (or a panic) on the way leaves
+    /// only rows, which the savepoint takes back.
+    pub(crate) fn append(
+        &mut self,
+        tx: &Tx<'_>,
+        records: Vec<Record>,
+    ) -> Result<Vec<Appended>, Fault> {
+        let mut heads: HashMap<StreamId, Head> = HashMap::new();
+        let mut appended = Vec::with_capacity(records.len());
+        for (index, record) in (self.next_index()..).zip(records) {
+            if let Some(outcome) = &record.outcome
+                && outcome.intention_index >= index
+            {
+                let why = "an outcome names an intention that is not there";
+                return Err(Fault::Misuse(why.into()));
+            }
+            let stream = record.stream;
+            let before = match heads.get(&stream) {
+                Some(head) => Some(*head),
+                None => self.stream_head(tx, &stream)?,
+            };
+            let entry = self.insert(tx, index, before, record)?;
+            let (seq, commitment) = (entry.opening.seq, entry.commitment);
+            heads.insert(stream, Head { seq, commitment, index });
+            appended.push(entry);
         }
-        let stream = record.stream;
-        let before = self.stream_head(tx, &stream)?;
-        let stream_key = self.stream_key(&stream)?;
+        for entry in &appended {
+            self.staged.push(leaf_hash(&crate::opening::entry(&entry.label, &entry.commitment)));
+            self.staged_time = self.staged_time.max(Some(entry.opening.record.time));
+        }
+        self.staged_heads.extend(heads);
+        Ok(appended)
+    }
+
+    /// One row of the journal; stages nothing.
+    fn insert(
+        &mut self,
+        tx: &Tx<'_>,
+        index: u64,
+        before: Option<Head>,
+        record: Record,
+    ) -> Result<Appended, Fault> {
+        let stream_key = self.stream_key(&record.stream)?;
         let seq = before.map_or(0, |head| head.seq) + 1;
         let label = label(&stream_key, seq);
         let opening = LeafOpening {
@@ -179,21 +210,17 @@ impl Journal {
         let mut salt = [0; 32];
         self.random.fill(&mut salt);
         let commitment = commitment(&salt, &octets);
-        let entry = entry(&label, &commitment);
         tx.exec_inner(
             "INSERT INTO ledger_entry (idx, entry, before, salt, opening)
              VALUES ($1, $2, $3, $4, $5)",
             &[
                 index.into(),
-                (&entry).into(),
+                (&entry(&label, &commitment)).into(),
                 before.map(|head| head.index).into(),
                 (&salt).into(),
                 (&octets).into(),
             ],
         )?;
-        self.staged.push(leaf_hash(&entry));
-        self.staged_heads.insert(stream, Head { seq, commitment, index });
-        self.staged_time = self.staged_time.max(Some(opening.record.time));
         Ok(Appended { index, salt, label, commitment, opening, octets })
     }
 

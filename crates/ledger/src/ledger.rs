@@ -16,7 +16,7 @@ use crate::journal::{Appended, Head, Journal, MIGRATIONS, Powers, Published};
 use crate::migration::Migration;
 use crate::nodes::StoredNodes;
 use crate::receipt::Receipt;
-use crate::record::EntryKind;
+use crate::record::{EntryKind, Record};
 use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::tlog::{NoteSigner, VerifyKey, proof_text, tree};
@@ -128,6 +128,27 @@ impl Ledger {
         &self,
         work: impl Fn(&mut Tx<'_>) -> Result<(T, K), Failed<E>> + Send + 'static,
     ) -> Result<(T, Receipt<K>), Failed<E>>
+    where
+        K: EntryKind,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let alone = move |tx: &mut Tx<'_>| work(tx).map(|(result, entry)| (result, vec![entry]));
+        let (result, mut receipts) = self.record_many(alone).await?;
+        Ok((result, receipts.pop().ok_or(Failed::Fault(Fault::Stopped))?))
+    }
+
+    /// As [`Ledger::record`], for several entries of one kind: all of them become durable together
+    /// with the rest of the unit of work or none does, and every receipt is under the same
+    /// checkpoint. They may belong to one stream or to many; receipts come in the order of the
+    /// entries.
+    ///
+    /// The n-th entry stands at [`Tx::next_index`]` + n`. A unit of work that finds nothing to
+    /// remember (everything was done before) may give an empty list, and gets one.
+    pub async fn record_many<K, T, E>(
+        &self,
+        work: impl Fn(&mut Tx<'_>) -> Result<(T, Vec<K>), Failed<E>> + Send + 'static,
+    ) -> Result<(T, Vec<Receipt<K>>), Failed<E>>
     where
         K: EntryKind,
         T: Send + 'static,
@@ -261,30 +282,31 @@ fn only_faults<T>(result: Result<T, Failed<std::convert::Infallible>>) -> Result
     })
 }
 
-type Recorded<T, K, E> = Result<(T, Receipt<K>), Failed<E>>;
+type Recorded<T, K, E> = Result<(T, Vec<Receipt<K>>), Failed<E>>;
+type Worked<T, E> = Result<(T, Vec<Appended>), Failed<E>>;
 
 struct Recording<F, T, K, E> {
     work: F,
-    outcome: Option<Result<(T, Appended), Failed<E>>>,
+    outcome: Option<Worked<T, E>>,
     reply: oneshot::Sender<Recorded<T, K, E>>,
 }
 
 impl<F, T, K, E> Work for Recording<F, T, K, E>
 where
-    F: Fn(&mut Tx<'_>) -> Result<(T, K), Failed<E>> + Send,
+    F: Fn(&mut Tx<'_>) -> Result<(T, Vec<K>), Failed<E>> + Send,
     T: Send,
     K: EntryKind,
     E: Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict {
-        let outcome = (self.work)(tx).and_then(|(result, entry)| {
-            let record = entry.into_record();
-            if !K::fits(&record) {
-                let why = format!("{} is not of the kind it is recorded as", record.event);
+        let outcome = (self.work)(tx).and_then(|(result, entries)| {
+            let records: Vec<Record> = entries.into_iter().map(K::into_record).collect();
+            if let Some(odd) = records.iter().find(|record| !K::fits(record)) {
+                let why = format!("{} is not of the kind it is recorded as", odd.event);
                 return Err(Failed::Fault(Fault::Misuse(why)));
             }
             let journal = tx.journal.ok_or_else(|| Fault::Misuse("no journal here".into()))?;
-            let appended = journal.borrow_mut().append(tx, record)?;
+            let appended = journal.borrow_mut().append(tx, records)?;
             Ok((result, appended))
         });
         let verdict = if outcome.is_ok() { Verdict::Keep } else { Verdict::Undo };
@@ -295,8 +317,13 @@ where
     fn answer(self: Box<Self>, group: Result<Option<&Arc<Sealed>>, &Fault>) {
         let outcome = self.outcome.unwrap_or(Err(Failed::Fault(Fault::Panicked)));
         let answer = match (outcome, group) {
+            // Nothing to remember needs no checkpoint.
+            (Ok((result, appended)), Ok(_) | Err(Fault::Unproven(_))) if appended.is_empty() => {
+                Ok((result, Vec::new()))
+            }
             (Ok((result, appended)), Ok(Some(sealed))) => {
-                Ok((result, Receipt::issue(appended, Arc::clone(sealed))))
+                let receipt = |appended| Receipt::issue(appended, Arc::clone(sealed));
+                Ok((result, appended.into_iter().map(receipt).collect()))
             }
             (Err(failed), Ok(_) | Err(Fault::Unproven(_))) => Err(failed),
             (_, Err(fault)) => Err(Failed::Fault(fault.clone())),
