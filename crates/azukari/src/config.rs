@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use custody::{Mode, Policy, Rule};
 use gateway::{GatewayId, Staff, TerminalId};
 use hpki::id::{FacilityCode, PersonId};
 use hpki::kind::DocumentKind;
@@ -36,6 +37,8 @@ pub(crate) enum ConfigRefusal {
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
     platform: Option<PlatformFile>,
+    #[serde(default)]
+    kind: Vec<KindFile>,
     gateway: Option<GatewayFile>,
 }
 
@@ -61,6 +64,39 @@ struct PlatformFile {
     signatures_per_budget: u64,
     #[serde(default = "Limits::hourly")]
     signatures_per_hour: u64,
+}
+
+/// `[[kind]]`: the rule of one kind of document.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KindFile {
+    name: DocumentKind,
+    enabled: bool,
+    approval: ApprovalFile,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ApprovalFile {
+    Session,
+    Document,
+}
+
+/// What is not named keeps its rule. A kind named twice is refused: nobody should have to know
+/// which of two lines counts.
+fn policy(written: &[KindFile]) -> Result<Policy, ConfigRefusal> {
+    let mut policy = Policy::default();
+    for (index, line) in written.iter().enumerate() {
+        if written[..index].iter().any(|before| before.name == line.name) {
+            return Err(ConfigRefusal::Value("kind.name", format!("{} (二度あります)", line.name)));
+        }
+        let approval = match line.approval {
+            ApprovalFile::Session => Mode::Session,
+            ApprovalFile::Document => Mode::EachDocument,
+        };
+        policy.set(line.name, Rule { enabled: line.enabled, approval });
+    }
+    Ok(policy)
 }
 
 struct Limits;
@@ -146,6 +182,7 @@ pub(crate) struct PlatformConfig {
     pub(crate) token_seconds: u64,
     pub(crate) signatures_per_budget: u64,
     pub(crate) signatures_per_hour: u64,
+    pub(crate) policy: Policy,
 }
 
 /// What `azukari gateway` runs with.
@@ -220,8 +257,10 @@ fn staff(written: StaffFile) -> Result<Staff, ConfigRefusal> {
 impl PlatformConfig {
     /// Reads and checks the `[platform]` table.
     pub(crate) fn load(file: &Path) -> Result<Self, ConfigRefusal> {
+        let whole = load(file)?;
+        let policy = policy(&whole.kind)?;
         let written =
-            load(file)?.platform.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "platform"))?;
+            whole.platform.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "platform"))?;
         let base = file.parent().unwrap_or(Path::new("."));
         let policy_arm = arm(written.policy_arm)?;
         let url = https("url", written.url)?;
@@ -257,6 +296,7 @@ impl PlatformConfig {
                 1,
                 Limits::COUNT_MAX,
             )?,
+            policy,
         })
     }
 }
@@ -391,6 +431,23 @@ mod tests {
         ] {
             assert!(matches!(refused, ConfigRefusal::Value("policy_arm", _)));
         }
+    }
+
+    #[test]
+    fn a_kind_is_switched_on_by_its_own_line_and_named_once() {
+        let policy = PlatformConfig::load(&example()).unwrap().policy;
+        assert_eq!(policy, Policy::default());
+        let line = "\n[[kind]]\nname = \"statement\"\nenabled = true\napproval = \"document\"\n";
+        let (_folder, file) = with(|text| format!("{text}{line}"));
+        assert!(matches!(PlatformConfig::load(&file), Err(ConfigRefusal::Value("kind.name", _))));
+        let (_folder, file) = with(|text| {
+            let at = text.find("name = \"statement\"").unwrap();
+            let (before, after) = text.split_at(at);
+            format!("{before}{}", after.replacen("enabled = false", "enabled = true", 1))
+        });
+        let policy = PlatformConfig::load(&file).unwrap().policy;
+        assert_eq!(policy.rule(DocumentKind::Statement), Rule::EACH_DOCUMENT);
+        assert_eq!(policy.rule(DocumentKind::Referral), Rule::OFF);
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn document(octets: &[u8]) -> Result<String, String> {
 fn record(kind: DocumentKind, csv: &[u8]) -> Result<String, String> {
     match kind {
         DocumentKind::Prescription => PrescriptionRecord::parse(csv).map(|r| r.show_ja()),
-        DocumentKind::Dispensing => DispensingRecord::parse(csv).map(|r| r.show_ja()),
+        _ => DispensingRecord::parse(csv).map(|r| r.show_ja()),
     }
     .map_err(|e| e.to_string())
 }

@@ -319,6 +319,9 @@ impl Inner {
             return refused(Refusal::KeyUnknown);
         }
         let certified = usable(&kept, now).map_err(Failed::Refused)?;
+        if statement.kinds.iter().any(|kind| !self.config.policy.rule(*kind).enabled) {
+            return refused(Refusal::KindNotEnabled);
+        }
         let kinds_fit = !statement.kinds.is_empty()
             && statement.kinds.iter().all(|kind| may_sign(certified, &kept, *kind));
         if !kinds_fit {

@@ -80,10 +80,52 @@ refusals! {
     // ── what may be signed ──
     /// The token, the budget or the qualification does not allow this kind of document.
     KindNotAllowed "kind-not-allowed" "this kind of document may not be signed with this key or token";
+    /// The platform's policy does not sign this kind of document.
+    KindNotEnabled "kind-not-enabled" "this platform does not sign this kind of document";
+    /// The policy asks for the owner's approval of each document of this kind.
+    ApprovalNeeded "approval-needed" "each document of this kind needs its owner's approval";
+    /// The platform composes what is signed of this kind, or the caller does: the other door.
+    KindWrongDoor "kind-wrong-door" "this kind of document is signed through another interface";
     /// Something that concerns the key is being delivered; whether it may sign is not known.
     StatusUnknown "status-unknown" "the state of this key is being updated";
     /// Our clock is behind the journal.
     ClockUnsure "clock-unsure" "the platform's clock is behind its journal";
+
+    // ── limits beside the budget's own ──
+    /// Too many signatures with this token within this hour.
+    TokenLimit "token-limit-reached" "this token has asked for too many signatures within the hour";
+    /// Too many signatures from this facility within this hour.
+    FacilityLimit "facility-limit-reached" "this facility has asked for too many signatures within the hour";
+
+    // ── approval of each document ──
+    /// None, or more than a thousand at once.
+    BatchSize "batch-size-wrong" "a batch has between 1 and 1,000 documents";
+    /// Nothing was prepared under this id, or not for this bearer.
+    PreparedUnknown "prepared-unknown" "no documents were prepared under this number";
+    /// What was prepared was not approved in time.
+    PreparedExpired "prepared-expired" "the time to approve these documents is over";
+    /// The approval is for other documents, another person or another place.
+    ApprovalMismatch "approval-mismatch" "the approval is not for these documents";
+    /// These documents were approved already, by another approval.
+    ApprovalSpent "approval-spent" "these documents were approved already";
+
+    // ── signature activation data (CSC) ──
+    /// The certificate of the connection is not one of a registered client.
+    ClientUnknown "client-unknown" "this client is not registered for signing hashes";
+    /// No such credential, or not one that this bearer may use through this client.
+    CredentialUnknown "credential-unknown" "no such credential";
+    /// No such signature activation data, or not this bearer's.
+    SadUnknown "sad-unknown" "no such signature activation data";
+    /// Sixty seconds are over.
+    SadExpired "sad-expired" "the signature activation data has expired";
+    /// More hashes than the number of signatures that was authorised.
+    SadExhausted "sad-exhausted" "more signatures are asked for than were authorised";
+    /// A hash that the owner did not approve.
+    HashNotAuthorised "hash-not-authorised" "this hash was not authorised";
+    /// Not SHA-256, or not as long as one.
+    HashAlgorithm "hash-algorithm-not-allowed" "only SHA-256 hashes are signed";
+    /// What was authorised was not used within sixty seconds.
+    ActivationExpired "activation-expired" "the authorisation was not used in time";
 
     // ── the key ──
     /// No such key.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use approval::RelyingParty;
 use hpki::id::{BudgetId, KeyId};
+use hpki::kind::{DocumentKind, Form};
 use hpki::sign::Random;
 use hpki::time::Timestamp;
 use hsm::SubscriberDesk;
@@ -14,6 +15,7 @@ use crate::cache::Recent;
 use crate::desk::Strongroom;
 use crate::key::Kept;
 use crate::limits::{CLOCK_BEHIND_S, Limits};
+use crate::policy::{Mode, Policy};
 use crate::refusal::Refusal;
 use crate::token::{TokenKey, Tokens};
 use crate::{Failed as Bad, refused};
@@ -29,6 +31,8 @@ pub struct CustodyConfig {
     pub rp: RelyingParty,
     /// How much one approval may allow.
     pub limits: Limits,
+    /// Which kinds of document are signed, and by which decision.
+    pub policy: Policy,
     /// The token issuer's public keys.
     pub token_keys: Vec<TokenKey>,
     /// How many keys may be loaded in the device at once.
@@ -92,6 +96,16 @@ impl Custody {
 }
 
 impl Inner {
+    /// Whether a document of this kind, whose signature the platform composes, may be signed by
+    /// this decision.
+    pub(crate) fn composed(&self, kind: DocumentKind, mode: Mode) -> Result<(), Refusal> {
+        self.config.policy.allow(kind, mode)?;
+        match kind.form() {
+            Form::Xades => Ok(()),
+            Form::Hash => Err(Refusal::KindWrongDoor),
+        }
+    }
+
     /// A clock behind the journal would date signatures before what is already recorded.
     pub(crate) fn clock(&self, now: Timestamp) -> Result<(), Bad> {
         match self.ledger.last_time() {

@@ -14,6 +14,7 @@ use crate::budget::BudgetRow;
 use crate::key::{Kept, StopReason};
 use crate::limits::{CLOCK_BEHIND_S, LEASE_S, hour};
 use crate::order::{OrderRow, OrderState, Retry, SignOrder};
+use crate::policy::Mode;
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
 use crate::token::{Peer, VerifiedToken};
@@ -87,6 +88,7 @@ impl Custody {
         now: Timestamp,
     ) -> Result<Signed, Bad> {
         let token = self.0.tokens.check(token, peer, now).map_err(Failed::Refused)?;
+        self.0.composed(order.kind, Mode::Session).map_err(Failed::Refused)?;
         self.0.clock(now)?;
         let inner = Arc::clone(&self.0);
         let work = tokio::spawn(async move { inner.sign(token, order, now).await });

@@ -317,6 +317,20 @@ async fn a_pharmacist_signs_no_prescription() {
 }
 
 #[tokio::test]
+async fn a_kind_that_is_switched_off_is_neither_approved_nor_signed() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let asked = session(&house, &doctor, &[DocumentKind::Referral]).await;
+    let refused = house.custody.open_budget(&approve(&doctor, asked), NOW).await;
+    assert_eq!(code(refused), "kind-not-enabled");
+    let budget = morning(&house, &doctor).await;
+    let referral = custody::SignOrder { kind: DocumentKind::Referral, ..order(1) };
+    let refused = house.custody.sign(&token(&house, &budget), &hospital(), referral, NOW).await;
+    assert_eq!(code(refused), "kind-not-enabled");
+}
+
+#[tokio::test]
 async fn the_count_and_the_hour_are_limits() {
     let folder = tempdir().unwrap();
     let house = {

@@ -120,7 +120,7 @@ pub fn place_signature(
     let fragment = format!("<{name}>{element}</{name}>\n");
     let parent = match kind {
         DocumentKind::Prescription => shape.body,
-        DocumentKind::Dispensing => tree.root(),
+        _ => tree.root(),
     };
     Ok(splice(document, &[(parent.inner_end(), &fragment)]))
 }
@@ -246,7 +246,7 @@ impl Parsed {
                 signed,
                 prescription_csv: None,
             }),
-            DocumentKind::Dispensing => {
+            _ => {
                 let reference = shape.reference.ok_or(Refusal::DocumentMalformed(
                     "Dispensing without ReferencePrescription",
                 ))?;
@@ -340,7 +340,7 @@ impl<'t, 'x> Shape<'t, 'x> {
         };
         let signed = match shape.kind {
             DocumentKind::Prescription => shape.content,
-            DocumentKind::Dispensing => shape.body,
+            _ => shape.body,
         };
         if signed.attribute("id") != Some(shape.kind.signed_id()) {
             return Err(Refusal::DocumentMalformed("the signed element has not its id"));
@@ -373,7 +373,7 @@ fn known(parent: Element<'_, '_>, names: &[&str]) -> Result<(), Refusal> {
 fn content(element: Element<'_, '_>, kind: DocumentKind) -> Result<Vec<u8>, Refusal> {
     let name = match kind {
         DocumentKind::Prescription => "PrescriptionDocument",
-        DocumentKind::Dispensing => "DispensingDocument",
+        _ => "DispensingDocument",
     };
     // Only text may stand here. A comment is left out of what is signed, so a reader that stops
     // at one would see another record than the physician signed.

@@ -115,7 +115,7 @@ fn wrong_kind(kind: DocumentKind) -> Refusal {
     Refusal::RecordWrongKind {
         expected: match kind {
             DocumentKind::Prescription => "SJ1",
-            DocumentKind::Dispensing => "CJ1",
+            _ => "CJ1",
         },
     }
 }

@@ -47,7 +47,7 @@ impl Person {
 
     /// What this person may sign.
     pub fn kinds(&self) -> Vec<DocumentKind> {
-        DocumentKind::ALL
+        DocumentKind::COMPOSED
             .into_iter()
             .filter(|kind| kind.may_be_signed_by(self.qualification))
             .collect()

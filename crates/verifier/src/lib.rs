@@ -63,11 +63,11 @@ fn signatures(
 ) -> Vec<SignatureReport> {
     let outer = judge(document, kind, false, signature::find(document, kind), evidence);
     match kind {
-        DocumentKind::Prescription => vec![outer],
         DocumentKind::Dispensing => {
             let nested = signature::find_nested(document);
             vec![outer, judge(document, DocumentKind::Prescription, true, nested, evidence)]
         }
+        _ => vec![outer],
     }
 }
 

@@ -69,6 +69,8 @@ const EN: Words = Words {
     kind: |kind| match kind {
         DocumentKind::Prescription => "electronic prescription",
         DocumentKind::Dispensing => "dispensing result",
+        DocumentKind::Referral => "referral letter",
+        DocumentKind::Statement => "medical certificate",
     },
     document: "Verdict",
     unknown_document: "unknown document",

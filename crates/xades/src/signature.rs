@@ -101,6 +101,10 @@ pub fn find<'d, 'a>(
         match kind {
             DocumentKind::Prescription => Place::Prescription,
             DocumentKind::Dispensing => Place::Dispensing,
+            // Not signed inside a document of ours.
+            DocumentKind::Referral | DocumentKind::Statement => {
+                return Err(Refusal::SignatureMissing);
+            }
         },
     )
 }
@@ -229,7 +233,7 @@ fn points_to(
         return Err(Refusal::ReferenceWrongElement);
     }
     let id = uri.strip_prefix('#').ok_or(Refusal::ReferenceUnresolved)?;
-    if DocumentKind::ALL.iter().any(|other| *other != kind && id == other.signed_id()) {
+    if DocumentKind::COMPOSED.iter().any(|other| *other != kind && id == other.signed_id()) {
         return Err(Refusal::SignatureOtherKind);
     }
     match document.by_id(id) {

@@ -99,7 +99,7 @@ pub(crate) async fn token(
     let start = StartRequest {
         terminal: Terminal { id: terminal.id.to_owned(), label: terminal.label.to_owned() },
         expected_person: Some(resident.citizen.id),
-        kinds: DocumentKind::ALL
+        kinds: DocumentKind::COMPOSED
             .into_iter()
             .filter(|kind| kind.may_be_signed_by(person.qualification))
             .collect(),

@@ -87,6 +87,7 @@ pub fn open_with(folder: &Path, limits: Limits) -> House {
         audience: AUDIENCE.into(),
         rp: rp(),
         limits,
+        policy: custody::Policy::default(),
         token_keys: token_keys(&desks.token),
         loaded_keys: 16,
     };

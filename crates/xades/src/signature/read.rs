@@ -89,7 +89,7 @@ pub(super) fn signature<'d, 'a>(
     only_attributes(node, &["Id"], wrong)?;
     match node.attribute("Id") {
         Some(id) if id == kind.signature_id() => {}
-        Some(id) if DocumentKind::ALL.iter().any(|other| id == other.signature_id()) => {
+        Some(id) if DocumentKind::COMPOSED.iter().any(|other| id == other.signature_id()) => {
             return Err(Refusal::SignatureOtherKind);
         }
         _ => return Err(wrong),

@@ -64,10 +64,7 @@ pub(super) fn terminal_labelled(label: &str) -> Text {
 }
 
 pub(super) fn kind(of: DocumentKind) -> Text {
-    match of {
-        DocumentKind::Prescription => Text::new(of.ja(), "Prescription"),
-        DocumentKind::Dispensing => Text::new(of.ja(), "Dispensing result"),
-    }
+    Text::new(of.ja(), of.en())
 }
 
 /// How an authentication was made.
