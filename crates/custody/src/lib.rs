@@ -17,33 +17,43 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod activation;
+mod batch;
 mod binding;
 mod books;
 mod budget;
 mod cache;
+mod client;
+mod csc;
 mod desk;
 mod key;
 mod life;
 mod limits;
 mod order;
 mod policy;
+mod prepared;
 mod recovery;
 mod refusal;
 mod room;
+mod sad;
 mod schema;
 mod sign;
 mod token;
 
+pub use batch::{BatchItem, BatchOrder, SignedBatch};
 pub use books::Books;
 pub use budget::Budget;
+pub use client::{Client, ClientId};
+pub use csc::{Authorize, Authorized, Credential, MULTISIGN, SignedHash};
 pub use key::{KeyFacts, KeyState, Purpose, StopReason};
 pub use life::{Consent, Fresh};
 pub use limits::{COUNT_CEILING, Limits};
 pub use order::SignOrder;
 pub use policy::{Mode, Policy, Rule};
+pub use prepared::{Asked, Evidence, Prepared, PreparedDocument, SHA256_OID};
 pub use recovery::Recovered;
 pub use refusal::{CODES, Refusal};
 pub use room::{Custody, CustodyConfig, LOADED_KEYS};
+pub use sad::{Granted, Sad};
 pub use schema::MIGRATIONS;
 pub use sign::Signed;
 pub use token::{Peer, TokenKey, VerifiedToken};

@@ -12,6 +12,7 @@ use ledger::Ledger;
 
 use crate::budget::BudgetRow;
 use crate::cache::Recent;
+use crate::client::Client;
 use crate::desk::Strongroom;
 use crate::key::Kept;
 use crate::limits::{CLOCK_BEHIND_S, Limits};
@@ -33,6 +34,8 @@ pub struct CustodyConfig {
     pub limits: Limits,
     /// Which kinds of document are signed, and by which decision.
     pub policy: Policy,
+    /// Who may have hashes signed. None by default.
+    pub clients: Vec<Client>,
     /// The token issuer's public keys.
     pub token_keys: Vec<TokenKey>,
     /// How many keys may be loaded in the device at once.

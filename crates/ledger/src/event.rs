@@ -64,6 +64,8 @@ events! {
     PhoneUnlinked = "phone.unlinked",
     /// An approval opened a budget.
     BudgetOpened = "budget.opened",
+    /// The owner approved exactly these documents.
+    DocumentsApproved = "documents.approved",
     /// A budget ended before its time.
     BudgetEnded = "budget.ended",
     /// A key ceremony of a certification authority began.

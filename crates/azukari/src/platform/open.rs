@@ -90,6 +90,7 @@ pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
             rp: RelyingParty { rp_id: config.rp_id.clone(), origins: config.origins.clone() },
             limits: Limits::new(count, hourly).unwrap_or_default(),
             policy: config.policy.clone(),
+            clients: Vec::new(),
             token_keys: token_keys
                 .into_iter()
                 .map(|key| TokenKey { kid: key.kid, x: key.x, y: key.y })

@@ -88,6 +88,7 @@ pub fn open_with(folder: &Path, limits: Limits) -> House {
         rp: rp(),
         limits,
         policy: custody::Policy::default(),
+        clients: Vec::new(),
         token_keys: token_keys(&desks.token),
         loaded_keys: 16,
     };

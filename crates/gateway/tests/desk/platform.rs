@@ -273,7 +273,7 @@ impl World {
     async fn make(&self, person: PersonId, request: &SignRequest) -> SignAnswer {
         let (key, certificate) = match request.kind {
             DocumentKind::Prescription => &ESTATE.physician,
-            DocumentKind::Dispensing => &ESTATE.pharmacist,
+            _ => &ESTATE.pharmacist,
         };
         let digest = self.sign_instead.lock().unwrap().unwrap_or(request.digest.octets().unwrap());
         let number = self.made.fetch_add(1, Ordering::SeqCst) as u8;

@@ -132,7 +132,7 @@ pub fn signature_over(
 pub fn place(document: &[u8], kind: DocumentKind, signature: &str) -> Vec<u8> {
     let (around, at) = match kind {
         DocumentKind::Prescription => ("PrescriptionSign", "Document/Prescription"),
-        DocumentKind::Dispensing => ("DispensingSign", "Document"),
+        _ => ("DispensingSign", "Document"),
     };
     let fragment = format!("<{around}>{signature}</{around}>\n");
     splice::insert_before_end(document, at, fragment.as_bytes()).unwrap()
