@@ -6,10 +6,12 @@
 //! RSA-2048 has no end in the table because the national root itself is RSA-2048 until 2044; the
 //! day the certificate policy names an end, it becomes one date here.
 
+use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
 use const_oid::ObjectIdentifier;
 
 use crate::asn1::{self, Malformed, tag};
+use crate::encoding::Digest32;
 use crate::oid;
 use crate::refusal::Refusal;
 use crate::sign::SignatureAlgorithm;
@@ -214,6 +216,12 @@ impl VerifyingKey {
     /// Verifies a signature over the message (not its digest).
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), WrongSignature> {
         self.0.verify_sig(message, signature).map_err(|_| WrongSignature)
+    }
+
+    /// Verifies a signature over what has this SHA-256 digest; for algorithms with SHA-256.
+    pub fn verify_digest(&self, digest: &Digest32, signature: &[u8]) -> Result<(), WrongSignature> {
+        let digest = Digest::import_less_safe(digest, &SHA256).map_err(|_| WrongSignature)?;
+        self.0.verify_digest_sig(&digest, signature).map_err(|_| WrongSignature)
     }
 }
 

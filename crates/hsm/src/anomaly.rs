@@ -187,4 +187,7 @@ impl Held for FailingHeld {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, DeviceFault> {
         self.anomalies.act(Call::Sign, || self.held.sign(message), |signature| flip(signature))
     }
+    fn sign_digest(&self, digest: &Digest32) -> Result<Vec<u8>, DeviceFault> {
+        self.anomalies.act(Call::Sign, || self.held.sign_digest(digest), |value| flip(value))
+    }
 }

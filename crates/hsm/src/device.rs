@@ -85,4 +85,7 @@ pub(crate) trait Held: Send + Sync {
     fn spki(&self) -> &[u8];
     /// Signs the message. ECDSA gives raw r‖s.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, DeviceFault>;
+    /// Signs a SHA-256 digest that the caller made: RSASSA-PKCS1-v1_5 over its DigestInfo. The same
+    /// value as [`Held::sign`] over what it is the digest of. RSA keys only.
+    fn sign_digest(&self, digest: &Digest32) -> Result<Vec<u8>, DeviceFault>;
 }

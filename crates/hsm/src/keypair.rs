@@ -1,11 +1,13 @@
 //! Key pairs in memory, of the three kinds that the house uses.
 
+use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
 };
+use hpki::encoding::Digest32;
 use hpki::sign::{DeviceFault, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
@@ -88,6 +90,18 @@ impl Pair {
             Self::Ed25519(pair) => Ok(pair.try_sign(message).map_err(broke)?.as_ref().to_vec()),
         }
     }
+
+    /// Signs a SHA-256 digest as it is.
+    pub(crate) fn sign_digest(&self, digest: &Digest32) -> Result<Vec<u8>, DeviceFault> {
+        let broke = |_| DeviceFault("signing failed".into());
+        let Self::Rsa(pair) = self else {
+            return Err(DeviceFault("only RSA keys sign a digest as it is".into()));
+        };
+        let digest = Digest::import_less_safe(digest, &SHA256).map_err(broke)?;
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign_digest(&RSA_PKCS1_SHA256, &digest, &mut signature).map_err(broke)?;
+        Ok(signature)
+    }
 }
 
 /// A raw 64-octet r‖s as X.509 wants it: DER `SEQUENCE { r INTEGER, s INTEGER }`.
@@ -144,6 +158,15 @@ mod tests {
             key.verify(b"message", &signature).unwrap();
             assert!(key.verify(b"another", &signature).is_err());
         }
+    }
+
+    #[test]
+    fn an_rsa_key_signs_a_digest_as_it_signs_the_message_and_other_keys_refuse() {
+        let digest = hpki::encoding::sha256(b"message");
+        let pair = Pair::generate(SignatureAlgorithm::RsaSha256).unwrap();
+        assert_eq!(pair.sign_digest(&digest).unwrap(), pair.sign(b"message").unwrap());
+        let other = Pair::generate(SignatureAlgorithm::EcdsaP256Sha256).unwrap();
+        assert!(other.sign_digest(&digest).is_err());
     }
 
     #[test]

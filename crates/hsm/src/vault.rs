@@ -264,6 +264,9 @@ impl Held for Loaded {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, DeviceFault> {
         self.pair.sign(message)
     }
+    fn sign_digest(&self, digest: &Digest32) -> Result<Vec<u8>, DeviceFault> {
+        self.pair.sign_digest(digest)
+    }
 }
 
 fn aes(key: &[u8]) -> Result<LessSafeKey, DeviceFault> {

@@ -146,6 +146,14 @@ impl SubscriberDesk {
         }));
     }
 
+    /// As [`SubscriberDesk::sign`], for a SHA-256 digest that somebody else made: the same value as
+    /// signing what it is the digest of.
+    pub fn sign_digest(&self, key: Arc<LoadedKey>, digest: Digest32, done: SignDone) {
+        self.opened.queue.push(Box::new(move |ready| {
+            done(ready.and_then(|()| key.held.sign_digest(&digest)));
+        }));
+    }
+
     /// The seal of a row that carries authority: `M("azukari/seal/v1"; row)` and the like.
     ///
     /// # Errors
