@@ -53,7 +53,10 @@ struct PlatformFile {
     tls_certificate: PathBuf,
     tls_key: PathBuf,
     facility_ca: PathBuf,
-    unseal_secret: PathBuf,
+    #[serde(default)]
+    unseal: UnsealFile,
+    unseal_secret: Option<PathBuf>,
+    officers_socket: Option<PathBuf>,
     policy_arm: u32,
     repository: String,
     #[serde(default)]
@@ -97,6 +100,15 @@ fn policy(written: &[KindFile]) -> Result<Policy, ConfigRefusal> {
         policy.set(line.name, Rule { enabled: line.enabled, approval });
     }
     Ok(policy)
+}
+
+/// Who opens the key device.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum UnsealFile {
+    #[default]
+    File,
+    Officers,
 }
 
 struct Limits;
@@ -163,6 +175,15 @@ struct TerminalFile {
     label: String,
 }
 
+/// Where the secret that opens the key device comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Unseal {
+    /// From a plain file: a test, or one person's trust.
+    File(PathBuf),
+    /// From m of n officers.
+    Officers,
+}
+
 /// What `azukari serve` runs with.
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformConfig {
@@ -175,7 +196,10 @@ pub(crate) struct PlatformConfig {
     pub(crate) tls_certificate: PathBuf,
     pub(crate) tls_key: PathBuf,
     pub(crate) facility_ca: PathBuf,
-    pub(crate) unseal_secret: PathBuf,
+    pub(crate) unseal: Unseal,
+    /// The plain file, if one is named: officers are appointed from it.
+    pub(crate) unseal_secret: Option<PathBuf>,
+    pub(crate) officers_socket: PathBuf,
     pub(crate) policy_arm: u32,
     pub(crate) repository: String,
     pub(crate) test_anchors: bool,
@@ -268,6 +292,20 @@ impl PlatformConfig {
             return Err(ConfigRefusal::Value("origins", "空です (empty)".into()));
         }
         let folder = base.join(written.folder);
+        let unseal_secret = written.unseal_secret.map(|file| base.join(file));
+        let unseal = match (written.unseal, &unseal_secret) {
+            (UnsealFile::Officers, _) => Unseal::Officers,
+            (UnsealFile::File, Some(file)) => Unseal::File(file.clone()),
+            (UnsealFile::File, None) => {
+                let why = "unseal = \"officers\" でなければ必要です (needed)".to_owned();
+                return Err(ConfigRefusal::Value("unseal_secret", why));
+            }
+        };
+        // Beside the platform's folder, which a restoration must not find.
+        let officers_socket = match written.officers_socket {
+            Some(socket) => base.join(socket),
+            None => base.join("officers/officers.sock"),
+        };
         Ok(Self {
             device: hsm::DeviceConfig::vault(folder.join("vault")),
             folder,
@@ -278,7 +316,9 @@ impl PlatformConfig {
             tls_certificate: base.join(written.tls_certificate),
             tls_key: base.join(written.tls_key),
             facility_ca: base.join(written.facility_ca),
-            unseal_secret: base.join(written.unseal_secret),
+            unseal,
+            unseal_secret,
+            officers_socket,
             policy_arm,
             repository: written.repository.trim_end_matches('/').to_owned(),
             test_anchors: written.test_anchors,

@@ -116,6 +116,7 @@ pub(crate) async fn open_tapped(
     std::fs::create_dir_all(&config.folder)?;
     let shelf_key = shelf_key(&config.folder)?;
     let store = Store::open(&config.folder.join("store"), gateway::MIGRATIONS)?;
+    crate::files::owner_only(&config.ehr_key)?;
     let ehr_key = std::fs::read_to_string(&config.ehr_key).map_err(|error| {
         format!("{} を読めません: {error} (cannot read)", config.ehr_key.display())
     })?;

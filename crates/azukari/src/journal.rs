@@ -83,6 +83,11 @@ pub(crate) fn read_key(file: &Path) -> Result<VerifyKey, String> {
     text.trim().parse::<VerifyKey>().map_err(|error| format!("{}: {error}", file.display()))
 }
 
+/// A checkpoint in a file.
+pub(crate) fn read_note(file: &Path) -> Result<String, String> {
+    read(file).map(|text| note_in(&text))
+}
+
 fn read(file: &Path) -> Result<String, String> {
     std::fs::read_to_string(file)
         .map_err(|error| format!("{} を読めません: {error} (cannot read)", file.display()))

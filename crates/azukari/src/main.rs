@@ -10,6 +10,7 @@ mod hospital;
 mod http;
 mod inspect;
 mod journal;
+mod officer;
 mod openapi;
 mod pages;
 mod platform;
@@ -52,6 +53,9 @@ enum Role {
     Verify(verify::VerifyArguments),
     /// 証明書を失効させる。基盤を止めてから (revoke a certificate; stop the platform first)
     Revoke(revoke::RevokeArguments),
+    /// 担当者（m-of-n）の手続: 任命・開封・控え・復元 (what officers do together)
+    #[command(subcommand)]
+    Officer(officer::OfficerCommand),
     /// 証明書・失効リスト・処方箋・記録を読みやすく表示する (show a file as a person reads it)
     Inspect {
         /// 見たいファイル (certificate, CRL, XML, CSV, journal)
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Role::Gateway { config } => hospital::run(&config),
         Role::Verify(arguments) => verify::run(&arguments, clock::now()),
         Role::Revoke(arguments) => revoke::run(arguments),
+        Role::Officer(command) => officer::run(command),
         Role::Inspect { file } => inspect::run(&file),
         Role::Journal(command) => journal::run(&command),
         Role::Bench(command) => bench::run(&command),

@@ -23,6 +23,25 @@ const DOOR: &[&str] = &[
     "publication-unknown",
 ];
 
+/// What officers' acts are refused, and key files at start.
+const OFFICERS: &[&str] = &[
+    "officers-appointed",
+    "officers-record-broken",
+    "officers-door-in-use",
+    "officers-door-unusable",
+    "officers-door-closed",
+    "platform-open",
+    "platform-sealed",
+    "passphrase-missing",
+    "key-file-readable",
+    "backup-exists",
+    "backup-unwritable",
+    "backup-damaged",
+    "backup-forged",
+    "restore-would-overwrite",
+    "restore-rolled-back",
+];
+
 #[test]
 fn every_code_of_every_room_is_in_the_table() {
     let rooms = [
@@ -40,6 +59,7 @@ fn every_code_of_every_room_is_in_the_table() {
         ("gateway", gateway::CODES),
         ("town", town::refusal::CODES),
         ("azukari", DOOR),
+        ("azukari", OFFICERS),
     ];
     let mut missing = Vec::new();
     for (room, codes) in rooms {

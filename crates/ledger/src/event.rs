@@ -68,6 +68,19 @@ events! {
     DocumentsApproved = "documents.approved",
     /// A budget ended before its time.
     BudgetEnded = "budget.ended",
+    /// Officers were appointed: shares of an unseal secret were made; the evidence hash is that of
+    /// the transcript, as in all that officers do.
+    OfficersAppointed = "officers.appointed",
+    /// Officers opened the key device.
+    DeviceUnsealed = "device.unsealed",
+    /// A backup was made.
+    BackupMade = "backup.made",
+    /// The platform was restored from a backup.
+    BackupRestored = "backup.restored",
+    /// The device's keys were replaced and every kept key wrapped anew.
+    DeviceRotated = "device.rotated",
+    /// The device's keys were moved to a second device.
+    DeviceTransferred = "device.transferred",
     /// A key ceremony of a certification authority began.
     CeremonyBegun = "ceremony.begun",
     /// A CA key was generated in a ceremony.

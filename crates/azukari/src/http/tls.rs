@@ -14,6 +14,8 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 pub(crate) enum TlsRefusal {
     #[error("{0} を読めません: {1} (cannot read this PEM file)")]
     Unreadable(String, String),
+    #[error(transparent)]
+    KeyFile(crate::runtime::Stop),
     #[error("TLS の設定が正しくありません: {0} (TLS configuration refused)")]
     Refused(String),
 }
@@ -42,6 +44,7 @@ pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsRefusal> {
+    crate::files::owner_only(file).map_err(TlsRefusal::KeyFile)?;
     PrivateKeyDer::from_pem_file(file)
         .map_err(|e| TlsRefusal::Unreadable(file.display().to_string(), e.to_string()))
 }

@@ -13,10 +13,12 @@ use std::sync::Arc;
 use authn::Authn;
 use ca::Ca;
 use custody::Custody;
+use hpki::sign::Mac;
 use ledger::Ledger;
 
 use crate::config::PlatformConfig;
 use crate::http;
+use crate::officer;
 
 /// The rooms of a running platform. They know nothing of each other; `flows` carries values across.
 pub(crate) struct Platform {
@@ -25,6 +27,8 @@ pub(crate) struct Platform {
     pub(crate) ca: Ca,
     pub(crate) authn: Authn,
     pub(crate) custody: Custody,
+    /// The keyed hash that seals officers' records and backups.
+    pub(crate) seals: Arc<dyn Mac>,
     /// Held by whoever delivers messages between rooms: one at a time, in the order of commits.
     pub(crate) delivering: tokio::sync::Mutex<()>,
 }
@@ -34,13 +38,23 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     crate::runtime::run(async {
         let config = PlatformConfig::load(file)?;
         let address = config.listen;
-        let (stop, stopped) = crate::runtime::until_interrupted();
-        let listener = http::server::bind(address).await?;
         let tls = http::tls::server(&config.tls_certificate, &config.tls_key, &config.facility_ca)?;
-        let url = config.url.clone();
-        let platform = Arc::new(open::open(config).await?);
+        let (stop, mut stopped) = crate::runtime::until_interrupted();
+        // Nobody is let in, and no port is taken, before the device can be opened.
+        let purpose = "基盤の起動";
+        let source = tokio::select! {
+            source = officer::unseal::obtain(&config, purpose) => source?,
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
+        };
+        let listener = http::server::bind(address).await?;
+        let (url, socket) = (config.url.clone(), config.officers_socket.clone());
+        let platform = Arc::new(open::open_with(config, &source, purpose).await?);
+        drop(source);
         eprintln!("基盤を {address} で開きました。{url} (the platform is open; Ctrl-C ends it)");
+        let door = officer::door::attend(Arc::clone(&platform), socket, stopped.clone());
+        let door = tokio::spawn(door);
         serve(platform, listener, tls, stopped).await;
+        let _ = door.await;
         drop(stop);
         Ok(())
     })

@@ -9,13 +9,14 @@ use ca::{Authority, Ca, CaConfig};
 use custody::{Custody, CustodyConfig, Limits, TokenKey};
 use hpki::encoding::sha256;
 use hpki::sign::Random;
-use hsm::{Desks, UnsealSecret};
+use hsm::Desks;
 use ledger::{Ledger, Migration, Opening};
 
 use super::Platform;
 use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::flows;
+use crate::officer::unseal;
 use crate::runtime::Stop;
 
 /// What a person agrees to when she links a phone; its hash is part of what she signs.
@@ -45,10 +46,20 @@ fn estate(config: &PlatformConfig) -> CaConfig {
 
 /// Opens everything in the configured folder.
 pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
-    let unseal = UnsealSecret::from_file(&config.unseal_secret)?;
+    let source = unseal::obtain(&config, "操作").await?;
+    open_with(config, &source, "操作").await
+}
+
+/// Opens everything with a secret that was obtained already.
+pub(crate) async fn open_with(
+    config: PlatformConfig,
+    source: &unseal::Source,
+    purpose: &str,
+) -> Result<Platform, Stop> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let Desks { subscriber, ca, token, log } = hsm::open(&config.device, &unseal, threads)?;
+    let Desks { subscriber, ca, token, log } = hsm::open(&config.device, source.secret(), threads)?;
     let (log, streams) = log.split();
+    let seals = Arc::clone(&streams);
     let random: Arc<dyn Random> = Arc::new(hsm::SystemRandom);
     let ledger = Ledger::open(Opening {
         folder: &config.folder.join("ledger"),
@@ -98,7 +109,9 @@ pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
             loaded_keys: custody::LOADED_KEYS,
         },
     );
-    let platform = Platform { config, ledger, ca, authn, custody, delivering: Default::default() };
+    let delivering = Default::default();
+    let platform = Platform { config, ledger, ca, authn, custody, seals, delivering };
+    unseal::opened(&platform, source, purpose, now()).await?;
     for (authority, certificate) in platform.ca.authorities().await? {
         if authority == Authority::Root {
             crate::refuse_test_root(&certificate, platform.config.test_anchors)?;
