@@ -13,6 +13,7 @@ use hpki::qualification::Qualification;
 use hpki::sign::SignatureAlgorithm;
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Row, Tx, Value};
+use serde::{Deserialize, Serialize};
 use xades::compose::Signer;
 
 use crate::refusal::Refusal;
@@ -63,7 +64,8 @@ impl FromStr for KeyState {
 
 /// What a kept key is for. Chosen when it is made, never changed: a key for prescriptions serves no
 /// hash that another program composed, and such a key signs no prescription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Purpose {
     /// Documents whose SignedInfo this room composes: prescriptions and dispensing results.
     Prescription,

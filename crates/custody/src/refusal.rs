@@ -145,6 +145,40 @@ refusals! {
     /// A row that carries authority does not bear our seal.
     SealBroken(&'static str) "seal-broken" "a sealed row ({0}) was changed outside this program";
 
+    // ── officers and what they decide ──
+    /// No officer has this number.
+    OfficerUnknown "officer-unknown" "no such officer";
+    /// She is an officer no more.
+    OfficerDismissed "officer-dismissed" "this officer's authority has ended";
+    /// Her office does not let her do this.
+    OfficerRoleWrong "officer-role-wrong" "this office may not do that";
+    /// Her signature does not verify over exactly this.
+    OfficerSignatureWrong "officer-signature-wrong" "the officer's signature is wrong";
+    /// She has confirmed it already; another officer is needed.
+    OfficerAlreadyConfirmed "officer-already-confirmed" "this officer has confirmed it already";
+    /// Her key is another officer's.
+    OfficerAlreadyEnrolled "officer-already-enrolled" "this key is an officer's already";
+    /// Neither Ed25519 nor P-256.
+    OfficerKeyUnsupported "officer-key-unsupported" "an officer's key is Ed25519 or P-256";
+    /// There are officers; they decide who becomes one.
+    OfficersExist "officers-exist" "there are officers already";
+    /// Fewer than two officers for security.
+    OfficersTooFew "officers-too-few" "at least two officers for security are needed";
+    /// No such directive.
+    DirectiveUnknown "directive-unknown" "no such directive";
+    /// Its time is over.
+    DirectiveExpired "directive-expired" "the time of this directive is over";
+    /// In the past, or more than a week ahead.
+    DirectiveTimeWrong "directive-time-wrong" "a directive lasts a week at most";
+    /// Carried out or withdrawn.
+    DirectiveClosed "directive-closed" "this directive was carried out or withdrawn";
+    /// Not two officers yet, or not the right ones.
+    DirectiveNotConfirmed "directive-not-confirmed" "not enough officers have confirmed this directive";
+    /// It orders something else.
+    DirectiveOfAnotherAct "directive-of-another-act" "this directive orders something else";
+    /// Somebody else confirmed or withdrew it at the same moment.
+    DirectiveMoved "directive-moved" "the directive changed at the same moment";
+
     // ── the phone ──
     /// No linked phone has this credential or number here.
     BindingUnknown "binding-unknown" "this phone is not linked here";

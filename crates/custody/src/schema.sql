@@ -86,3 +86,29 @@ CREATE TABLE custody_activation (
     PRIMARY KEY (facility, number)
 );
 CREATE INDEX custody_activation_open ON custody_activation (lease) WHERE state = 'reserved';
+
+-- A person with an office in running the platform. Every column but `seal` is sealed.
+CREATE TABLE custody_officer (
+    id BLOB NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    public_key BLOB NOT NULL,
+    enrolled INTEGER NOT NULL,
+    dismissed INTEGER,
+    seal BLOB NOT NULL
+);
+CREATE UNIQUE INDEX custody_officer_key ON custody_officer (public_key) WHERE dismissed IS NULL;
+
+-- What officers decide together. Every column but `seal` is sealed.
+CREATE TABLE custody_directive (
+    id BLOB NOT NULL PRIMARY KEY,
+    act TEXT NOT NULL,
+    body TEXT NOT NULL,
+    opened INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    confirmations TEXT NOT NULL,
+    closed INTEGER,
+    outcome TEXT NOT NULL,
+    seal BLOB NOT NULL
+);
+CREATE INDEX custody_directive_open ON custody_directive (opened) WHERE closed IS NULL;

@@ -71,10 +71,26 @@ id128!(/** An initial-registration sheet (初期登録用QR). */ SheetId, "sheet
 id128!(/** One authentication ceremony across terminal and phone. */ CeremonyId, "ceremony");
 id128!(/** One sitting of a phone at the linking desk. */ SessionId, "session");
 id128!(/** A token's own identifier (`jti`). */ TokenId, "token");
+id128!(/** A person with an office in running the platform (係員). */ OfficerId, "officer");
+id128!(/** What officers decide together (指図). */ DirectiveId, "directive");
 id128!(/** A journal stream: one for each key, officer or certification authority. */ StreamId, "stream");
 
 impl KeyId {
     /// The journal stream of this key: the same 128 bits, since there is exactly one.
+    pub const fn stream(&self) -> StreamId {
+        StreamId::from_octets(*self.octets())
+    }
+}
+
+impl OfficerId {
+    /// The journal stream of this officer: the same 128 bits.
+    pub const fn stream(&self) -> StreamId {
+        StreamId::from_octets(*self.octets())
+    }
+}
+
+impl DirectiveId {
+    /// The journal stream of this directive: the same 128 bits.
     pub const fn stream(&self) -> StreamId {
         StreamId::from_octets(*self.octets())
     }

@@ -56,6 +56,21 @@ events! {
     KeyFrozen = "key.frozen",
     /// The key was destroyed.
     KeyDestroyed = "key.destroyed",
+    /// A certification authority handed over a key that it had made; the evidence hash is that of
+    /// the package.
+    KeyImported = "key.imported",
+    /// An officer was enrolled.
+    OfficerEnrolled = "officer.enrolled",
+    /// An officer's authority ended.
+    OfficerDismissed = "officer.dismissed",
+    /// A directive was opened; the evidence hash is that of what it orders.
+    DirectiveOpened = "directive.opened",
+    /// An officer confirmed a directive.
+    DirectiveConfirmed = "directive.confirmed",
+    /// A directive was carried out or withdrawn.
+    DirectiveClosed = "directive.closed",
+    /// Something unusual that a person should look at; the evidence hash is that of what it says.
+    AlarmRaised = "alarm.raised",
     /// An initial-registration sheet was issued.
     SheetIssued = "sheet.issued",
     /// A phone was linked to a person and key.

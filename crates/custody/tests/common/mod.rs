@@ -2,6 +2,8 @@
 //! linked phone, one hospital.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod office;
+
 use std::path::Path;
 use std::sync::Arc;
 
