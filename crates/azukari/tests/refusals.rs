@@ -26,6 +26,7 @@ const DOOR: &[&str] = &[
 /// What officers' acts are refused, and key files at start.
 const OFFICERS: &[&str] = &[
     "officers-appointed",
+    "officers-not-appointed",
     "officers-record-broken",
     "officers-door-in-use",
     "officers-door-unusable",

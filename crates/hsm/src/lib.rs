@@ -32,6 +32,7 @@ pub mod desk;
 mod device;
 mod files;
 mod keypair;
+mod officer;
 mod queue;
 mod random;
 mod refusal;
@@ -47,6 +48,7 @@ pub use desk::{
     SignDone, SubscriberDesk, TokenDesk, TokenKey, TokenPublic,
 };
 pub use desk::{create, open};
+pub use officer::change_secret;
 pub use random::SystemRandom;
 pub use refusal::{CODES, Failed, Refusal};
 pub use unseal::UnsealSecret;

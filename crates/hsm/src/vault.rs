@@ -252,6 +252,46 @@ pub(crate) fn generation(label: &Label, spki_sha256: &Digest32) -> Statement {
         .octets_field(spki_sha256)
 }
 
+/// Wraps the vault's keys under another secret. The keys stay; whoever dies here has a vault that
+/// one of the two secrets opens.
+pub(crate) fn change_secret(
+    folder: &Path,
+    old: &UnsealSecret,
+    new: &UnsealSecret,
+) -> Result<(), Failed> {
+    // Opening checks everything and keeps others out.
+    let (_vault, _lock) = Vault::open(folder, old)?;
+    let path = folder.join(FILE);
+    let file = std::fs::read(&path).map_err(|error| unusable(folder, &error))?;
+    let broken = || Refusal::VaultBroken(FILE.into());
+    let (head, rest) = file.split_at_checked(HEAD).ok_or_else(broken)?;
+    let salt: [u8; 32] = part(head, 13).ok_or_else(broken)?;
+    let nonce: [u8; 12] = part(head, 45).ok_or_else(broken)?;
+    let mut keys = Zeroizing::new(rest.get(..WRAPPED).ok_or_else(broken)?.to_vec());
+    aes(&*old.derive(&salt, PURPOSE)?)?
+        .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(head), &mut keys)
+        .map_err(|_| Refusal::UnsealSecretWrong)?;
+    keys.truncate(WRAPPED - 16);
+    // The salt stays: the keyed hashes of the desks, and with them every seal, rest on it.
+    let mut file = head[..45].to_vec();
+    let mut nonce = [0; 12];
+    SystemRandom.fill(&mut nonce);
+    file.extend_from_slice(&nonce);
+    let tag = aes(&*new.derive(&salt, PURPOSE)?)?
+        .seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(file.as_slice()),
+            &mut keys,
+        )
+        .map_err(|_| DeviceFault("the vault keys cannot be wrapped".into()))?;
+    file.extend_from_slice(&keys);
+    file.extend_from_slice(tag.as_ref());
+    let check = sha256(&file);
+    file.extend_from_slice(&check);
+    files::write_atomically(&path, &file).map_err(|error| unusable(folder, &error))?;
+    Ok(())
+}
+
 struct Loaded {
     pair: Pair,
     spki: Vec<u8>,

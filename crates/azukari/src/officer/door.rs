@@ -148,7 +148,7 @@ impl Drop for Door {
 struct Table {
     purpose: String,
     duty: Duty,
-    record: Option<Record>,
+    records: Vec<Record>,
     state: Mutex<State>,
     whole: Notify,
 }
@@ -164,10 +164,14 @@ impl Table {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn of(&self, set: Set) -> Option<&Record> {
+        self.records.iter().find(|record| record.set() == Some(set))
+    }
+
     fn fresh(&self) -> Gathering {
-        match self.record.as_ref().and_then(Record::set) {
-            Some(set) => Gathering::of(set),
-            None => Gathering::of_any(self.duty),
+        match self.records.as_slice() {
+            [only] => only.set().map_or(Gathering::of_any(self.duty), Gathering::of),
+            _ => Gathering::of_any(self.duty),
         }
     }
 
@@ -212,10 +216,14 @@ impl Table {
         if state.secret.is_some() {
             return Err(Refusal::SharesComplete);
         }
-        let index = share.index();
+        let (index, set) = (share.index(), share.set());
+        let record = self.of(set);
+        if record.is_none() && !self.records.is_empty() && set.duty() == self.duty {
+            return Err(Refusal::ShareOfAnotherSet);
+        }
         let progress = state.gathering.add(share)?;
         state.touched = Instant::now();
-        let name = self.record.as_ref().map_or("", |record| record.officer(index));
+        let name = record.map_or("", |record| record.officer(index));
         eprintln!(
             "{} の分割片 {} / {}（番号 {index} {name}; share taken）",
             self.duty.ja(),
@@ -227,10 +235,7 @@ impl Table {
             let indexes = state.gathering.indexes();
             // A wrong secret never reaches the device, whose tries may be counted. Nobody learns
             // whose share it was: all are dropped.
-            let right = self
-                .record
-                .as_ref()
-                .is_none_or(|record| record.is_secret(&secret).unwrap_or(false));
+            let right = record.is_none_or(|record| record.is_secret(&secret).unwrap_or(false));
             if !right {
                 state.gathering = self.fresh();
                 return Err(Refusal::SharesWrong);
@@ -247,7 +252,7 @@ impl Table {
 pub(crate) async fn gather(
     socket: &Path,
     duty: Duty,
-    record: Option<Record>,
+    records: Vec<Record>,
     purpose: &str,
 ) -> Result<Gathered, Stop> {
     let door = Door::open(socket)?;
@@ -259,7 +264,7 @@ pub(crate) async fn gather(
             touched: Instant::now(),
             secret: None,
         }),
-        record,
+        records,
         whole: Notify::new(),
     });
     table.state().gathering = table.fresh();
@@ -286,7 +291,7 @@ pub(crate) async fn gather(
     }
     let (secret, indexes) = table.state().secret.take().ok_or("the shares vanished")?;
     let set = table.state().gathering.set().ok_or("the set vanished")?;
-    let record = table.record.clone();
+    let record = table.of(set).cloned();
     // The last officer's answer goes out before the door closes.
     drop(door);
     Ok(Gathered { secret, set, indexes, record })

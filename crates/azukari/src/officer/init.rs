@@ -12,7 +12,8 @@ use hsm::{SystemRandom, UnsealSecret};
 use ledger::Event;
 use zeroize::Zeroizing;
 
-use super::record::{Record, file};
+use super::door::gather;
+use super::record::{Record, all, file, settle};
 use super::transcript::Transcript;
 use super::unseal::{Source, joined, obtain};
 use super::{passphrase, say};
@@ -20,6 +21,13 @@ use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::platform::open;
 use crate::runtime::Stop;
+
+/// Flags of `azukari officer renew`.
+#[derive(Args)]
+pub(crate) struct RenewArguments {
+    #[command(flatten)]
+    appointing: InitArguments,
+}
 
 /// Flags of `azukari officer init`.
 #[derive(Args)]
@@ -120,11 +128,7 @@ pub(crate) async fn init(arguments: InitArguments) -> Result<(), Stop> {
     let record = Record::new(set, secret, arguments.officers.clone(), now(), &*platform.seals)?;
     record.write(&device, duty)?;
     let mut transcript = Transcript::begin("init", "担当者の任命", now());
-    transcript.line("組 (set)", format!("{duty} {set}"));
-    transcript.line("定足数 (quorum)", format!("{} / {}", set.need(), set.of()));
-    for (index, officer) in (1..).zip(&arguments.officers) {
-        transcript.line(&format!("担当者 (officer) {index}"), officer);
-    }
+    appointed(&mut transcript, set, &arguments.officers);
     let removed = plain
         .filter(|plain| duty == Duty::User && arguments.remove_unseal_secret && plain.exists());
     if let Some(plain) = &removed {
@@ -153,6 +157,77 @@ pub(crate) async fn init(arguments: InitArguments) -> Result<(), Stop> {
         );
     }
     Ok(())
+}
+
+/// Replaces the officers: those in charge agree with their shares, the new ones get shares of a new
+/// secret, and the old shares open nothing any more.
+///
+/// What is true if we die: until the device has the new secret the old officers open it, from then
+/// on the new ones; both records are there, and whoever opens it first settles it.
+pub(crate) async fn renew(arguments: RenewArguments) -> Result<(), Stop> {
+    let arguments = arguments.appointing;
+    let config = PlatformConfig::load(&arguments.config)?;
+    let device = config.device.clone();
+    let duty = Duty::from_name(&arguments.duty).ok_or_else(|| {
+        format!("役目 {:?} はありません: user, so (no such duty)", arguments.duty)
+    })?;
+    let records = all(device.folder(), duty)?;
+    if records.is_empty() {
+        return Err(say::refused("officers-not-appointed", duty.ja()));
+    }
+    let of = u8::try_from(arguments.officers.len()).unwrap_or(u8::MAX);
+    let set = Set::new(duty, arguments.need, of, &SystemRandom).map_err(|r| say::say(&r))?;
+    let passphrases = passphrases(&arguments)?;
+    let purpose = format!("{}の交代", duty.ja());
+    let outgoing = gather(&config.officers_socket, duty, records, &purpose).await?;
+    let officers = outgoing.officers();
+    let new = UnsealSecret::random(&SystemRandom);
+    let files = hand_out(&new, set, &arguments, &passphrases)?;
+
+    let mut transcript = Transcript::begin("renew", "担当者の交代", now());
+    transcript.line("交代前 (outgoing)", format!("{} {}", outgoing.set, officers));
+    appointed(&mut transcript, set, &arguments.officers);
+    let source = match duty {
+        Duty::User => Source::Officers(Box::new(outgoing)),
+        Duty::Security => obtain(&config, &purpose).await?,
+    };
+    let folder = config.folder.clone();
+    let platform = open::open_with(config, &source, &purpose).await?;
+    let names = arguments.officers.clone();
+    let record = Record::new(set, &new, names, now(), &*platform.seals)?;
+    let left = match duty {
+        Duty::Security => {
+            record.write(device.folder(), duty)?;
+            transcript.remember(&folder, &platform.ledger, Event::OfficersAppointed).await?
+        }
+        Duty::User => {
+            record.write_next(device.folder(), duty)?;
+            let event = Event::OfficersAppointed;
+            let left = transcript.remember(&folder, &platform.ledger, event).await?;
+            drop(platform);
+            hsm::change_secret(&device, source.secret(), &new).map_err(say::device)?;
+            settle(device.folder(), set)?;
+            left
+        }
+    };
+    println!(
+        "{}が交代しました。前の分割片は使えません (renewed; the old shares open nothing)",
+        duty.ja()
+    );
+    for (file, officer) in files.iter().zip(&arguments.officers) {
+        println!("  {}  {officer}", file.display());
+    }
+    println!("記録 (transcript): {}", left.display());
+    Ok(())
+}
+
+/// Who is appointed, for the transcript.
+fn appointed(transcript: &mut Transcript, set: Set, officers: &[String]) {
+    transcript.line("組 (set)", format!("{} {set}", set.duty()));
+    transcript.line("定足数 (quorum)", format!("{} / {}", set.need(), set.of()));
+    for (index, officer) in (1..).zip(officers) {
+        transcript.line(&format!("担当者 (officer) {index}"), officer);
+    }
 }
 
 fn passphrases(arguments: &InitArguments) -> Result<Vec<Zeroizing<String>>, Stop> {

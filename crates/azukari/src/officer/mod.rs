@@ -29,6 +29,8 @@ pub(crate) enum OfficerCommand {
     Unseal(unseal::UnsealArguments),
     /// 自分の分割片を四行で表示し、紙に写す (show your share as four lines, to be written on paper)
     Paper(init::PaperArguments),
+    /// 担当者を入れ替える。前の分割片は使えなくなる (replace the officers; old shares open nothing)
+    Renew(init::RenewArguments),
     /// 控えを取る。包まれた鍵だけが入る (make a backup: wrapped keys only)
     Backup(backup::BackupArguments),
     /// 控えから、別のフォルダに復元する (restore a backup into another folder)
@@ -42,6 +44,7 @@ pub(crate) fn run(command: OfficerCommand) -> ExitCode {
             OfficerCommand::Init(arguments) => init::init(arguments).await,
             OfficerCommand::Unseal(arguments) => unseal::hand_in(arguments).await,
             OfficerCommand::Paper(arguments) => init::paper(&arguments),
+            OfficerCommand::Renew(arguments) => init::renew(arguments).await,
             OfficerCommand::Backup(arguments) => backup::run(arguments).await,
             OfficerCommand::Restore(arguments) => restore::run(arguments).await,
         }

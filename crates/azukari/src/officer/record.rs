@@ -37,6 +37,36 @@ pub(crate) fn file(device: &Path, duty: Duty) -> PathBuf {
     device.join(format!("officers-{duty}.json"))
 }
 
+/// Where the record of those lies who are about to take over.
+fn next(device: &Path, duty: Duty) -> PathBuf {
+    device.join(format!("officers-{duty}-next.json"))
+}
+
+/// The records of this duty: of the officers in charge, and of those who were about to take over
+/// when somebody died. Which of them open the device, the device says.
+pub(crate) fn all(device: &Path, duty: Duty) -> Result<Vec<Record>, Stop> {
+    let read = [file(device, duty), next(device, duty)].map(|file| Record::read_file(&file, duty));
+    let mut records = Vec::new();
+    for record in read {
+        records.extend(record?);
+    }
+    Ok(records)
+}
+
+/// The device was opened by the officers of this set: they are in charge, whoever else was about to
+/// be or has been.
+pub(crate) fn settle(device: &Path, set: Set) -> Result<(), Stop> {
+    let next = next(device, set.duty());
+    let Some(coming) = Record::read_file(&next, set.duty())? else { return Ok(()) };
+    if coming.set() == Some(set) {
+        std::fs::rename(&next, file(device, set.duty()))?;
+    } else {
+        std::fs::remove_file(&next)?;
+    }
+    crate::files::sync_folder(&next)?;
+    Ok(())
+}
+
 impl Record {
     /// A new record, sealed.
     pub(crate) fn new(
@@ -61,13 +91,11 @@ impl Record {
         Ok(record)
     }
 
-    /// The record of this duty in the device's folder, if officers were appointed.
-    pub(crate) fn read(device: &Path, duty: Duty) -> Result<Option<Self>, Stop> {
-        let file = file(device, duty);
+    fn read_file(file: &Path, duty: Duty) -> Result<Option<Self>, Stop> {
         let broken = |what: String| {
             say::refused("officers-record-broken", format!("{}: {what}", file.display()))
         };
-        let text = match std::fs::read_to_string(&file) {
+        let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(broken(error.to_string())),
@@ -85,6 +113,13 @@ impl Record {
     pub(crate) fn write(&self, device: &Path, duty: Duty) -> Result<(), Stop> {
         let text = serde_json::to_string_pretty(self)?;
         crate::files::replace(&file(device, duty), &format!("{text}\n"))?;
+        Ok(())
+    }
+
+    /// Puts it beside the record of those in charge, until they have handed over.
+    pub(crate) fn write_next(&self, device: &Path, duty: Duty) -> Result<(), Stop> {
+        let text = serde_json::to_string_pretty(self)?;
+        crate::files::replace(&next(device, duty), &format!("{text}\n"))?;
         Ok(())
     }
 

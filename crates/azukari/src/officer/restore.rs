@@ -13,10 +13,9 @@ use ledger::{Event, audit};
 
 use super::door::gather;
 use super::manifest::{Item, Manifest, NAME, is_genuine};
-use super::record::Record;
-use super::say;
 use super::transcript::Transcript;
 use super::unseal::Source;
+use super::{record, say};
 use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::platform::open;
@@ -44,9 +43,9 @@ pub(crate) async fn run(arguments: RestoreArguments) -> Result<(), Stop> {
         return Err(say::refused("restore-would-overwrite", folder.display().to_string()));
     }
     let (text, manifest) = read(&arguments.backup)?;
-    let record = Record::read(&arguments.backup.join("device"), Duty::User)?;
+    let records = record::all(&arguments.backup.join("device"), Duty::User)?;
     let purpose = format!("控え {} からの復元", manifest.id);
-    let gathered = gather(&config.officers_socket, Duty::User, record, &purpose).await?;
+    let gathered = gather(&config.officers_socket, Duty::User, records, &purpose).await?;
 
     let staged = staging(&folder);
     if staged.exists() {

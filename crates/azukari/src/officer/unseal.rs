@@ -11,9 +11,8 @@ use ledger::Event;
 use zeroize::Zeroizing;
 
 use super::door::{Caller, Gathered, Reply, Request, gather};
-use super::record::Record;
 use super::transcript::Transcript;
-use super::{passphrase, say};
+use super::{passphrase, record, say};
 use crate::config::{PlatformConfig, Unseal};
 use crate::platform::Platform;
 use crate::runtime::Stop;
@@ -122,8 +121,8 @@ pub(crate) async fn obtain(config: &PlatformConfig, purpose: &str) -> Result<Sou
             Source::File(UnsealSecret::from_file(file).map_err(|refusal| say::say(&refusal))?)
         }
         Unseal::Officers => {
-            let record = Record::read(config.device.folder(), Duty::User)?;
-            let gathered = gather(&config.officers_socket, Duty::User, record, purpose).await?;
+            let records = record::all(config.device.folder(), Duty::User)?;
+            let gathered = gather(&config.officers_socket, Duty::User, records, purpose).await?;
             Source::Officers(Box::new(gathered))
         }
     })
@@ -139,6 +138,7 @@ pub(crate) async fn opened(
     let Source::Officers(gathered) = source else { return Ok(()) };
     if let Some(record) = &gathered.record {
         record.is_sealed(&*platform.seals)?;
+        record::settle(platform.config.device.folder(), gathered.set)?;
     }
     let mut transcript = Transcript::begin("unseal", "開封", now);
     transcript.line("目的 (purpose)", purpose);

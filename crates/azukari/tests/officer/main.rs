@@ -155,6 +155,27 @@ fn a_share_is_written_on_paper_as_four_lines() {
 }
 
 #[test]
+fn officers_who_hand_over_can_open_nothing_any_more() {
+    let place = Place::fresh(&scratch("officer-renewal"));
+    let outgoing = place.appoint();
+    let (mut renewing, incoming) = place.start_renewing();
+    place.hand_in(&outgoing[4]).taken(1);
+    place.hand_in(&outgoing[1]).taken(2);
+    place.hand_in(&outgoing[2]).taken(3);
+    renewing.ended_well();
+    let backup = place.path("backup");
+    let mut backing = place.start_backing_up(&backup);
+    place.hand_in(&outgoing[0]).refused("share-of-another-set");
+    for share in &incoming[..3] {
+        place.hand_in(share);
+    }
+    backing.ended_well();
+    assert!(backup.join("manifest.txt").exists());
+    let told = place.transcripts();
+    assert!(told.contains("renew") && told.contains("officers"), "{told}");
+}
+
+#[test]
 fn a_key_that_others_may_read_stops_the_start() {
     let folder = scratch("officer-keys");
     let place = Place::found(&folder);

@@ -173,22 +173,44 @@ impl Place {
         self.appointing()
     }
 
+    /// Starts replacing the officers; the new ones' files go into another folder.
+    pub(crate) fn start_renewing(&self) -> (Process, Vec<Kept>) {
+        let folder = self.shares().join("renewed");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (words, paths) = self.appointing_with("renew", &folder);
+        let mut command = Command::new(AZUKARI);
+        command.arg("officer").args(words);
+        for (flag, path) in paths {
+            command.arg(flag).arg(path);
+        }
+        (self.waiting_for_officers(&mut command, "renew.log"), kept_in(&folder))
+    }
+
     fn shares(&self) -> PathBuf {
         scratch_beside(&self.home)
     }
 
     fn appointing(&self) -> Ran {
-        let folder = self.shares();
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut paths = vec![("--config", self.config()), ("--out", folder.clone())];
-        let mut words = vec!["init", "--remove-unseal-secret"];
+        let (mut words, paths) = self.appointing_with("init", &self.shares());
+        words.push("--remove-unseal-secret");
+        self.officer(&words, &paths)
+    }
+
+    fn appointing_with(
+        &self,
+        verb: &'static str,
+        folder: &Path,
+    ) -> (Vec<&'static str>, Vec<(&'static str, PathBuf)>) {
+        std::fs::create_dir_all(folder).unwrap();
+        let mut paths = vec![("--config", self.config()), ("--out", folder.to_owned())];
+        let mut words = vec![verb];
         for (number, officer) in (1..).zip(OFFICERS) {
             words.extend(["--officer", officer]);
             let file = folder.join(format!("passphrase-{number}"));
             private(&file, &format!("架空の合言葉 その{number} 試験用\n"));
             paths.push(("--passphrase-file", file));
         }
-        self.officer(&words, &paths)
+        (words, paths)
     }
 
     /// From now on the platform is opened by its officers.
@@ -216,6 +238,13 @@ impl Place {
             command.arg("--since").arg(file);
         }
         self.waiting_for_officers(&mut command, "restore.log")
+    }
+
+    /// A backup of a platform that is not running: its officers open it for that.
+    pub(crate) fn start_backing_up(&self, out: &Path) -> Process {
+        let mut command = Command::new(AZUKARI);
+        command.args(["officer", "backup", "--config"]).arg(self.config()).arg("--out").arg(out);
+        self.waiting_for_officers(&mut command, "backup.log")
     }
 
     fn waiting_for_officers(&self, command: &mut Command, said: &str) -> Process {
@@ -363,12 +392,16 @@ impl Place {
 
 /// The share files of a place.
 pub(crate) fn kept_shares(place: &Place) -> Vec<Kept> {
-    let folder = place.shares();
+    let kept = kept_in(&place.shares());
+    kept.into_iter().filter(|kept| kept.file.exists()).collect()
+}
+
+fn kept_in(folder: &Path) -> Vec<Kept> {
     let kept = (1..=OFFICERS.len()).map(|number| Kept {
         file: folder.join(format!("share-user-{number}.txt")),
         passphrase: folder.join(format!("passphrase-{number}")),
     });
-    kept.filter(|kept| kept.file.exists()).collect()
+    kept.collect()
 }
 
 /// A folder that is not the platform's, and survives it.
