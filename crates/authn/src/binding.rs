@@ -109,11 +109,12 @@ impl BindingRow {
         Self::judged(tx.query_opt(&sql, &[key.into()])?, desk)
     }
 
+    /// The unit of work in which this is inserted ends with the journal's entry about it.
     pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<(), Fault> {
         tx.exec(
             "INSERT INTO authn_binding (id, person, key, display_id, credential_id, credential,
-                device_hash, linked, state, seal, sign_count, backup_state)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                device_hash, linked, state, seal, sign_count, backup_state, leaf)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             &[
                 self.id.into(),
                 self.person.into(),
@@ -127,6 +128,7 @@ impl BindingRow {
                 (&self.seal).into(),
                 self.credential.sign_count.into(),
                 self.credential.backup_state.into(),
+                tx.next_index()?.into(),
             ],
         )?;
         Ok(())

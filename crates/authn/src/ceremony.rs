@@ -1,7 +1,7 @@
 //! One ceremony across terminal and phone, as it stands in memory for its few minutes. After a
 //! crash it is gone and the person scans again; what she approved is a row.
 
-use approval::SessionStatement;
+use approval::{Approval, SessionStatement, Statement};
 use hpki::encoding::Digest32;
 use hpki::id::{BindingId, BudgetId, FacilityCode, KeyId, PersonId, TokenId};
 use hpki::kind::DocumentKind;
@@ -27,13 +27,42 @@ pub(crate) struct Ceremony {
     pub(crate) place: Place,
     pub(crate) terminal: Terminal,
     pub(crate) expected: Option<PersonId>,
-    pub(crate) kinds: Vec<DocumentKind>,
-    pub(crate) count: u32,
-    /// Seconds.
-    pub(crate) life: u64,
+    pub(crate) subject: Subject,
     pub(crate) secret_hash: Digest32,
     pub(crate) started: Timestamp,
     pub(crate) step: Step,
+}
+
+/// What the person is asked.
+pub(crate) enum Subject {
+    /// To let her key be used here for a while.
+    Session {
+        kinds: Vec<DocumentKind>,
+        count: u32,
+        /// Seconds.
+        life: u64,
+    },
+    /// To have exactly these documents signed.
+    Documents(Documents),
+}
+
+/// Documents that custody has prepared for one approval, as far as this room has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documents {
+    /// What custody calls them; it says nothing here.
+    pub reference: [u8; 16],
+    /// Who has to approve.
+    pub person: PersonId,
+    /// The key that is to sign.
+    pub key: KeyId,
+    /// The kinds among them, each once.
+    pub kinds: Vec<DocumentKind>,
+    /// How many.
+    pub count: u32,
+    /// The tree over their commitments.
+    pub root: Digest32,
+    /// Until when they may be signed.
+    pub until: Timestamp,
 }
 
 /// How far it is.
@@ -44,6 +73,8 @@ pub(crate) enum Step {
     Claimed(Box<Claim>),
     /// The person has approved.
     Approved(Box<Given>),
+    /// The person has approved documents: custody may have it.
+    Agreed(Box<Approval>),
     /// The person refused, or her phone was unlinked meanwhile.
     Refused,
     /// The number was not carried to the terminal.
@@ -55,7 +86,7 @@ pub(crate) enum Step {
 pub(crate) struct Claim {
     pub(crate) at: Timestamp,
     pub(crate) binding: BindingId,
-    pub(crate) statement: SessionStatement,
+    pub(crate) statement: Statement,
 }
 
 /// What she approved.
@@ -86,16 +117,24 @@ impl Ceremony {
     /// Whether it is about this key.
     pub(crate) fn is_about(&self, key: KeyId) -> bool {
         match &self.step {
-            Step::Claimed(claim) => claim.statement.key == key,
+            Step::Claimed(claim) => claim.statement.key() == key,
             Step::Approved(given) => given.statement.key == key,
+            Step::Agreed(approval) => approval.statement.key() == key,
             _ => false,
         }
+    }
+
+    /// Whether what was prepared may no longer be signed.
+    fn over(&self, now: Timestamp) -> bool {
+        matches!(&self.subject, Subject::Documents(documents) if now >= documents.until)
     }
 
     /// Whether its QR may be claimed at this moment.
     pub(crate) fn claimable(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.step {
-            Step::Waiting if now.since(self.started) > QR_LIFE_S => Err(Refusal::QrExpired),
+            Step::Waiting if now.since(self.started) > QR_LIFE_S || self.over(now) => {
+                Err(Refusal::QrExpired)
+            }
             Step::Waiting => Ok(()),
             _ => Err(Refusal::QrAlreadyUsed),
         }
@@ -104,10 +143,14 @@ impl Ceremony {
     /// The claim, if its owner may still approve it.
     pub(crate) fn approvable(&self, now: Timestamp) -> Result<&Claim, Refusal> {
         match &self.step {
-            Step::Claimed(claim) if now.since(claim.at) > FINISH_S => Err(Refusal::CeremonyExpired),
+            Step::Claimed(claim) if now.since(claim.at) > FINISH_S || self.over(now) => {
+                Err(Refusal::CeremonyExpired)
+            }
             Step::Claimed(claim) => Ok(claim),
             Step::Waiting => Err(Refusal::CeremonyOutOfStep("not claimed")),
-            Step::Approved(_) => Err(Refusal::CeremonyOutOfStep("approved already")),
+            Step::Approved(_) | Step::Agreed(_) => {
+                Err(Refusal::CeremonyOutOfStep("approved already"))
+            }
             Step::Refused => Err(Refusal::CeremonyRefused),
             Step::Unconfirmed => Err(Refusal::PlaceNotConfirmed),
         }
@@ -117,9 +160,11 @@ impl Ceremony {
     pub(crate) fn seen(&self, now: Timestamp) -> CeremonyStep {
         match &self.step {
             Step::Waiting if now.since(self.started) > QR_LIFE_S => CeremonyStep::Expired,
-            Step::Waiting => CeremonyStep::Waiting,
+            Step::Waiting | Step::Claimed(_) if self.over(now) => CeremonyStep::Expired,
             Step::Claimed(claim) if now.since(claim.at) > FINISH_S => CeremonyStep::Expired,
+            Step::Waiting => CeremonyStep::Waiting,
             Step::Claimed(_) => CeremonyStep::Claimed,
+            Step::Agreed(_) => CeremonyStep::Approved,
             Step::Approved(given) if given.number_missing() => CeremonyStep::Number,
             Step::Approved(given) if given.token.is_none() => CeremonyStep::Approved,
             Step::Approved(_) => CeremonyStep::Released,

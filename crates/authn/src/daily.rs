@@ -12,16 +12,16 @@ use approval::{
     Approval, AssertionEvidence, AssertionResponse, SessionStatement, Statement, check,
 };
 use hpki::encoding::Digest32;
-use hpki::id::CeremonyId;
+use hpki::id::{CeremonyId, FacilityCode, PersonId};
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault};
 use wire::{
     CeremonyState, CeremonyStep, SessionApproveRequest, SessionClaimAnswer, SessionClaimRequest,
-    SessionRefuseRequest, StartAnswer, StartRequest,
+    SessionRefuseRequest, StartAnswer, StartRequest, Terminal,
 };
 
 use crate::binding::BindingRow;
-use crate::ceremony::{Ceremony, Claim, Given, Number, Place, Step};
+use crate::ceremony::{Ceremony, Claim, Given, Number, Place, Step, Subject};
 use crate::config::{CEREMONY_KEPT_S, NUMBER_TRIES, QR_LIFE_S};
 use crate::options;
 use crate::refusal::Refusal;
@@ -50,6 +50,14 @@ fn no<T>(refusal: Refusal) -> Result<T, Failed<Refusal>> {
 
 fn ceremony_of(text: &str) -> Result<CeremonyId, Failed<Refusal>> {
     text.parse().map_err(|_| Failed::Refused(Refusal::CeremonyUnknown))
+}
+
+fn facility_of(statement: &Statement) -> Result<FacilityCode, Fault> {
+    match statement {
+        Statement::Session(session) => Ok(session.facility_id.clone()),
+        Statement::Documents(documents) => Ok(documents.facility_id.clone()),
+        Statement::Link(_) => Err(Fault::Misuse("a ceremony of a linking".into())),
+    }
 }
 
 /// Visible text of bounded length: nothing that hides, or turns around, what a person reads.
@@ -85,21 +93,36 @@ impl Authn {
         if request.hours == 0 || request.hours > 18 {
             return no(Refusal::AllowanceNotAllowed("hours"));
         }
-        if !is_label(&request.terminal.id) {
+        let subject = Subject::Session {
+            kinds,
+            // Bounded by `count_max`, which is at most `COUNT_CEILING`.
+            count: u32::try_from(request.count).unwrap_or(u32::MAX),
+            life: (request.hours * 3_600).min(self.config.token_lifetime_s),
+        };
+        self.begin(place, request.terminal, request.expected_person, subject, now)
+    }
+
+    /// Shows a QR for this subject, if the terminal has a name and the facility patience.
+    pub(crate) fn begin(
+        &self,
+        place: Place,
+        terminal: Terminal,
+        expected: Option<PersonId>,
+        subject: Subject,
+        now: Timestamp,
+    ) -> Result<StartAnswer, Failed<Refusal>> {
+        if !is_label(&terminal.id) {
             return no(Refusal::TerminalMalformed("id"));
         }
-        if !is_label(&request.terminal.label) {
+        if !is_label(&terminal.label) {
             return no(Refusal::TerminalMalformed("label"));
         }
         let id = CeremonyId::random(&*self.random);
         let secret = Secret::new(&*self.random);
         let ceremony = Ceremony {
-            terminal: request.terminal,
-            expected: request.expected_person,
-            kinds,
-            // Bounded by `count_max`, which is at most `COUNT_CEILING`.
-            count: u32::try_from(request.count).unwrap_or(u32::MAX),
-            life: (request.hours * 3_600).min(self.config.token_lifetime_s),
+            terminal,
+            expected,
+            subject,
             secret_hash: secret.hash(),
             started: now,
             step: Step::Waiting,
@@ -153,33 +176,43 @@ impl Authn {
             if ceremony.expected.is_some_and(|expected| expected != binding.person) {
                 return Err(Refusal::NotTheExpectedPerson);
             }
-            let statement = SessionStatement {
-                issuer: self.config.issuer.clone(),
-                rp_id: self.config.rp_id.clone(),
-                ceremony: id,
-                nonce,
-                facility_id: ceremony.place.facility.clone(),
-                facility_name: ceremony.place.name.clone(),
-                x5t_s256: ceremony.place.x5t,
-                terminal_id: ceremony.terminal.id.clone(),
-                terminal_label: ceremony.terminal.label.clone(),
-                person: binding.person,
-                key: binding.key,
-                kinds: ceremony.kinds.clone(),
-                max_count: ceremony.count,
-                not_before: now,
-                not_after: now.plus(ceremony.life),
-                head_seq: head.as_ref().map_or(0, |head| head.seq),
-                head_commitment: head.as_ref().map(|head| head.commitment),
+            let statement = match &ceremony.subject {
+                Subject::Session { kinds, count, life } => Statement::Session(SessionStatement {
+                    issuer: self.config.issuer.clone(),
+                    rp_id: self.config.rp_id.clone(),
+                    ceremony: id,
+                    nonce,
+                    facility_id: ceremony.place.facility.clone(),
+                    facility_name: ceremony.place.name.clone(),
+                    x5t_s256: ceremony.place.x5t,
+                    terminal_id: ceremony.terminal.id.clone(),
+                    terminal_label: ceremony.terminal.label.clone(),
+                    person: binding.person,
+                    key: binding.key,
+                    kinds: kinds.clone(),
+                    max_count: *count,
+                    not_before: now,
+                    not_after: now.plus(*life),
+                    head_seq: head.as_ref().map_or(0, |head| head.seq),
+                    head_commitment: head.as_ref().map(|head| head.commitment),
+                }),
+                Subject::Documents(documents) => Statement::Documents(
+                    self.documents_statement(id, nonce, ceremony, documents, &binding)?,
+                ),
             };
             let claim = Claim { at: now, binding: binding.id, statement: statement.clone() };
             ceremony.step = Step::Claimed(Box::new(claim));
             Ok(statement)
         })?;
         let options = options::get(&self.config, &statement.challenge(), &binding.credential.id);
-        let statement = serde_json::to_value(&statement)
-            .map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
-        Ok(SessionClaimAnswer { statement, options })
+        let (statement_type, statement) = match &statement {
+            Statement::Documents(documents) => ("documents", serde_json::to_value(documents)),
+            Statement::Session(session) => ("session", serde_json::to_value(session)),
+            Statement::Link(link) => ("link", serde_json::to_value(link)),
+        };
+        let statement =
+            statement.map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
+        Ok(SessionClaimAnswer { statement_type: statement_type.to_owned(), statement, options })
     }
 
     /// The owner refuses.
@@ -225,7 +258,7 @@ impl Authn {
         let (desk, bound) = (Arc::clone(&self.desk), claim.binding);
         let binding = self.ledger.read(move |tx| BindingRow::live(tx, bound, &desk)).await?;
         let approval = Approval {
-            statement: Statement::Session(claim.statement.clone()),
+            statement: claim.statement.clone(),
             webauthn: AssertionEvidence::new(&response, &binding.credential),
             binding: binding.id,
             approved: now,
@@ -236,7 +269,9 @@ impl Authn {
         let evidence = serde_json::to_string(&approval)
             .map_err(|why| Fault::Misuse(format!("an approval as JSON: {why}")))?;
         let before = binding.credential.sign_count;
-        let statement = claim.statement.clone();
+        let session = matches!(claim.statement, Statement::Session(_));
+        let (person, key) = (claim.statement.person(), claim.statement.key());
+        let facility = facility_of(&claim.statement)?;
         let number_asked = self
             .ledger
             .write(move |tx| {
@@ -261,21 +296,24 @@ impl Authn {
                 let known = tx.query_opt(
                     "SELECT 1 FROM authn_session
                      WHERE person = $1 AND facility = $2 AND released IS NOT NULL LIMIT 1",
-                    &[statement.person.into(), (&statement.facility_id).into()],
+                    &[person.into(), (&facility).into()],
                 )?;
-                let number_asked = known.is_none() || expected.is_none();
+                // Documents are prepared for the bearer of a live token of this very place only:
+                // what the digits prove was proven when that session began.
+                let number_asked = session && (known.is_none() || expected.is_none());
                 tx.exec(
                     "INSERT INTO authn_approval (ceremony, person, key, facility, approved,
                         evidence, number_asked, number_typed, state)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, 'waiting')",
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8)",
                     &[
                         id.into(),
-                        statement.person.into(),
-                        statement.key.into(),
-                        (&statement.facility_id).into(),
+                        person.into(),
+                        key.into(),
+                        (&facility).into(),
                         now.into(),
                         (&evidence).into(),
                         number_asked.into(),
+                        if session { "waiting" } else { "documents" }.into(),
                     ],
                 )?;
                 Ok(number_asked)
@@ -286,9 +324,13 @@ impl Authn {
         let ceremony = ceremonies.get_mut(&id).ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
         // She may have refused on another page while the row was being written: no means no.
         ceremony.approvable(now).map_err(Failed::Refused)?;
+        let Statement::Session(statement) = claim.statement else {
+            ceremony.step = Step::Agreed(Box::new(approval.clone()));
+            return Ok(Approved { approval, number: None });
+        };
         ceremony.step = Step::Approved(Box::new(Given {
             at: now,
-            statement: claim.statement,
+            statement,
             backup_eligible: binding.credential.backup_eligible,
             number: number.clone().map(|digits| Number {
                 digits,

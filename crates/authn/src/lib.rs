@@ -2,7 +2,8 @@
 //!
 //! This room decides that a phone belongs to a person (the sheet that came by post, [`Authn::open`]
 //! to [`Authn::finish_link`]) and that the person stands at a named terminal now and allows a
-//! number of signatures ([`Authn::start`] to [`Authn::grant`]); it mints and ends the tokens that
+//! number of signatures ([`Authn::start`] to [`Authn::grant`]), or has exactly the named documents
+//! signed ([`Authn::start_documents`]); it mints and ends the tokens that
 //! say so. It refuses to know a kept key, a document or a certificate: what a token may draw from
 //! is a budget that `custody` opens itself, after verifying again the approval that this room hands
 //! out. So a stolen token key signs nothing.
@@ -18,6 +19,7 @@ mod binding;
 mod ceremony;
 mod config;
 mod daily;
+mod documents;
 mod grant;
 mod linking;
 mod options;
@@ -29,9 +31,10 @@ mod sheet;
 mod sitting;
 mod tables;
 
-pub use ceremony::Place;
+pub use ceremony::{Documents, Place};
 pub use config::{AuthnConfig, COUNT_CEILING};
 pub use daily::Approved;
+pub use documents::DocumentsState;
 pub use grant::Budget;
 pub use linking::{Linked, TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED};
 pub use refusal::{CODES, Refusal};

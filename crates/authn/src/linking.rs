@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use approval::{LinkEvidence, LinkStatement, RegistrationResponse, check_link};
+use approval::{LinkEvidence, LinkStatement, RegistrationResponse, binding_commitment, check_link};
 use hpki::encoding::Digest32;
 use hpki::id::{BindingId, KeyId, SessionId, SheetId};
 use hpki::sign::Mac;
@@ -278,7 +278,9 @@ impl Authn {
         };
         binding.seal = self.desk.mac(&binding.sealed())?.to_vec();
         let payload = serde_json::to_string(&evidence).map_err(json)?;
-        let evidence_hash = evidence.evidence_hash();
+        // Custody's own entry holds the hash of the whole evidence; this one commits to the key, so
+        // that a stranger with an approval can find whose phone gave it.
+        let commitment = binding_commitment(&binding.credential.id, &binding.credential.cose);
         let binding = Arc::new(binding);
         let ((), receipt) = self
             .ledger
@@ -304,11 +306,33 @@ impl Authn {
                 tx.outbox(TOPIC_PHONE_LINKED, Some(binding.key), &payload)?;
                 let mut record = Record::of_key(Event::PhoneLinked, binding.key, now);
                 record.person = Some(binding.person);
-                record.evidence = Some(evidence_hash);
+                record.evidence = Some(commitment);
                 Ok(((), Note(record)))
             })
             .await?;
         Ok(Linked { evidence, device: device.text(), index: receipt.index() })
+    }
+
+    /// The key's certificate was revoked: sheets that were not used yet link nothing any more. Again
+    /// changes nothing. Gives how many.
+    ///
+    /// # Errors
+    /// A fault.
+    pub async fn void_sheets(&self, key: KeyId) -> Result<u64, Failed<Refusal>> {
+        self.ledger
+            .write(move |tx| {
+                tx.exec(
+                    "UPDATE authn_sitting SET ended = 1 WHERE ended = 0 AND sheet IN
+                     (SELECT id FROM authn_sheet WHERE key = $1 AND state <> 'used')",
+                    &[key.into()],
+                )?;
+                Ok(tx.exec(
+                    "UPDATE authn_sheet SET state = 'revoked'
+                     WHERE key = $1 AND state NOT IN ('used', 'revoked')",
+                    &[key.into()],
+                )?)
+            })
+            .await
     }
 
     /// Ends the linking of a key's phone, and all its sessions, in one commit. Custody is told

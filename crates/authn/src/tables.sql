@@ -27,7 +27,8 @@ CREATE TABLE authn_sitting (
 ) WITHOUT ROWID;
 CREATE INDEX authn_sitting_sheet ON authn_sitting (sheet);
 
--- A phone linked to a person and key. `seal` covers everything but the two counters.
+-- A phone linked to a person and key. `seal` covers everything but the two counters and `leaf`,
+-- where the journal says so (which proves itself).
 CREATE TABLE authn_binding (
     id BLOB PRIMARY KEY,
     person BLOB NOT NULL,
@@ -40,7 +41,8 @@ CREATE TABLE authn_binding (
     state TEXT NOT NULL,
     seal BLOB NOT NULL,
     sign_count INTEGER NOT NULL,
-    backup_state INTEGER NOT NULL
+    backup_state INTEGER NOT NULL,
+    leaf INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX authn_binding_live ON authn_binding (key) WHERE state = 'live';
 

@@ -210,3 +210,25 @@ async fn a_row_that_was_written_by_sql_is_refused() {
     let qr = house.start(&hospital(), None, NOW).await;
     assert_eq!(code(house.claim(&qr, &phone, NOW).await), "seal-broken");
 }
+
+#[tokio::test]
+async fn sheets_die_with_the_certificate_and_a_linked_phone_is_left_to_be_unlinked() {
+    let house = House::new();
+    let posted = house.sheet(1, NOW).await;
+    let others = house.sheet(2, NOW).await;
+    let open = house.sheet(3, NOW).await;
+    let session = house.open(&open, NOW).await.unwrap();
+    let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+    for n in [1, 3] {
+        assert_eq!(house.room().void_sheets(key(n)).await.unwrap(), 1);
+        assert_eq!(house.room().void_sheets(key(n)).await.unwrap(), 0, "told twice");
+    }
+    assert_eq!(code(house.open(&posted, NOW).await), "sheet-revoked");
+    // Also in the middle of it.
+    let answer = Phone::new().create(&options);
+    assert_eq!(code(house.finish(&session, answer, NOW).await), "sheet-revoked");
+    assert!(house.open(&others, NOW).await.is_ok());
+    // One that was used stays used: what it linked is unlinked by itself.
+    house.linked(4).await;
+    assert_eq!(house.room().void_sheets(key(4)).await.unwrap(), 0);
+}

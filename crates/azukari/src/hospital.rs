@@ -374,11 +374,11 @@ pub(crate) async fn begin(
     responses((status = 200, body = StateAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn state(
     State(hospital): Desk,
-    At((_, ceremony)): At<(String, CeremonyId)>,
+    At((staff, ceremony)): At<(String, CeremonyId)>,
     headers: HeaderMap,
 ) -> Result<Json<StateAnswer>, Trouble> {
     hospital.admit(&headers)?;
-    let state = hospital.gateway.authentication_state(ceremony, now()).await?;
+    let state = hospital.gateway.authentication_state(&staff_id(&staff)?, ceremony, now()).await?;
     Ok(Json(StateAnswer { state: state.state, until: state.until.map(Timestamp::seconds) }))
 }
 
@@ -388,12 +388,13 @@ pub(crate) async fn state(
     responses((status = 200, body = StateAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn number(
     State(hospital): Desk,
-    At((_, ceremony)): At<(String, CeremonyId)>,
+    At((staff, ceremony)): At<(String, CeremonyId)>,
     headers: HeaderMap,
     Ask(request): Ask<NumberRequest>,
 ) -> Result<Json<StateAnswer>, Trouble> {
     hospital.admit(&headers)?;
-    let state = hospital.gateway.number(ceremony, &request.number, now()).await?;
+    let state =
+        hospital.gateway.number(&staff_id(&staff)?, ceremony, &request.number, now()).await?;
     Ok(Json(StateAnswer { state: state.state, until: state.until.map(Timestamp::seconds) }))
 }
 

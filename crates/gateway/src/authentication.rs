@@ -98,12 +98,15 @@ impl<P: Platform> Gateway<P> {
 
     /// Where a ceremony stands. Once the token is released it goes to the shelf of the staff
     /// member for whom the ceremony was begun, and of nobody else.
+    ///
+    /// Only its own staff member's terminal hears of it.
     pub async fn authentication_state(
         &self,
+        staff: &StaffId,
         ceremony: CeremonyId,
         now: Timestamp,
     ) -> Result<AuthenticationState, Failed<Refusal>> {
-        let staff = self.staff_of(ceremony).await?;
+        let staff = self.staff_of(ceremony, staff).await?;
         let path = wire::path::CEREMONY.replace("{ceremony}", &ceremony.to_string());
         let reply = self.platform.send(get(path)).await.map_err(unreachable)?;
         let state: CeremonyState = read(reply).map_err(Failed::Refused)?;
@@ -132,11 +135,12 @@ impl<P: Platform> Gateway<P> {
     /// Hands in the three digits that the phone shows.
     pub async fn number(
         &self,
+        staff: &StaffId,
         ceremony: CeremonyId,
         digits: &str,
         now: Timestamp,
     ) -> Result<AuthenticationState, Failed<Refusal>> {
-        let staff = self.staff_of(ceremony).await?;
+        let staff = self.staff_of(ceremony, staff).await?;
         let path = wire::path::CEREMONY_NUMBER.replace("{ceremony}", &ceremony.to_string());
         let request = NumberRequest { number: digits.to_owned() };
         // The answer is the state after it, perhaps with the token already.
@@ -187,7 +191,13 @@ impl<P: Platform> Gateway<P> {
         Ok(self.shelf.forget(&staff.id, &kept.jti).await?)
     }
 
-    async fn staff_of(&self, ceremony: CeremonyId) -> Result<&Staff, Failed<Refusal>> {
+    /// The staff member for whom the ceremony was begun, if it is this one: to anybody else it is
+    /// unknown.
+    async fn staff_of(
+        &self,
+        ceremony: CeremonyId,
+        asking: &StaffId,
+    ) -> Result<&Staff, Failed<Refusal>> {
         let row = self
             .store
             .read(move |tx| {
@@ -199,6 +209,9 @@ impl<P: Platform> Gateway<P> {
             .await?;
         let row = row.ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
         let staff = row.parsed::<StaffId>(0)?;
+        if staff != *asking {
+            return Err(Failed::Refused(Refusal::CeremonyUnknown));
+        }
         self.staff(&staff)
     }
 

@@ -300,6 +300,10 @@ pub struct SessionClaimRequest {
 /// What the phone shows and signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionClaimAnswer {
+    /// What is asked: `session` (daily authentication) or `documents` (approval per document).
+    #[serde(rename = "type")]
+    #[schema(example = "session")]
+    pub statement_type: String,
     /// The statement behind the challenge.
     #[schema(value_type = Object)]
     pub statement: serde_json::Value,

@@ -158,6 +158,20 @@ impl House {
         (answer.ceremony, secret)
     }
 
+    /// A terminal there asks for an approval of documents.
+    pub async fn ask_for_documents(
+        &self,
+        place: &Place,
+        documents: authn::Documents,
+        now: Timestamp,
+    ) -> (CeremonyId, String) {
+        let terminal = asked(None).terminal;
+        let started = self.room().start_documents(place.clone(), terminal, documents, now).await;
+        let answer = started.unwrap();
+        let (_, secret) = parts(&answer.qr, "/q#1.");
+        (answer.ceremony, secret)
+    }
+
     pub async fn claim(
         &self,
         (id, secret): &(CeremonyId, String),
@@ -213,6 +227,19 @@ pub fn budget(approval: &approval::Approval) -> Budget {
         kinds: statement.kinds.clone(),
         until: statement.not_after,
         count: u64::from(statement.max_count),
+    }
+}
+
+/// What custody would have prepared for the n-th person: three prescriptions.
+pub fn prepared(n: u8, now: Timestamp) -> authn::Documents {
+    authn::Documents {
+        reference: [42; 16],
+        person: person(n),
+        key: key(n),
+        kinds: vec![DocumentKind::Prescription],
+        count: 3,
+        root: [9; 32],
+        until: now.plus(180),
     }
 }
 

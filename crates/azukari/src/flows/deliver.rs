@@ -90,6 +90,8 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                     // Of another state than can be stopped is only a destroyed one.
                     &["key-unknown", "key-wrong-state"],
                 )?;
+                // A sheet that is still in the post would link a phone to a dead key.
+                platform.authn.void_sheets(key).await?;
                 unlink(platform, key, now).await?;
             }
         }

@@ -43,7 +43,7 @@ async fn a_morning_from_qr_to_green() {
     assert_eq!(gateway.staff_state(&id("dr-1"), now()).await.unwrap().light, Light::None);
     let begun = gateway.authenticate(&id("dr-1"), &"t1".parse().unwrap(), now()).await.unwrap();
     assert!(begun.qr.starts_with("https://platform.example/q#1."));
-    let state = gateway.authentication_state(begun.ceremony, now()).await.unwrap();
+    let state = gateway.authentication_state(&id("dr-1"), begun.ceremony, now()).await.unwrap();
     assert_eq!((state.state, state.until), (CeremonyStep::Waiting, None));
     {
         let ceremonies = town.world.ceremonies.lock().unwrap();
@@ -52,7 +52,7 @@ async fn a_morning_from_qr_to_green() {
         assert_eq!(request.terminal.label, "第１診察室");
     }
     town.world.release(begun.ceremony, person(1), later(64_800));
-    let state = gateway.authentication_state(begun.ceremony, now()).await.unwrap();
+    let state = gateway.authentication_state(&id("dr-1"), begun.ceremony, now()).await.unwrap();
     assert_eq!(state.until, Some(later(64_800)));
     let state = gateway.staff_state(&id("dr-1"), now()).await.unwrap();
     assert_eq!((state.light, state.until), (Light::Green, Some(later(64_800))));
@@ -132,10 +132,31 @@ async fn unknown_staff_terminals_and_ceremonies_are_refused() {
     let refused = gateway.authenticate(&id("dr-1"), &"t9".parse().unwrap(), now()).await;
     assert_eq!(code(refused), "terminal-unknown");
     let foreign = CeremonyId::from_octets([1; 16]);
-    let refused = gateway.authentication_state(foreign, now()).await;
+    let refused = gateway.authentication_state(&id("dr-1"), foreign, now()).await;
     assert_eq!(code(refused), "gateway-ceremony-unknown");
-    assert_eq!(code(gateway.number(foreign, "042", now()).await), "gateway-ceremony-unknown");
+    assert_eq!(
+        code(gateway.number(&id("dr-1"), foreign, "042", now()).await),
+        "gateway-ceremony-unknown"
+    );
     assert!(town.world.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_ceremony_is_known_to_its_own_staff_member_only() {
+    let town = Town::asleep();
+    let gateway = &town.gateway;
+    let begun = gateway.authenticate(&id("dr-2"), &"t1".parse().unwrap(), now()).await.unwrap();
+    town.world.release(begun.ceremony, person(2), later(64_800));
+    for other in ["dr-1", "dr-3", "nobody"] {
+        let refused = gateway.authentication_state(&id(other), begun.ceremony, now()).await;
+        assert_eq!(code(refused), "gateway-ceremony-unknown", "{other}");
+        let refused = gateway.number(&id(other), begun.ceremony, "042", now()).await;
+        assert_eq!(code(refused), "gateway-ceremony-unknown", "{other}");
+    }
+    // Nothing was asked, and the token waits for its own staff member.
+    assert_eq!(town.world.asked(), ["/v1/ceremonies"]);
+    let state = gateway.authentication_state(&id("dr-2"), begun.ceremony, now()).await.unwrap();
+    assert_eq!(state.state, CeremonyStep::Released);
 }
 
 #[tokio::test]
@@ -143,10 +164,10 @@ async fn the_three_digits_are_passed_on() {
     let town = Town::asleep();
     let gateway = &town.gateway;
     let begun = gateway.authenticate(&id("dr-1"), &"t1".parse().unwrap(), now()).await.unwrap();
-    let refused = gateway.number(begun.ceremony, "041", now()).await;
+    let refused = gateway.number(&id("dr-1"), begun.ceremony, "041", now()).await;
     assert_eq!(crate::world::refusal(refused).platform_code(), Some("place-not-confirmed"));
     town.world.release(begun.ceremony, person(1), later(64_800));
-    let state = gateway.number(begun.ceremony, "042", now()).await.unwrap();
+    let state = gateway.number(&id("dr-1"), begun.ceremony, "042", now()).await.unwrap();
     assert_eq!(state.until, Some(later(64_800)));
 }
 
@@ -161,14 +182,15 @@ async fn a_token_that_is_not_what_is_said_of_it_is_refused() {
         change(ceremonies.get_mut(&begun.ceremony).unwrap().1.token.as_mut().unwrap());
     };
     set(&|token| token.person = person(3));
-    let state = || gateway.authentication_state(begun.ceremony, now());
+    let staff = id("dr-2");
+    let state = || gateway.authentication_state(&staff, begun.ceremony, now());
     assert_eq!(code(state().await), "answer-malformed");
     set(&|token| token.until = later(99_999));
     assert_eq!(code(state().await), "answer-malformed");
     set(&|token| token.token = "x.y.z".into());
     assert_eq!(code(state().await), "answer-malformed");
     set(&|_| ());
-    let refused = gateway.authentication_state(begun.ceremony, later(64_800)).await;
+    let refused = gateway.authentication_state(&staff, begun.ceremony, later(64_800)).await;
     assert_eq!(code(refused), "answer-malformed");
     assert!(state().await.is_ok());
 }

@@ -107,7 +107,7 @@ impl Town {
         let terminal = "t1".parse().unwrap();
         let begun = self.gateway.authenticate(&id(staff), &terminal, now()).await?;
         self.world.release(begun.ceremony, person(who), until);
-        self.gateway.authentication_state(begun.ceremony, now()).await
+        self.gateway.authentication_state(&id(staff), begun.ceremony, now()).await
     }
 
     pub(crate) async fn prescribe(&self) -> Result<gateway::Signed, Failed<Refusal>> {

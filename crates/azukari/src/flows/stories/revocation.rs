@@ -128,11 +128,10 @@ async fn a_phone_that_is_linked_after_its_key_was_stopped_is_unlinked_and_holds_
     let citizen = house.founded.citizens.iter().find(|c| c.person.slug == HANAKO.slug).unwrap();
     let serial = citizen.certificate.serial().to_vec();
     let key = citizen.key;
-    flows::revoke::revoke(house.platform(), JMA, &serial, Reason::KeyCompromise, now())
-        .await
-        .unwrap();
+    house.platform().ca.revoke(JMA, &serial, Reason::KeyCompromise, now()).await.unwrap();
 
-    // Her sheet came by post meanwhile.
+    // Her sheet came by post before anybody but the authority knew; custody hears of the revocation
+    // first and of her phone then.
     let mut hanako = house.resident(&HANAKO).await;
     assert!(house.platform().ledger.undelivered().await.unwrap().is_empty());
     assert_eq!(code(house.morning(&mut hanako).await), "phone-not-linked");
@@ -147,6 +146,24 @@ async fn a_phone_that_is_linked_after_its_key_was_stopped_is_unlinked_and_holds_
     let jiros = house.morning(&mut jiro).await.unwrap();
     let theirs = super::order(DocumentKind::Dispensing, &[7; 32]);
     send(&house.at(&SANDBOX), &jiros, &theirs).await.unwrap();
+    house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sheet_in_the_post_dies_with_the_certificate() {
+    let house = House::found().await;
+    let citizen = house.founded.citizens.iter().find(|c| c.person.slug == HANAKO.slug).unwrap();
+    let serial = citizen.certificate.serial().to_vec();
+    flows::revoke::revoke(house.platform(), JMA, &serial, Reason::KeyCompromise, now())
+        .await
+        .unwrap();
+    let mut phone = Phone::new("電話", &house.platform().config.url).unwrap();
+    let way = house.founded.client(None).unwrap();
+    let linked = link(&way, &mut phone, &citizen.sheet, citizen.person).await;
+    assert_eq!(code(linked), "sheet-revoked");
+    assert!(house.entries(Event::PhoneLinked).await.is_empty());
+    // The pharmacist's sheet is hers still.
+    house.resident(&JIRO).await;
     house.in_order().await;
 }
 
