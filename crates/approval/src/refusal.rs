@@ -56,6 +56,15 @@ pub enum Refusal {
     /// Kept evidence contradicts itself.
     #[error("the evidence contradicts itself: {0}")]
     EvidenceWrong(&'static str),
+    /// An evidence bundle does not have its form, or has a member too many.
+    #[error("the evidence bundle is malformed: {0}")]
+    BundleMalformed(String),
+    /// An evidence bundle of another version or type.
+    #[error("the evidence bundle is of an unknown version or type")]
+    BundleVersionUnknown,
+    /// The document is not among those that were approved.
+    #[error("the document is not among those that were approved")]
+    DocumentNotApproved,
 }
 
 /// Every code of this room.
@@ -77,6 +86,9 @@ pub const CODES: &[&str] = &[
     "user-handle-wrong",
     "credential-unknown",
     "evidence-wrong",
+    "bundle-malformed",
+    "bundle-version-unknown",
+    "document-not-approved",
 ];
 
 impl Refuse for Refusal {
@@ -99,6 +111,9 @@ impl Refuse for Refusal {
             Self::UserHandleWrong => "user-handle-wrong",
             Self::CredentialUnknown => "credential-unknown",
             Self::EvidenceWrong(_) => "evidence-wrong",
+            Self::BundleMalformed(_) => "bundle-malformed",
+            Self::BundleVersionUnknown => "bundle-version-unknown",
+            Self::DocumentNotApproved => "document-not-approved",
         }
     }
 }
@@ -127,6 +142,9 @@ mod tests {
             Refusal::UserHandleWrong,
             Refusal::CredentialUnknown,
             Refusal::EvidenceWrong(""),
+            Refusal::BundleMalformed(String::new()),
+            Refusal::BundleVersionUnknown,
+            Refusal::DocumentNotApproved,
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

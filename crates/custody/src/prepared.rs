@@ -9,6 +9,7 @@ use hpki::encoding::Digest32;
 use hpki::id::{FacilityCode, KeyId, OrderNumber, PersonId, PreparedId};
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
+use xades::compose::Recipe;
 
 use crate::Failed as Bad;
 use crate::batch::SignedBatch;
@@ -41,6 +42,9 @@ pub struct PreparedDocument {
     pub kind: DocumentKind,
     /// The digest of the document.
     pub digest: Digest32,
+    /// Where the platform composes: from this, its own digest and the certificate, whoever asked
+    /// rebuilds SignedInfo and believes no `dtbsr` that it has not computed.
+    pub recipe: Option<Recipe>,
     /// SHA-256 of what the key will sign (the hash itself where the caller brought one).
     pub dtbsr: Digest32,
     /// `d` of protocols §6 ([`approval::statement::document_commitment`]).
@@ -56,6 +60,8 @@ pub struct Prepared {
     pub person: PersonId,
     /// Which key will sign.
     pub key: KeyId,
+    /// The signer's certificate, DER.
+    pub certificate: Arc<[u8]>,
     /// The documents in the order of the tree.
     pub documents: Vec<PreparedDocument>,
     /// The kinds among them, each once, sorted.

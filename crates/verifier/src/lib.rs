@@ -8,10 +8,11 @@
 //!
 //! What it refuses to know: databases, tokens, and whether a prescription makes medical sense.
 //!
-//! Start reading at [`verify`]; [`rules`] says what a signature must satisfy beyond its
+//! Start reading at [`verify`] for a document and at [`activation`] for the owner's approval of one; [`rules`] says what a signature must satisfy beyond its
 //! cryptography, [`reason`] lists every reason with its words.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod activation;
 pub mod reason;
 pub mod report;
 pub mod rules;
@@ -26,6 +27,7 @@ use hpki::{Certificate, Crl};
 use xades::signature::{self, Signature, Verified};
 use xades::{Document, Refusal as Form};
 
+pub use activation::{ActivationReport, verify_activation};
 pub use reason::{CODES, Reason};
 pub use report::{Person, QualificationReport, Report, Revocation, SignatureReport, Verdict};
 

@@ -27,7 +27,26 @@ impl Reason {
 }
 
 /// The codes that this room adds to those of `hpki` and `xades`.
-pub const CODES: &[&str] = &["qualification-missing", "qualification-not-allowed"];
+pub const CODES: &[&str] = &[
+    "qualification-missing",
+    "qualification-not-allowed",
+    "log-key-missing",
+    "binding-proof-wrong",
+    "binding-not-a-linking",
+    "binding-other-person",
+    "binding-other-key",
+    "binding-other-phone",
+    "activation-signature-wrong",
+    "signed-info-other",
+    "outcome-proof-wrong",
+    "outcome-not-a-signature",
+    "outcome-other-hash",
+    "outcome-other-signature",
+    "outcome-not-as-approved",
+    "root-missing",
+    "linked-later",
+    "approval-over",
+];
 
 /// What a code means, in Japanese; `None` for a code that no report gives.
 pub fn ja(code: &str) -> Option<&'static str> {
@@ -96,6 +115,37 @@ static TABLE: &[(&str, &str)] = &[
     ("crl-extension-unknown", "失効リストに未知の必須拡張があるため判断できません。"),
     ("crl-signature-wrong", "失効リストの署名が正しくありません。"),
     ("crl-malformed", "失効リストを読み取れません。"),
+    ("bundle-malformed", "証跡の形が規定と違います（余分な項目・重複・欠落を含む）。"),
+    ("bundle-version-unknown", "知らない版または種類の証跡です。"),
+    ("document-not-approved", "この文書は承認された文書の中にありません。"),
+    ("challenge-mismatch", "電話が署名したのは別の内容です。"),
+    ("webauthn-malformed", "電話の答えを読み取れません。"),
+    ("webauthn-type-wrong", "電話の答えの種類が違います。"),
+    ("origin-wrong", "別のサイトで作られた電話の答えです。"),
+    ("rp-id-wrong", "別のサイトのための電話の鍵です。"),
+    ("cross-origin", "よそのページの枠の中で作られた電話の答えです。"),
+    ("user-not-present", "電話に誰も触れていません。"),
+    ("user-not-verified", "電話が本人を確認していません。"),
+    ("backup-flags-wrong", "電話の鍵の写しについての記載が矛盾しています。"),
+    ("algorithm-unsupported", "電話の鍵の方式に対応していません。"),
+    ("credential-key-wrong", "電話の公開鍵を受け付けられません。"),
+    ("assertion-signature-wrong", "電話の署名が正しくありません。"),
+    ("log-key-missing", "署名記録の検証鍵がないため判断できません。"),
+    ("binding-proof-wrong", "電話の紐付けの証明が成り立ちません。"),
+    ("binding-not-a-linking", "紐付けとして示された記録は、別の出来事の記録です。"),
+    ("binding-other-person", "電話は別の人に紐付いています。"),
+    ("binding-other-key", "電話は別の預かり鍵に紐付いています。"),
+    ("binding-other-phone", "紐付いているのは別の電話です。"),
+    ("activation-signature-wrong", "署名値がこの証明書とハッシュのものではありません。"),
+    ("signed-info-other", "手元の文書は署名された文書ではありません。"),
+    ("outcome-proof-wrong", "署名の記録の証明が成り立ちません。"),
+    ("outcome-not-a-signature", "署名として示された記録は、別の出来事の記録です。"),
+    ("outcome-other-hash", "署名記録は別のハッシュのものです。"),
+    ("outcome-other-signature", "署名記録は別の署名のものです。"),
+    ("outcome-not-as-approved", "署名記録の人・鍵・施設・種類が承認と違います。"),
+    ("root-missing", "ルート証明書がないため、証明書の効力を判断できません。"),
+    ("linked-later", "電話が紐付いたのは署名の後です。"),
+    ("approval-over", "承認の期限を過ぎてから署名されています。"),
     ("qualification-missing", "証明書に資格の記載がありません。"),
     ("qualification-not-allowed", "この資格ではこの種類の文書に署名できません。"),
 ];
@@ -104,15 +154,24 @@ static TABLE: &[(&str, &str)] = &[
 mod tests {
     use super::*;
 
-    /// Codes of `hpki` that only issuing meets.
-    const NEVER_REPORTED: [&str; 3] =
-        ["name-malformed", "qualification-not-certifiable", "not-as-profiled"];
+    /// Codes of `hpki` that only issuing meets, and of `approval` that only the platform judges.
+    const NEVER_REPORTED: [&str; 8] = [
+        "name-malformed",
+        "qualification-not-certifiable",
+        "not-as-profiled",
+        "counter-not-rising",
+        "attestation-wrong",
+        "user-handle-wrong",
+        "credential-unknown",
+        "evidence-wrong",
+    ];
 
     #[test]
     fn every_reason_has_japanese_words() {
-        for code in xades::CODES.iter().chain(hpki::CODES).chain(CODES) {
+        for code in xades::CODES.iter().chain(hpki::CODES).chain(approval::CODES).chain(CODES) {
             assert!(ja(code).is_some() != NEVER_REPORTED.contains(code), "{code}");
         }
+        assert_eq!(CODES[2..], *crate::activation::CODES);
         let mut codes: Vec<_> = TABLE.iter().map(|(code, _)| code).collect();
         codes.sort();
         codes.dedup();

@@ -7,7 +7,7 @@ use super::auth_data::{AuthData, BE, BS};
 use super::client_data::{self, Call};
 use super::cose::PublicKey;
 use super::registration::{identifier, is_public_key, octets};
-use super::{Credential, Profile, RelyingParty, STRICT};
+use super::{Attestation, Credential, Profile, RelyingParty, STRICT};
 use crate::refusal::Refusal;
 
 /// A phone's answer to `get()`.
@@ -68,6 +68,28 @@ pub fn assertion(
     rp: &RelyingParty,
 ) -> Result<AssertionOutcome, Refusal> {
     assertion_under(response, credential, challenge, rp, STRICT)
+}
+
+/// As [`assertion`], by somebody who knows the credential's public key and nothing else of it: the
+/// counter and the eligibility for backup are not compared with what they were.
+pub(crate) fn assertion_of_a_stranger(
+    response: &AssertionResponse,
+    cose: &[u8],
+    challenge: &[u8],
+    rp: &RelyingParty,
+) -> Result<(), Refusal> {
+    let data = AuthData::parse(&response.authenticator_data)?;
+    let credential = Credential {
+        id: response.credential_id.clone(),
+        cose: cose.to_vec(),
+        algorithm: PublicKey::parse(cose)?.algorithm.number(),
+        user_handle: Vec::new(),
+        sign_count: 0,
+        backup_eligible: data.has(BE),
+        backup_state: data.has(BS),
+        attestation: Attestation::None,
+    };
+    assertion(response, &credential, challenge, rp).map(|_| ())
 }
 
 pub(crate) fn assertion_under(

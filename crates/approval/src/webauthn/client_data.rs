@@ -70,3 +70,9 @@ pub fn challenge(octets: &[u8]) -> Option<Vec<u8>> {
     let data: ClientData = serde_json::from_slice(octets.get(..octets.len().min(LARGEST))?).ok()?;
     crate::b64::decode(&data.challenge)
 }
+
+/// The origin that a clientDataJSON names. Nothing is verified.
+pub(crate) fn origin(octets: &[u8]) -> Option<String> {
+    let data: ClientData = serde_json::from_slice(octets.get(..octets.len().min(LARGEST))?).ok()?;
+    Some(data.origin)
+}

@@ -26,6 +26,7 @@ mod vectors;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use assertion::assertion_of_a_stranger;
 pub use assertion::{AssertionOutcome, AssertionResponse, assertion};
 pub use attestation::Attestation;
 pub use cose::Algorithm;

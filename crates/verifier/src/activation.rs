@@ -1,0 +1,467 @@
+//! Did the owner of the key approve exactly this signature (protocols §6)? And did key and approval
+//! count at that moment? Two questions, two verdicts: an approval does not become untrue when the
+//! certificate is revoked a year later.
+//!
+//! The checks stand here in the order in which they are made; each has its own code. What the
+//! journal says is brought in through [`Journal`], because proofs are the ledger's business: this
+//! room only judges what an entry is about.
+
+use approval::Bundle;
+use const_oid::ObjectIdentifier;
+use hpki::encoding::{Digest32, sha256};
+use hpki::id::{FacilityCode, KeyId, PersonId};
+use hpki::kind::DocumentKind;
+use hpki::path::{self, Anchor, Question, RevocationAnswer, Usage};
+use hpki::policy::{Algorithm, VerifyingKey};
+use hpki::refusal::Refuse;
+use hpki::time::Timestamp;
+use hpki::{Certificate, Crl};
+use serde::Serialize;
+
+use crate::report::{Revocation, Verdict};
+use crate::{Reason, rules};
+
+/// What was allowed until `notAfter` may have been begun at its last second: a minute to spend it,
+/// half a minute for the device (custody's own limits).
+const LATE_S: u64 = 90;
+
+/// An entry of the journal that was proven to stand there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub index: u64,
+    /// The event's name.
+    pub event: String,
+    /// When.
+    pub time: Timestamp,
+    /// The key concerned.
+    pub key: Option<KeyId>,
+    /// The person concerned.
+    pub person: Option<PersonId>,
+    /// The facility from which it was asked.
+    pub facility: Option<FacilityCode>,
+    /// The kind of document.
+    pub kind: Option<DocumentKind>,
+    /// The digest of what was signed.
+    pub dtbsr: Option<Digest32>,
+    /// The hash of the evidence on which it rests.
+    pub evidence: Option<Digest32>,
+    /// SHA-256 of the signature that was made.
+    pub signature_hash: Option<Digest32>,
+}
+
+/// Whoever can believe a proof: it knows the pinned key of the log.
+pub trait Journal {
+    /// The entry that this text proves to stand in the journal, or why it proves nothing.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    fn entry(&self, proof: &str) -> Result<Entry, String>;
+}
+
+/// What the judgement rests on, besides the bundle. All of it is handed in by whoever asks.
+#[derive(Clone, Copy)]
+pub struct Grounds<'a> {
+    /// The journal under its pinned key; without it nobody can tell whose phone it was.
+    pub journal: Option<&'a dyn Journal>,
+    /// The octets that were signed (canonical SignedInfo), where they are at hand.
+    pub signed_info: Option<&'a [u8]>,
+    /// The pinned roots; without any, nobody can tell whether the certificate counted.
+    pub anchors: &'a [Anchor],
+    /// Certificates that may stand between.
+    pub intermediates: &'a [Certificate],
+    /// Revocation lists; `None` leaves revocation unchecked, and the report says so.
+    pub crls: Option<&'a [Crl]>,
+    /// The accepted certificate policies.
+    pub policies: &'a [ObjectIdentifier],
+}
+
+/// Why a check does not pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No key of the log was given.
+    #[error("no key of the journal was given, so its proofs cannot be believed")]
+    LogKeyMissing,
+    /// The proof of the linking proves nothing.
+    #[error("the proof of the phone's linking does not hold: {0}")]
+    BindingProofWrong(String),
+    /// The entry is not that of a linking.
+    #[error("the entry is not that of a phone's linking but {0}")]
+    BindingNotALinking(String),
+    /// It is of another person than the one who is said to have approved.
+    #[error("the phone was linked to another person")]
+    BindingOtherPerson,
+    /// It is of another key.
+    #[error("the phone was linked to another kept key")]
+    BindingOtherKey,
+    /// Another phone was linked than the one that signed.
+    #[error("another phone was linked than the one that signed")]
+    BindingOtherPhone,
+    /// The signature is not of this hash and certificate.
+    #[error("the signature is not of this hash under this certificate")]
+    SignatureWrong,
+    /// What is at hand is not what was signed.
+    #[error("the document at hand is not the one that was signed")]
+    SignedInfoOther,
+    /// The proof of the outcome proves nothing.
+    #[error("the proof of the signature's outcome does not hold: {0}")]
+    OutcomeProofWrong(String),
+    /// The entry is not that of a signature.
+    #[error("the entry is not that of a signature but {0}")]
+    OutcomeNotASignature(String),
+    /// It is of another hash.
+    #[error("the journal's entry is of another hash")]
+    OutcomeOtherHash,
+    /// It is of another signature.
+    #[error("the journal's entry is of another signature")]
+    OutcomeOtherSignature,
+    /// It is of another key, person, facility or kind than the one approved.
+    #[error("the journal's entry is of another {0} than the one approved")]
+    OutcomeNotAsApproved(&'static str),
+    /// No root was given.
+    #[error("no root certificate was given, so the signer's certificate cannot be judged")]
+    RootMissing,
+    /// The phone was linked only after the signature was made.
+    #[error("the phone was linked only after the signature was made")]
+    LinkedLater,
+    /// The signature was made when the approval was over.
+    #[error("the signature was made after the approval was over")]
+    ApprovalOver,
+}
+
+/// Every code of this file.
+pub const CODES: &[&str] = &[
+    "log-key-missing",
+    "binding-proof-wrong",
+    "binding-not-a-linking",
+    "binding-other-person",
+    "binding-other-key",
+    "binding-other-phone",
+    "activation-signature-wrong",
+    "signed-info-other",
+    "outcome-proof-wrong",
+    "outcome-not-a-signature",
+    "outcome-other-hash",
+    "outcome-other-signature",
+    "outcome-not-as-approved",
+    "root-missing",
+    "linked-later",
+    "approval-over",
+];
+
+impl Refuse for Refusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::LogKeyMissing => "log-key-missing",
+            Self::BindingProofWrong(_) => "binding-proof-wrong",
+            Self::BindingNotALinking(_) => "binding-not-a-linking",
+            Self::BindingOtherPerson => "binding-other-person",
+            Self::BindingOtherKey => "binding-other-key",
+            Self::BindingOtherPhone => "binding-other-phone",
+            Self::SignatureWrong => "activation-signature-wrong",
+            Self::SignedInfoOther => "signed-info-other",
+            Self::OutcomeProofWrong(_) => "outcome-proof-wrong",
+            Self::OutcomeNotASignature(_) => "outcome-not-a-signature",
+            Self::OutcomeOtherHash => "outcome-other-hash",
+            Self::OutcomeOtherSignature => "outcome-other-signature",
+            Self::OutcomeNotAsApproved(_) => "outcome-not-as-approved",
+            Self::RootMissing => "root-missing",
+            Self::LinkedLater => "linked-later",
+            Self::ApprovalOver => "approval-over",
+        }
+    }
+}
+
+impl Refusal {
+    /// Nothing is wrong; something that would tell is missing.
+    const fn is_undetermined(&self) -> bool {
+        matches!(self, Self::LogKeyMissing | Self::RootMissing)
+    }
+}
+
+/// One verdict and its reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Judgement {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Why it is not valid.
+    pub refusal: Option<Reason>,
+}
+
+impl Judgement {
+    fn valid() -> Self {
+        Self { verdict: Verdict::Valid, refusal: None }
+    }
+
+    fn no(verdict: Verdict, refusal: &impl Refuse) -> Self {
+        Self { verdict, refusal: Some(Reason::of(refusal)) }
+    }
+}
+
+impl From<Refusal> for Judgement {
+    fn from(refusal: Refusal) -> Self {
+        let missing = refusal.is_undetermined();
+        Self::no(if missing { Verdict::CannotTell } else { Verdict::Invalid }, &refusal)
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ActivationReport {
+    /// The worse of the two answers.
+    pub verdict: Verdict,
+    /// Whether the owner approved exactly this signature.
+    pub approved: Judgement,
+    /// Whether certificate, phone and approval counted when it was made.
+    pub in_force: Judgement,
+    /// What the bundle says; facts as far as the verdicts are valid.
+    pub facts: Option<Facts>,
+    /// What is known about revocation.
+    pub revocation: Revocation,
+}
+
+/// What a bundle is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Facts {
+    /// What kind of document was signed.
+    pub kind: DocumentKind,
+    /// Whose certificate.
+    pub name: String,
+    /// The same in Japanese, where the certificate has it.
+    pub name_ja: Option<String>,
+    /// The platform's number for the person.
+    pub person: PersonId,
+    /// The kept key.
+    pub key: KeyId,
+    /// The institution's code and registered name.
+    pub facility: FacilityCode,
+    /// Its registered name as the phone showed it.
+    pub facility_name: String,
+    /// The terminal as the phone showed it.
+    pub terminal: String,
+    /// How many documents were approved at once.
+    pub count: u32,
+    /// The place of this one among them, from 1.
+    pub place: u64,
+    /// The code that terminal and phone showed.
+    pub short_code: String,
+    /// The digest of what was signed, hexadecimal.
+    pub dtbsr: String,
+    /// When the journal says that it was signed, RFC 3339.
+    pub signed: Option<String>,
+    /// Where the journal says so.
+    pub index: Option<u64>,
+}
+
+impl ActivationReport {
+    fn of(
+        approved: Judgement,
+        in_force: Judgement,
+        facts: Option<Facts>,
+        revocation: Revocation,
+    ) -> Self {
+        let verdict = approved.verdict.max(in_force.verdict);
+        Self { verdict, approved, in_force, facts, revocation }
+    }
+
+    /// The code of the first thing that is wrong or missing.
+    pub fn code(&self) -> Option<&str> {
+        let mut reasons = [&self.approved, &self.in_force].into_iter();
+        reasons.find_map(|one| one.refusal.as_ref()).map(|reason| reason.code.as_str())
+    }
+}
+
+/// Judges a bundle.
+pub fn verify_activation(text: &[u8], grounds: &Grounds<'_>) -> ActivationReport {
+    let bundle = match Bundle::parse(text) {
+        Ok(bundle) => bundle,
+        Err(refusal) => {
+            let no = Judgement::no(Verdict::Invalid, &refusal);
+            return ActivationReport::of(no.clone(), no, None, Revocation::NotChecked);
+        }
+    };
+    let certificate = match Certificate::from_der(&bundle.certificate) {
+        Ok(certificate) => certificate,
+        Err(refusal) => {
+            let no = Judgement::no(Verdict::Invalid, &refusal);
+            return ActivationReport::of(no.clone(), no, None, Revocation::NotChecked);
+        }
+    };
+    let mut facts = facts(&bundle, &certificate);
+    let (approved, entries) = match approved(&bundle, &certificate, grounds) {
+        Ok((binding, outcome)) => (Judgement::valid(), Some((binding, outcome))),
+        Err(judgement) => (judgement, None),
+    };
+    let Some((binding, outcome)) = entries else {
+        // When it was made is not known, so neither is what counted then.
+        let in_force = Judgement { verdict: Verdict::CannotTell, ..approved.clone() };
+        return ActivationReport::of(approved, in_force, Some(facts), Revocation::NotChecked);
+    };
+    facts.signed = Some(outcome.time.rfc3339());
+    facts.index = Some(outcome.index);
+    let (in_force, revocation) = in_force(&bundle, &certificate, &binding, &outcome, grounds);
+    ActivationReport::of(approved, in_force, Some(facts), revocation)
+}
+
+fn facts(bundle: &Bundle, certificate: &Certificate) -> Facts {
+    let statement = &bundle.statement;
+    Facts {
+        kind: bundle.document.kind,
+        name: certificate.common_name().unwrap_or_default().to_owned(),
+        name_ja: certificate.name_ja().map(str::to_owned),
+        person: statement.person,
+        key: statement.key,
+        facility: statement.facility_id.clone(),
+        facility_name: statement.facility_name.clone(),
+        terminal: statement.terminal_label.clone(),
+        count: statement.count,
+        place: bundle.document.index.saturating_add(1),
+        short_code: statement.short_code(),
+        dtbsr: hex::encode(bundle.document.dtbsr),
+        signed: None,
+        index: None,
+    }
+}
+
+/// The chain of checks from the document to the journal's outcome.
+fn approved(
+    bundle: &Bundle,
+    certificate: &Certificate,
+    grounds: &Grounds<'_>,
+) -> Result<(Entry, Entry), Judgement> {
+    let wrong = |refusal| Judgement::no(Verdict::Invalid, &refusal);
+    bundle.check_document().map_err(wrong)?;
+    bundle.check_assertion().map_err(wrong)?;
+    let binding = match grounds.journal {
+        Some(journal) => Some(linked(bundle, journal)?),
+        None => None,
+    };
+    signature(bundle, certificate, grounds.signed_info)?;
+    let outcome = match grounds.journal {
+        Some(journal) => Some(signed(bundle, journal)?),
+        None => None,
+    };
+    binding.zip(outcome).ok_or_else(|| Refusal::LogKeyMissing.into())
+}
+
+/// The binding's entry opens to this person, key and phone.
+fn linked(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
+    let entry = journal.entry(&bundle.binding).map_err(Refusal::BindingProofWrong)?;
+    if entry.event != "phone.linked" {
+        return Err(Refusal::BindingNotALinking(entry.event));
+    }
+    if entry.person != Some(bundle.statement.person) {
+        return Err(Refusal::BindingOtherPerson);
+    }
+    if entry.key != Some(bundle.statement.key) {
+        return Err(Refusal::BindingOtherKey);
+    }
+    let phone = &bundle.webauthn;
+    let commitment = approval::binding_commitment(&phone.credential_id, &phone.cose);
+    if entry.evidence != Some(commitment) {
+        return Err(Refusal::BindingOtherPhone);
+    }
+    Ok(entry)
+}
+
+/// The signature verifies over dtbsr, and what is at hand has this digest.
+fn signature(
+    bundle: &Bundle,
+    certificate: &Certificate,
+    signed_info: Option<&[u8]>,
+) -> Result<(), Refusal> {
+    VerifyingKey::new(Algorithm::RsaSha256, certificate.spki_der())
+        .ok()
+        .and_then(|key| key.verify_digest(&bundle.document.dtbsr, &bundle.signature).ok())
+        .ok_or(Refusal::SignatureWrong)?;
+    match signed_info {
+        Some(octets) if sha256(octets) != bundle.document.dtbsr => Err(Refusal::SignedInfoOther),
+        _ => Ok(()),
+    }
+}
+
+/// The outcome's entry opens to the same hash and signature, as it was approved.
+fn signed(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
+    let entry = journal.entry(&bundle.outcome).map_err(Refusal::OutcomeProofWrong)?;
+    if entry.event != "signature.made" {
+        return Err(Refusal::OutcomeNotASignature(entry.event));
+    }
+    if entry.dtbsr != Some(bundle.document.dtbsr) {
+        return Err(Refusal::OutcomeOtherHash);
+    }
+    if entry.signature_hash != Some(sha256(&bundle.signature)) {
+        return Err(Refusal::OutcomeOtherSignature);
+    }
+    let statement = &bundle.statement;
+    let differs = [
+        (entry.key != Some(statement.key), "key"),
+        (entry.person != Some(statement.person), "person"),
+        (entry.facility.as_ref() != Some(&statement.facility_id), "facility"),
+        (entry.kind != Some(bundle.document.kind), "kind"),
+    ];
+    match differs.iter().find(|(differs, _)| *differs) {
+        Some((_, what)) => Err(Refusal::OutcomeNotAsApproved(what)),
+        None => Ok(entry),
+    }
+}
+
+/// Whether everything counted when the journal says that it was signed.
+fn in_force(
+    bundle: &Bundle,
+    certificate: &Certificate,
+    binding: &Entry,
+    outcome: &Entry,
+    grounds: &Grounds<'_>,
+) -> (Judgement, Revocation) {
+    let unchecked = Revocation::NotChecked;
+    if binding.index >= outcome.index || binding.time > outcome.time {
+        return (Refusal::LinkedLater.into(), unchecked);
+    }
+    if outcome.time > bundle.statement.not_after.plus(LATE_S) {
+        return (Refusal::ApprovalOver.into(), unchecked);
+    }
+    if let Err(refusal) = rules::check(bundle.document.kind, certificate.qualification()) {
+        return (Judgement::no(Verdict::Invalid, &refusal), unchecked);
+    }
+    if grounds.anchors.is_empty() {
+        return (Refusal::RootMissing.into(), unchecked);
+    }
+    let valid = path::validate(&Question {
+        leaf: certificate,
+        intermediates: grounds.intermediates,
+        anchors: grounds.anchors,
+        revocation: match grounds.crls {
+            None => path::Revocation::NotChecked,
+            Some(lists) => path::Revocation::Lists(lists),
+        },
+        at: outcome.time,
+        policies: grounds.policies,
+        usage: Usage::NonRepudiation,
+    });
+    match valid {
+        Ok(valid) => (
+            Judgement::valid(),
+            match valid.revocation {
+                RevocationAnswer::NotChecked => unchecked,
+                RevocationAnswer::Good { as_of, next_update } => {
+                    Revocation::Good { as_of: as_of.rfc3339(), next_update: next_update.rfc3339() }
+                }
+            },
+        ),
+        Err(refusal) if refusal.is_undetermined() => {
+            (Judgement::no(Verdict::CannotTell, &refusal), Revocation::Unknown)
+        }
+        Err(refusal) => {
+            let revocation = match &refusal {
+                hpki::Refusal::CertificateRevoked { at, reason, .. } => {
+                    Revocation::Revoked { since: at.rfc3339(), reason: reason.name() }
+                }
+                _ => unchecked,
+            };
+            (Judgement::no(Verdict::Invalid, &refusal), revocation)
+        }
+    }
+}
