@@ -11,7 +11,7 @@ use hpki::sign::Random;
 use hpki::time::Timestamp;
 
 use crate::budget::BudgetRow;
-use crate::key::{Certified, Kept, KeyState, StopReason};
+use crate::key::{Certified, Kept, KeyState, StopReason, stops};
 use crate::refusal::Refusal;
 use crate::token::VerifiedToken;
 
@@ -81,7 +81,7 @@ impl Activation {
 pub(crate) fn usable(kept: &Kept, now: Timestamp) -> Result<&Certified, Refusal> {
     match kept.row.state {
         KeyState::Held => {}
-        KeyState::Suspended if kept.row.reason == StopReason::SelfCheck.name() => {
+        KeyState::Suspended if stops(&kept.row.reason).contains(&StopReason::SelfCheck) => {
             return Err(Refusal::KeyFrozen);
         }
         KeyState::Suspended => return Err(Refusal::KeySuspended),

@@ -143,8 +143,9 @@ impl Custody {
         let mut record = Record::of_key(Event::PhoneLinked, row.key, now);
         record.person = Some(row.person);
         record.evidence = Some(row.evidence);
+        let (id, evidence) = (row.id, row.evidence);
         let work = Arc::new((row, record));
-        inner
+        let recorded = inner
             .ledger
             .record(move |tx| {
                 let (row, record) = &*work;
@@ -154,8 +155,16 @@ impl Custody {
                     Err(Failed::Refused(Refusal::AlreadyLinked))
                 }
             })
-            .await?;
-        Ok(())
+            .await;
+        match recorded {
+            Ok(_) => Ok(()),
+            // Somebody was first. If it was another delivery of the same, both agree.
+            Err(Failed::Refused(refusal)) => match inner.stored_binding(id).await? {
+                Some(known) if known.evidence == evidence && known.ended.is_none() => Ok(()),
+                _ => refused(refusal),
+            },
+            Err(failed) => Err(failed),
+        }
     }
 
     /// Ends the linking of a phone, and every budget that it approved. Again changes nothing.

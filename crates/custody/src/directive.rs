@@ -20,6 +20,9 @@ use crate::{Failed as Bad, refused};
 /// The longest that a directive may wait for its confirmations.
 const LONGEST_S: u64 = 7 * 86_400;
 
+/// The longest that a standing directive lasts: a year and a month.
+const STANDING_S: u64 = 396 * 86_400;
+
 /// What officers decide. As JSON it is what they confirm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "kebab-case", deny_unknown_fields)]
@@ -38,6 +41,14 @@ pub enum Act {
         /// Why.
         reason: String,
         /// Every backup that holds the wrapped key, and how each copy ends.
+        backups: Vec<BackupCopy>,
+    },
+    /// Destroy, for as long as this directive stands, each key whose certificate has expired or was
+    /// revoked so many days ago.
+    Retire {
+        /// Days after the end of a key.
+        days: u32,
+        /// Every backup that holds wrapped keys, and how the copies in it end.
         backups: Vec<BackupCopy>,
     },
     /// Take over a key that a certification authority made.
@@ -85,6 +96,7 @@ impl Act {
         match self {
             Self::Restart { .. } => "restart",
             Self::Destroy { .. } => "destroy",
+            Self::Retire { .. } => "retire",
             Self::Import { .. } => "import",
             Self::Enrol { .. } => "enrol",
             Self::Dismiss { .. } => "dismiss",
@@ -96,9 +108,18 @@ impl Act {
         match self {
             Self::Restart { .. } => "鍵の再開",
             Self::Destroy { .. } => "鍵の廃棄",
+            Self::Retire { .. } => "満了した鍵の廃棄",
             Self::Import { .. } => "鍵の受け入れ",
             Self::Enrol { .. } => "係員の任命",
             Self::Dismiss { .. } => "係員の解任",
+        }
+    }
+
+    /// The longest that it may wait for its confirmations, or stand, in seconds.
+    const fn longest(&self) -> u64 {
+        match self {
+            Self::Retire { .. } => STANDING_S,
+            _ => LONGEST_S,
         }
     }
 
@@ -275,6 +296,16 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
+    /// Whether it stands unchanged, inside the unit of work that acts on a standing directive.
+    pub(crate) fn stands(&self, tx: &Tx<'_>) -> Result<(), Failed<Refusal>> {
+        let sql = "SELECT 1 FROM custody_directive WHERE id = $1 AND seal = $2";
+        let values = [self.directive.id.octets().into(), (&self.before).into()];
+        if tx.query(sql, &values)?.is_empty() {
+            return Err(Failed::Refused(Refusal::DirectiveClosed));
+        }
+        Ok(())
+    }
+
     /// Closes the directive inside the unit of work that carries it out.
     pub(crate) fn close(&self, tx: &Tx<'_>) -> Result<(), Failed<Refusal>> {
         if self.after.replace(tx, &self.before)? {
@@ -301,7 +332,7 @@ impl Custody {
         now: Timestamp,
     ) -> Result<Directive, Bad> {
         let inner = &*self.0;
-        if until <= now || until > now.plus(LONGEST_S) {
+        if until <= now || until > now.plus(act.longest()) {
             return refused(Refusal::DirectiveTimeWrong);
         }
         let body = serde_json::to_string(&act)

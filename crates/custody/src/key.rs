@@ -129,18 +129,23 @@ impl FromStr for Purpose {
 pub enum StopReason {
     /// Its owner said so.
     Owner,
-    /// Its certificate was revoked. Cannot be resumed.
+    /// Its certificate was revoked. Cannot be lifted.
     Revoked,
     /// The desk said so.
     Desk,
-    /// A signature did not verify under the certificate. Cannot be resumed.
+    /// A signature did not verify under the certificate. Cannot be lifted.
     SelfCheck,
+    /// Its certificate has expired. Cannot be lifted.
+    Expired,
 }
 
 impl StopReason {
+    const ALL: [Self; 5] = [Self::Owner, Self::Revoked, Self::Desk, Self::SelfCheck, Self::Expired];
+
     /// The name in rows and reports.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Expired => "expired",
             Self::Owner => "owner",
             Self::Revoked => "revoked",
             Self::Desk => "desk",
@@ -152,6 +157,18 @@ impl StopReason {
     pub const fn can_be_lifted(self) -> bool {
         matches!(self, Self::Owner | Self::Desk)
     }
+}
+
+impl FromStr for StopReason {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|reason| reason.name() == text).ok_or(())
+    }
+}
+
+/// The stops that a row names: a key signs again only when each of them was lifted.
+pub(crate) fn stops(reasons: &str) -> Vec<StopReason> {
+    reasons.split(',').filter_map(|reason| reason.parse().ok()).collect()
 }
 
 /// What may be told about a kept key.
@@ -167,8 +184,12 @@ pub struct KeyFacts {
     pub purpose: Purpose,
     /// Where it is in its life.
     pub state: KeyState,
-    /// Why it was stopped; empty if it was not.
-    pub reason: String,
+    /// Who or what stopped it; empty if nothing does.
+    pub stops: Vec<StopReason>,
+    /// The authority that made it, if it was not made here.
+    pub origin: Option<String>,
+    /// Since when it cannot sign any more, whatever happens.
+    pub ended: Option<Timestamp>,
     /// Its public key, DER SubjectPublicKeyInfo.
     pub spki_der: Vec<u8>,
     /// Its certificate, DER.
@@ -191,15 +212,23 @@ pub(crate) struct KeyRow {
     pub(crate) proof: Vec<u8>,
     pub(crate) created: Timestamp,
     pub(crate) consent: Digest32,
+    /// The authority that made it; empty if it was made here.
+    pub(crate) origin: String,
     pub(crate) certificate: Option<Vec<u8>>,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) not_after: Option<Timestamp>,
     pub(crate) seal: Vec<u8>,
 }
+
+const COLUMNS: &str = "id, owner, role, purpose, state, reason, spki, wrapped, proof, created, \
+    consent, origin, certificate, ended, not_after, seal";
 
 impl KeyRow {
     /// What the seal is over: everything else in the row but the blob, which names its key and
     /// owner under its own tag (a foreign one is `blob-not-owners`).
     pub(crate) fn statement(&self) -> Statement {
         let certificate = self.certificate.as_ref().map(|der| sha256(der));
+        let ended = self.ended.map(|time| time.seconds().to_be_bytes());
         Statement::new("azukari/seal/v1")
             .text("custody_key")
             .octets_field(self.id.octets())
@@ -212,7 +241,9 @@ impl KeyRow {
             .octets_field(&sha256(&self.proof))
             .time(self.created)
             .octets_field(&self.consent)
+            .text(&self.origin)
             .optional(certificate.as_ref().map(<[u8; 32]>::as_slice))
+            .optional(ended.as_ref().map(<[u8; 8]>::as_slice))
     }
 
     pub(crate) fn facts(&self) -> KeyFacts {
@@ -222,7 +253,9 @@ impl KeyRow {
             qualification: self.qualification,
             purpose: self.purpose,
             state: self.state,
-            reason: self.reason.clone(),
+            stops: stops(&self.reason),
+            origin: Some(self.origin.clone()).filter(|origin| !origin.is_empty()),
+            ended: self.ended,
             spki_der: self.spki.clone(),
             certificate: self.certificate.clone(),
             created: self.created,
@@ -232,8 +265,9 @@ impl KeyRow {
     pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
         let changed = tx.exec(
             "INSERT INTO custody_key (id, owner, role, purpose, state, reason, spki, wrapped,
-                 proof, created, consent, certificate, seal)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+                 proof, created, consent, origin, certificate, ended, not_after, seal)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+             ON CONFLICT DO NOTHING",
             &[
                 self.id.into(),
                 self.owner.into(),
@@ -246,7 +280,10 @@ impl KeyRow {
                 (&self.proof).into(),
                 self.created.into(),
                 (&self.consent).into(),
+                (&self.origin).into(),
                 self.certificate.clone().into(),
+                self.ended.into(),
+                self.not_after.into(),
                 (&self.seal).into(),
             ],
         )?;
@@ -256,14 +293,17 @@ impl KeyRow {
     /// Replaces the row that bore the seal `before`; false if it no longer does.
     pub(crate) fn replace(&self, tx: &Tx<'_>, before: &[u8]) -> Result<bool, Fault> {
         let changed = tx.exec(
-            "UPDATE custody_key SET state = $2, reason = $3, wrapped = $4, certificate = $5, seal = $6
-             WHERE id = $1 AND seal = $7",
+            "UPDATE custody_key SET state = $2, reason = $3, wrapped = $4, certificate = $5,
+                 ended = $6, not_after = $7, seal = $8
+             WHERE id = $1 AND seal = $9",
             &[
                 self.id.into(),
                 self.state.name().into(),
                 (&self.reason).into(),
                 (&self.wrapped).into(),
                 self.certificate.clone().into(),
+                self.ended.into(),
+                self.not_after.into(),
                 (&self.seal).into(),
                 before.into(),
             ],
@@ -272,12 +312,8 @@ impl KeyRow {
     }
 
     pub(crate) fn read(tx: &Tx<'_>, key: KeyId) -> Result<Option<Self>, Fault> {
-        let row = tx.query_opt(
-            "SELECT id, owner, role, purpose, state, reason, spki, wrapped, proof, created,
-                 consent, certificate, seal FROM custody_key WHERE id = $1",
-            &[Value::from(key)],
-        )?;
-        row.as_ref().map(Self::from_row).transpose()
+        let sql = format!("SELECT {COLUMNS} FROM custody_key WHERE id = $1");
+        tx.query_opt(&sql, &[Value::from(key)])?.as_ref().map(Self::from_row).transpose()
     }
 
     fn from_row(row: &Row) -> Result<Self, Fault> {
@@ -294,8 +330,11 @@ impl KeyRow {
             proof: row.blob(8)?.to_vec(),
             created: row.time(9)?,
             consent: row.array(10)?,
-            certificate: row.opt_blob(11)?.map(<[u8]>::to_vec),
-            seal: row.blob(12)?.to_vec(),
+            origin: row.text(11)?.to_owned(),
+            certificate: row.opt_blob(12)?.map(<[u8]>::to_vec),
+            ended: row.opt_time(13)?,
+            not_after: row.opt_time(14)?,
+            seal: row.blob(15)?.to_vec(),
         })
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use hpki::Certificate;
 use hpki::certificate::KeyUsage;
 use hpki::encoding::Digest32;
-use hpki::id::{KeyId, PersonId};
+use hpki::id::{DirectiveId, KeyId, PersonId};
 use hpki::qualification::Qualification;
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Fault, Note, Record};
+use ledger::{Event, Failed, Fault, Note, Receipt, Record, Tx};
 
-use crate::key::{Kept, KeyFacts, KeyRow, KeyState, Purpose, StopReason};
+use crate::directive::Act;
+use crate::key::{Kept, KeyFacts, KeyRow, KeyState, Purpose, StopReason, stops};
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
 use crate::{Failed as Bad, refused};
@@ -79,7 +80,10 @@ impl Custody {
             proof: made.proof,
             created: now,
             consent: consent.document,
+            origin: String::new(),
             certificate: None,
+            ended: None,
+            not_after: None,
             seal: Vec::new(),
         };
         row.seal = inner.room.seal(&row.statement())?.to_vec();
@@ -131,6 +135,7 @@ impl Custody {
                     return Err(Refusal::CertificateNotForSigning("its qualification"));
                 }
                 row.certificate = Some(certificate.der().to_vec());
+                row.not_after = Some(certificate.not_after());
                 row.state = KeyState::Certified;
                 Ok(Some((Event::KeyCertified, Some(certificate.sha256()))))
             })
@@ -151,8 +156,8 @@ impl Custody {
             .await
     }
 
-    /// Stops a key: from this commit it signs nothing, its open budgets end, it is unloaded. A
-    /// stop that cannot be lifted replaces one that can; otherwise again changes nothing.
+    /// Stops a key: from this commit it signs nothing, its open budgets end, it is unloaded. Each
+    /// reason stops it by itself; the same reason again changes nothing.
     pub async fn stop_key(
         &self,
         key: KeyId,
@@ -162,45 +167,40 @@ impl Custody {
         self.0.stop(key, reason, Event::KeySuspended, now).await
     }
 
-    /// Lifts a stop of the owner or the desk.
-    pub async fn resume_key(&self, key: KeyId, now: Timestamp) -> Result<(), Bad> {
-        self.0
-            .change(key, now, |row| match row.state {
-                KeyState::Held => Ok(None),
-                KeyState::Suspended if liftable(&row.reason) => {
-                    row.state = KeyState::Held;
-                    row.reason = String::new();
-                    Ok(Some((Event::KeyResumed, None)))
-                }
-                other => Err(Refusal::KeyWrongState(other.name())),
+    /// Lets a key sign again that its owner or the desk stopped: by a directive of two officers,
+    /// which rests on the owner's request where it was she who stopped it.
+    ///
+    /// Refused: what a directive is refused for; `key-wrong-state` for a key that is not stopped, or
+    /// by something that cannot be lifted.
+    pub async fn restart(&self, directive: DirectiveId, now: Timestamp) -> Result<(), Bad> {
+        let inner = &*self.0;
+        let ready = inner.ready(directive, now).await?;
+        let Act::Restart { key, .. } = ready.directive.act else {
+            return refused(Refusal::DirectiveOfAnotherAct);
+        };
+        let before = inner.key_row(key).await?;
+        let liftable = before.state == KeyState::Suspended
+            && stops(&before.reason).into_iter().all(StopReason::can_be_lifted);
+        if !liftable {
+            return refused(Refusal::KeyWrongState(before.state.name()));
+        }
+        let mut after = before.clone();
+        after.reason = String::new();
+        after.state =
+            if after.certificate.is_some() { KeyState::Held } else { KeyState::Generated };
+        let evidence = ready.evidence()?;
+        inner
+            .carry_out_on_key(before, after, Event::KeyResumed, evidence, now, move |tx| {
+                ready.close(tx)
             })
-            .await
-    }
-
-    /// Destroys a suspended key, or one that was never held: its wrapped form is overwritten, the
-    /// row remains as a record. Backups are the operators' to destroy.
-    pub async fn destroy(&self, key: KeyId, now: Timestamp) -> Result<(), Bad> {
-        self.0
-            .change(key, now, |row| match row.state {
-                KeyState::Destroyed => Ok(None),
-                KeyState::Held => Err(Refusal::KeyWrongState(row.state.name())),
-                KeyState::Generated | KeyState::Certified | KeyState::Suspended => {
-                    row.state = KeyState::Destroyed;
-                    row.wrapped = Vec::new();
-                    Ok(Some((Event::KeyDestroyed, None)))
-                }
-            })
-            .await
+            .await?;
+        Ok(())
     }
 
     /// What may be told about a key.
     pub async fn key(&self, key: KeyId) -> Result<KeyFacts, Bad> {
         Ok(self.0.key_row(key).await?.facts())
     }
-}
-
-fn liftable(reason: &str) -> bool {
-    [StopReason::Owner, StopReason::Desk].iter().any(|stop| stop.name() == reason)
 }
 
 impl Inner {
@@ -211,14 +211,21 @@ impl Inner {
         event: Event,
         now: Timestamp,
     ) -> Result<(), Bad> {
-        self.change(key, now, |row| match row.state {
-            KeyState::Destroyed => Err(Refusal::KeyWrongState(row.state.name())),
-            KeyState::Suspended if !liftable(&row.reason) || reason.can_be_lifted() => Ok(None),
-            _ => {
-                row.state = KeyState::Suspended;
-                row.reason = reason.name().to_owned();
-                Ok(Some((event, None)))
+        self.change(key, now, |row| {
+            if row.state == KeyState::Destroyed {
+                return Err(Refusal::KeyWrongState(row.state.name()));
             }
+            let mut reasons = stops(&row.reason);
+            if row.state == KeyState::Suspended && reasons.contains(&reason) {
+                return Ok(None);
+            }
+            reasons.push(reason);
+            row.state = KeyState::Suspended;
+            row.reason = reasons.iter().map(|reason| reason.name()).collect::<Vec<_>>().join(",");
+            if !reason.can_be_lifted() && row.ended.is_none() {
+                row.ended = Some(now);
+            }
+            Ok(Some((event, None)))
         })
         .await?;
         self.end_budgets_of(key, None, now).await
@@ -243,6 +250,38 @@ impl Inner {
         let kept = Arc::new(Kept::prepare(self.key_row(key).await?)?);
         self.kept.put(key, Arc::clone(&kept));
         Ok(kept)
+    }
+
+    /// Writes a key's row as a directive wants it, and whatever closes the directive, in one commit;
+    /// gives the receipt. A row that somebody else changed meanwhile is not touched.
+    pub(crate) async fn carry_out_on_key(
+        &self,
+        before: KeyRow,
+        mut after: KeyRow,
+        event: Event,
+        evidence: Digest32,
+        now: Timestamp,
+        also: impl Fn(&Tx<'_>) -> Result<(), Failed<Refusal>> + Send + 'static,
+    ) -> Result<Receipt<Note>, Bad> {
+        let key = after.id;
+        after.seal = self.room.seal(&after.statement())?.to_vec();
+        let mut record = Record::of_key(event, key, now);
+        record.person = Some(after.owner);
+        record.evidence = Some(evidence);
+        let recorded = self
+            .ledger
+            .record(move |tx| {
+                also(tx)?;
+                if after.replace(tx, &before.seal)? {
+                    Ok(((), Note(record.clone())))
+                } else {
+                    Err(Failed::Refused(Refusal::DirectiveMoved))
+                }
+            })
+            .await;
+        self.kept.remove(&key);
+        self.room.forget(key);
+        Ok(recorded?.1)
     }
 
     /// Reads, changes and writes back a row, if nobody changed it meanwhile; else tries again.

@@ -145,6 +145,9 @@ refusals! {
     /// A row that carries authority does not bear our seal.
     SealBroken(&'static str) "seal-broken" "a sealed row ({0}) was changed outside this program";
 
+    /// No such paper about this key.
+    PaperUnknown "paper-unknown" "there is no such statement about this key";
+
     // ── officers and what they decide ──
     /// No officer has this number.
     OfficerUnknown "officer-unknown" "no such officer";

@@ -1,4 +1,6 @@
--- A kept key. Every column but `wrapped`, which the device tags itself, and `seal` is sealed.
+-- A kept key. Every column is sealed but `seal`, `wrapped`, which the device tags itself, and
+-- `not_after`, by which expired certificates are looked up: whether one has expired is asked of the
+-- certificate itself before each signature.
 CREATE TABLE custody_key (
     id BLOB NOT NULL PRIMARY KEY,
     owner BLOB NOT NULL,
@@ -11,11 +13,16 @@ CREATE TABLE custody_key (
     proof BLOB NOT NULL,
     created INTEGER NOT NULL,
     consent BLOB NOT NULL,
+    origin TEXT NOT NULL,
     certificate BLOB,
+    ended INTEGER,
+    not_after INTEGER,
     seal BLOB NOT NULL
 );
 -- One kept key for each person and qualification ("no third key").
 CREATE UNIQUE INDEX custody_key_one ON custody_key (owner, role) WHERE state <> 'destroyed';
+CREATE INDEX custody_key_expiry ON custody_key (not_after) WHERE ended IS NULL;
+CREATE INDEX custody_key_ended ON custody_key (ended) WHERE state = 'suspended';
 
 -- Our own copy of a linked phone: its public key. Every column but `counter` and `seal` is sealed.
 CREATE TABLE custody_binding (
@@ -112,3 +119,13 @@ CREATE TABLE custody_directive (
     seal BLOB NOT NULL
 );
 CREATE INDEX custody_directive_open ON custody_directive (opened) WHERE closed IS NULL;
+
+-- What is handed out about a key's end or arrival, word for word; the journal entry `idx` has its
+-- hash.
+CREATE TABLE custody_paper (
+    kept BLOB NOT NULL,
+    what TEXT NOT NULL,
+    words TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    PRIMARY KEY (kept, what)
+);

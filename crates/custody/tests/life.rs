@@ -2,9 +2,10 @@
 
 mod common;
 
+use common::office::*;
 use common::*;
-use custody::{KeyState, Purpose, StopReason};
-use hpki::id::BindingId;
+use custody::{Act, BackupCopy, KeyState, Purpose, StopReason};
+use hpki::id::{BindingId, KeyId};
 use hpki::kind::DocumentKind;
 use hpki::profile::Validity;
 use hpki::qualification::Qualification;
@@ -30,26 +31,147 @@ async fn a_key_is_generated_certified_held_stopped_resumed_and_destroyed() {
     custody.certify(key, &good, NOW).await.unwrap();
     custody.certify(key, &good, NOW).await.unwrap();
     custody.hold(key, NOW).await.unwrap();
-    assert_eq!(code(custody.destroy(key, NOW).await), "key-wrong-state");
+    let office = office(&house).await;
+    let end = decided(&house, &office, destroy(key)).await;
+    assert_eq!(code(custody.destroy(end, NOW).await), "key-wrong-state");
     custody.stop_key(key, StopReason::Owner, NOW).await.unwrap();
-    custody.resume_key(key, NOW).await.unwrap();
+    let again = decided(&house, &office, restart(key)).await;
+    custody.restart(again, NOW).await.unwrap();
+    assert_eq!(code(custody.restart(again, NOW).await), "directive-closed");
     assert_eq!(custody.key(key).await.unwrap().state, KeyState::Held);
     custody.stop_key(key, StopReason::Owner, NOW).await.unwrap();
     custody.stop_key(key, StopReason::Revoked, NOW).await.unwrap();
-    assert_eq!(code(custody.resume_key(key, NOW).await), "key-wrong-state");
-    custody.destroy(key, NOW).await.unwrap();
-    custody.destroy(key, NOW).await.unwrap();
+    let facts = custody.key(key).await.unwrap();
+    assert_eq!(facts.stops, [StopReason::Owner, StopReason::Revoked]);
+    assert_eq!(facts.ended, Some(NOW));
+    let again = decided(&house, &office, restart(key)).await;
+    assert_eq!(code(custody.restart(again, NOW).await), "key-wrong-state");
+    assert_eq!(code(custody.destroy(again, NOW).await), "directive-of-another-act");
+    assert_eq!(code(custody.destruction(key).await), "paper-unknown");
+    custody.destroy(end, NOW).await.unwrap();
+    assert_eq!(code(custody.destroy(end, NOW).await), "directive-closed");
     assert_eq!(custody.key(key).await.unwrap().state, KeyState::Destroyed);
     let wrapped = house
         .ledger
         .read(|tx| {
             let row = tx.query_one("SELECT wrapped FROM custody_key", &[])?;
-            Ok::<_, ledger::Failed<std::convert::Infallible>>(row.blob(0)?.len())
+            Ok::<_, ledger::Failed<std::convert::Infallible>>(row.blob(0)?.to_vec())
         })
         .await
         .unwrap();
-    assert_eq!(wrapped, 0);
+    assert!(wrapped.len() > 1000 && wrapped.iter().all(|octet| *octet == 0));
     assert_eq!(code(custody.hold(person_key(9), NOW).await), "key-unknown");
+}
+
+fn restart(key: KeyId) -> Act {
+    Act::Restart { key, evidence: hex::encode([8; 32]) }
+}
+
+fn destroy(key: KeyId) -> Act {
+    Act::Destroy { key, reason: "退職 (TEST)".into(), backups: vec![tape()] }
+}
+
+fn tape() -> BackupCopy {
+    BackupCopy {
+        backup: "tape 7 (TEST)".into(),
+        end: "overwritten at the next rotation".into(),
+        by: NOW.plus(30 * 86_400),
+    }
+}
+
+#[tokio::test]
+async fn a_destruction_is_witnessed_stated_and_proven() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let office = office(&house).await;
+    let custody = &house.custody;
+    custody.stop_key(doctor.key, StopReason::Desk, NOW).await.unwrap();
+    // One witness is not enough, and neither is the same one twice.
+    let alone = opened(&house, destroy(doctor.key)).await;
+    let signature = office.security.signature(&alone);
+    custody.confirm(alone.id, office.security.id, &signature, NOW).await.unwrap();
+    assert_eq!(code(custody.destroy(alone.id, NOW).await), "directive-not-confirmed");
+    let id = decided(&house, &office, destroy(doctor.key)).await;
+    let paper = custody.destroy(id, NOW).await.unwrap();
+    let stated: custody::Destruction = serde_json::from_str(&paper.words).unwrap();
+    assert_eq!((stated.key, stated.owner, stated.directive), (doctor.key, doctor.person, id));
+    assert_eq!(stated.witnesses.len(), 2);
+    assert_eq!(stated.backups, [tape()]);
+    assert!(stated.text().contains("架空 保安一") && stated.text().contains("tape 7"));
+    // Anybody with the log's key can check it.
+    let proof: ledger::tlog::Proof = ledger::tlog::Proof::parse(&paper.proof).unwrap();
+    let entry = proof.verify(house.ledger.verify_key()).unwrap();
+    let record = &entry.opening.record;
+    assert_eq!(record.event, ledger::Event::KeyDestroyed);
+    assert_eq!(record.evidence, Some(hpki::encoding::sha256(paper.words.as_bytes())));
+    assert_eq!(record.key, Some(doctor.key));
+    assert_eq!(custody.destruction(doctor.key).await.unwrap().words, paper.words);
+    // And the person may have a new key.
+    custody
+        .generate(
+            doctor.person,
+            Qualification::MedicalDoctor,
+            Purpose::Prescription,
+            consent(),
+            NOW,
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_expired_or_revoked_certificate_ends_its_key_by_itself() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let office = office(&house).await;
+    let (expiring, revoked) =
+        (physician(&house).await, enrol(&house, 2, Qualification::Pharmacist).await);
+    let custody = &house.custody;
+    custody.stop_key(revoked.key, StopReason::Revoked, NOW).await.unwrap();
+    assert_eq!(custody.retire(NOW).await.unwrap(), custody::Retired::default());
+    // A day after the certificate: stopped, not yet destroyed, and nobody has ordered it.
+    let later = Validity::years_from_day(NOW, 5).not_after.plus(86_400);
+    let round = custody.retire(later).await.unwrap();
+    assert_eq!(round.stopped, [expiring.key]);
+    assert!(!round.directed && round.destroyed.is_empty());
+    assert_eq!(custody.key(expiring.key).await.unwrap().stops, [StopReason::Expired]);
+    // Two officers decide once how it is done.
+    let directive = custody
+        .direct(Act::Retire { days: 30, backups: vec![tape()] }, later.plus(390 * 86_400), later)
+        .await
+        .unwrap();
+    let signature = office.operator.signature(&directive);
+    custody.confirm(directive.id, office.operator.id, &signature, later).await.unwrap();
+    assert!(!custody.retire(later).await.unwrap().directed);
+    let signature = office.second.signature(&directive);
+    custody.confirm(directive.id, office.second.id, &signature, later).await.unwrap();
+    let round = custody.retire(later).await.unwrap();
+    assert_eq!(round.destroyed, [revoked.key]);
+    let round = custody.retire(later.plus(30 * 86_400)).await.unwrap();
+    assert_eq!(round.destroyed, [expiring.key]);
+    assert_eq!(custody.key(expiring.key).await.unwrap().state, KeyState::Destroyed);
+    let paper = custody.destruction(expiring.key).await.unwrap();
+    let stated: custody::Destruction = serde_json::from_str(&paper.words).unwrap();
+    assert_eq!((stated.reason.as_str(), stated.witnesses.len()), ("expired", 2));
+}
+
+#[tokio::test]
+async fn two_deliveries_of_one_linked_phone_agree() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let mut doctor = physician(&house).await;
+    house.custody.end_binding(doctor.binding, NOW).await.unwrap();
+    doctor.binding = BindingId::from_octets([50; 16]);
+    doctor.phone = approval::simulator::Phone::new("localhost", ORIGIN, &[50; 20]);
+    let evidence = link(&mut doctor);
+    let (one, two) = tokio::join!(
+        house.custody.accept_binding(&evidence, NOW),
+        house.custody.accept_binding(&evidence, NOW)
+    );
+    one.unwrap();
+    two.unwrap();
+    morning(&house, &doctor).await;
 }
 
 fn person_key(number: u8) -> hpki::id::KeyId {
@@ -73,7 +195,9 @@ async fn a_person_keeps_one_key_for_each_qualification() {
         code(generate(Qualification::CertifiedPublicPsychologist).await),
         "qualification-not-certifiable"
     );
-    house.custody.destroy(first.key, NOW).await.unwrap();
+    let office = office(&house).await;
+    let end = decided(&house, &office, destroy(first.key)).await;
+    house.custody.destroy(end, NOW).await.unwrap();
     assert!(generate(Qualification::MedicalDoctor).await.is_ok());
 }
 
@@ -140,7 +264,9 @@ async fn a_stopped_key_signs_nothing_and_its_budgets_stay_ended() {
     assert_eq!(house.custody.loaded_keys(), 0);
     let refused = house.custody.sign(&token, &hospital(), order(2), NOW).await;
     assert_eq!(code(refused), "key-suspended");
-    house.custody.resume_key(doctor.key, NOW).await.unwrap();
+    let office = office(&house).await;
+    let again = decided(&house, &office, restart(doctor.key)).await;
+    house.custody.restart(again, NOW).await.unwrap();
     let refused = house.custody.sign(&token, &hospital(), order(2), NOW).await;
     assert_eq!(code(refused), "token-ended");
 }

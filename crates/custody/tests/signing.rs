@@ -411,7 +411,10 @@ async fn a_signature_that_does_not_verify_goes_nowhere_and_freezes_the_key() {
     assert_eq!(code(house.custody.sign(&token, &hospital(), order, now).await), "key-frozen");
     assert_eq!(code(house.custody.sign(&token, &hospital(), order, now).await), "key-frozen");
     assert_eq!(code(house.custody.answer(&facility(), order.number, now).await), "key-frozen");
-    assert_eq!(code(house.custody.resume_key(doctor.key, now).await), "key-wrong-state");
+    let office = common::office::office(&house).await;
+    let act = custody::Act::Restart { key: doctor.key, evidence: "00".repeat(32) };
+    let again = common::office::decided(&house, &office, act).await;
+    assert_eq!(code(house.custody.restart(again, now).await), "key-wrong-state");
     let books = balanced(&house).await;
     assert_eq!((books.failed, books.consumed), (1, 0));
     assert_eq!(house.custody.loaded_keys(), 0);
