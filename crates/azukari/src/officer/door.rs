@@ -176,10 +176,10 @@ impl Table {
     }
 
     /// Drops shares that waited too long.
-    fn tidy(&self) {
+    fn tidy(&self, wait: Duration) {
         let mut state = self.state();
         let waiting = !state.gathering.indexes().is_empty() && state.secret.is_none();
-        if waiting && state.touched.elapsed() > WAIT {
+        if waiting && state.touched.elapsed() >= wait {
             state.gathering = self.fresh();
             eprintln!(
                 "時間が過ぎたので、受け取った分割片を捨てました。最初からどうぞ (too late: the shares were dropped)"
@@ -278,7 +278,7 @@ pub(crate) async fn gather(
     loop {
         tokio::select! {
             () = table.whole.notified() => break,
-            _ = tidy.tick() => table.tidy(),
+            _ = tidy.tick() => table.tidy(WAIT),
             stream = door.next() => {
                 let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
                 let (stream, behind) = (stream?, Behind::Table(Arc::clone(&table)));
@@ -432,5 +432,95 @@ impl Caller {
             return Err(say::refused("officers-door-closed", "the other side hung up"));
         }
         Ok(serde_json::from_str(&line)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hsm::SystemRandom;
+    use hsm::shares::split;
+
+    fn table() -> (Table, Vec<Share>, UnsealSecret) {
+        let set = Set::new(Duty::User, 3, 5, &SystemRandom).unwrap();
+        let secret = UnsealSecret::random(&SystemRandom);
+        let shares = split(&secret, set, &SystemRandom);
+        let state = State {
+            gathering: Gathering::of_any(Duty::User),
+            touched: Instant::now(),
+            secret: None,
+        };
+        let table = Table {
+            purpose: "試験".into(),
+            duty: Duty::User,
+            records: Vec::new(),
+            state: Mutex::new(state),
+            whole: Notify::new(),
+        };
+        (table, shares, secret)
+    }
+
+    fn taken(reply: Reply) -> (u8, bool) {
+        match reply {
+            Reply::Taken { have, complete, .. } => (have, complete),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn shares_that_wait_too_long_are_dropped_and_the_ceremony_begins_anew() {
+        let (table, shares, _) = table();
+        let lines: Vec<_> = shares.iter().map(super::super::unseal::joined).collect();
+        taken(table.take(&lines[0]));
+        assert_eq!(taken(table.take(&lines[1])), (2, false));
+        table.tidy(Duration::from_secs(3600));
+        assert_eq!(table.greeting().have, 2);
+        table.tidy(Duration::ZERO);
+        assert_eq!(table.greeting().have, 0);
+        for line in &lines[..2] {
+            taken(table.take(line));
+        }
+        assert_eq!(taken(table.take(&lines[4])), (3, true));
+        assert!(
+            matches!(table.take(&lines[3]), Reply::Refused { code, .. } if code == "shares-complete")
+        );
+        table.tidy(Duration::ZERO);
+        assert!(table.state().secret.is_some(), "what is whole is not dropped");
+    }
+
+    #[tokio::test]
+    async fn a_forged_share_drops_them_all_and_names_nobody() {
+        let (mut table, shares, secret) = table();
+        let set = shares[0].set();
+        struct Fixed;
+        impl hpki::sign::Mac for Fixed {
+            fn mac(
+                &self,
+                statement: &hpki::encoding::Statement,
+            ) -> Result<hpki::encoding::Digest32, hpki::sign::DeviceFault> {
+                Ok(statement.digest())
+            }
+        }
+        let names = vec!["架空".to_owned(); 5];
+        let now = hpki::time::Timestamp::from_seconds(1);
+        table.records = vec![Record::new(set, &secret, names, now, &Fixed).unwrap()];
+        table.state().gathering = table.fresh();
+        // Of the same set by its number, and of another secret.
+        let forged = split(&UnsealSecret::random(&SystemRandom), set, &SystemRandom);
+        let lines = |share: &Share| super::super::unseal::joined(share);
+        taken(table.take(&lines(&shares[0])));
+        taken(table.take(&lines(&forged[1])));
+        match table.take(&lines(&shares[2])) {
+            Reply::Refused { code, detail } => {
+                assert_eq!(code, "shares-wrong");
+                assert!(!detail.contains(char::is_numeric), "{detail}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(table.greeting().have, 0);
+        for share in &shares[..2] {
+            taken(table.take(&lines(share)));
+        }
+        assert_eq!(taken(table.take(&lines(&shares[2]))), (3, true));
     }
 }

@@ -38,21 +38,67 @@ pub(crate) struct InitArguments {
     /// 分割片のファイルを置くフォルダ (folder for the share files)
     #[arg(long)]
     out: PathBuf,
-    /// 役目: user 鍵管理者, so 保安管理者 (duty)
-    #[arg(long, default_value = "user")]
-    duty: String,
     /// 必要な人数 (how many are needed)
     #[arg(long, default_value_t = NEED)]
     need: u8,
-    /// 担当者の氏名。人数分くり返す (an officer's name, once for each)
-    #[arg(long = "officer", required = true)]
+    /// 鍵管理者の氏名。人数分くり返す (a key officer's name, once for each)
+    #[arg(long = "officer")]
     officers: Vec<String>,
-    /// 合言葉のファイル、担当者の順に。省略時は一人ずつ尋ねる (passphrase files in the same order; else each is asked)
+    /// 保安管理者の氏名。人数分くり返す (a security officer's name, once for each)
+    #[arg(long = "security-officer")]
+    security_officers: Vec<String>,
+    /// 合言葉のファイル、鍵管理者・保安管理者の順に。省略時は一人ずつ尋ねる (passphrase files in the order of the names; else each is asked)
     #[arg(long = "passphrase-file")]
     passphrase_files: Vec<PathBuf>,
     /// 平文の封印解除ファイルを消す (remove the plain unseal file afterwards)
     #[arg(long)]
     remove_unseal_secret: bool,
+}
+
+/// Officers of one duty who are about to be appointed.
+struct Appointed {
+    set: Set,
+    officers: Vec<String>,
+    passphrases: Vec<Zeroizing<String>>,
+}
+
+impl InitArguments {
+    /// Those who are named, each with a passphrase: one set, or both.
+    fn appointed(&self) -> Result<Vec<Appointed>, Stop> {
+        let named = self.officers.len() + self.security_officers.len();
+        let mut files = self.passphrase_files.iter();
+        if !self.passphrase_files.is_empty() && self.passphrase_files.len() != named {
+            return Err(
+                "--passphrase-file は担当者と同じ数だけ指定してください (one for each officer)"
+                    .into(),
+            );
+        }
+        let mut sets = Vec::new();
+        for (duty, names) in
+            [(Duty::User, &self.officers), (Duty::Security, &self.security_officers)]
+        {
+            if names.is_empty() {
+                continue;
+            }
+            let of = u8::try_from(names.len()).unwrap_or(u8::MAX);
+            let set = Set::new(duty, self.need, of, &SystemRandom).map_err(|r| say::say(&r))?;
+            let mut passphrases = Vec::new();
+            for name in names {
+                passphrases.push(match files.next() {
+                    Some(file) => passphrase::from_file(file)?,
+                    None => passphrase::choose(name)?,
+                });
+            }
+            sets.push(Appointed { set, officers: names.clone(), passphrases });
+        }
+        if sets.is_empty() {
+            return Err(
+                "--officer か --security-officer で氏名を指定してください (name the officers)"
+                    .into(),
+            );
+        }
+        Ok(sets)
+    }
 }
 
 /// Flags of `azukari officer paper`.
@@ -89,48 +135,53 @@ pub(crate) fn paper(arguments: &PaperArguments) -> Result<(), Stop> {
 /// Appoints officers.
 pub(crate) async fn init(arguments: InitArguments) -> Result<(), Stop> {
     let config = PlatformConfig::load(&arguments.config)?;
-    let duty = Duty::from_name(&arguments.duty).ok_or_else(|| {
-        format!("役目 {:?} はありません: user, so (no such duty)", arguments.duty)
-    })?;
     let device = config.device.folder().to_owned();
-    if file(&device, duty).exists() {
-        return Err(say::refused("officers-appointed", file(&device, duty).display().to_string()));
-    }
-    let of = u8::try_from(arguments.officers.len()).unwrap_or(u8::MAX);
-    let set = Set::new(duty, arguments.need, of, &SystemRandom).map_err(|r| say::say(&r))?;
-    let passphrases = passphrases(&arguments)?;
-
-    // The device's own secret, or a new one; the security officers have a secret of their own.
-    let (source, fresh) = match (duty, &config.unseal_secret) {
-        (Duty::User, Some(plain)) if plain.exists() => {
-            (Source::File(UnsealSecret::from_file(plain).map_err(|r| say::say(&r))?), false)
+    for (duty, names) in
+        [(Duty::User, &arguments.officers), (Duty::Security, &arguments.security_officers)]
+    {
+        if !names.is_empty() && file(&device, duty).exists() {
+            let file = file(&device, duty).display().to_string();
+            return Err(say::refused("officers-appointed", file));
         }
-        (Duty::User, _) => (Source::File(UnsealSecret::random(&SystemRandom)), true),
-        (Duty::Security, _) => (obtain(&config, "保安管理者の任命").await?, false),
+    }
+    let sets = arguments.appointed()?;
+    let plain = config.unseal_secret.clone().filter(|plain| plain.exists());
+    let users = !arguments.officers.is_empty();
+
+    // The device's own secret, or that of a new device; the security officers have their own.
+    let fresh = users && plain.is_none();
+    let source = match &plain {
+        _ if fresh => Source::File(UnsealSecret::random(&SystemRandom)),
+        Some(plain) if users => {
+            Source::File(UnsealSecret::from_file(plain).map_err(|r| say::say(&r))?)
+        }
+        _ => obtain(&config, "保安管理者の任命").await?,
     };
-    let own;
-    let secret = if duty == Duty::User {
-        source.secret()
-    } else {
-        own = UnsealSecret::random(&SystemRandom);
-        &own
+    let security = UnsealSecret::random(&SystemRandom);
+    let secret = |set: &Set| match set.duty() {
+        Duty::User => source.secret(),
+        Duty::Security => &security,
     };
     if !fresh {
         // The device itself says whether it is its secret, before anybody gets a share of it.
         drop(hsm::open(&config.device, source.secret(), 1).map_err(say::device)?);
     }
-    let files = hand_out(secret, set, &arguments, &passphrases)?;
-    if fresh {
-        hsm::create(&config.device, secret).map_err(say::device)?;
+    let mut files = Vec::new();
+    for appointed in &sets {
+        files.extend(hand_out(secret(&appointed.set), appointed, &arguments.out)?);
     }
-    let plain = config.unseal_secret.clone();
+    if fresh {
+        hsm::create(&config.device, source.secret()).map_err(say::device)?;
+    }
     let platform = open::open_with(config, &source, "任命").await?;
-    let record = Record::new(set, secret, arguments.officers.clone(), now(), &*platform.seals)?;
-    record.write(&device, duty)?;
     let mut transcript = Transcript::begin("init", "担当者の任命", now());
-    appointed(&mut transcript, set, &arguments.officers);
-    let removed = plain
-        .filter(|plain| duty == Duty::User && arguments.remove_unseal_secret && plain.exists());
+    for appointed in &sets {
+        let (set, names) = (appointed.set, appointed.officers.clone());
+        Record::new(set, secret(&set), names, now(), &*platform.seals)?
+            .write(&device, set.duty())?;
+        tell(&mut transcript, appointed);
+    }
+    let removed = plain.filter(|_| users && arguments.remove_unseal_secret);
     if let Some(plain) = &removed {
         transcript.line("消した平文 (removed)", plain.display());
     }
@@ -139,19 +190,20 @@ pub(crate) async fn init(arguments: InitArguments) -> Result<(), Stop> {
     if let Some(plain) = &removed {
         erase(plain)?;
     }
-    println!(
-        "{}を任命しました: {} 人のうち {} 人で手続ができます (appointed: {} of {})",
-        duty.ja(),
-        set.of(),
-        set.need(),
-        set.need(),
-        set.of()
-    );
-    for (file, officer) in files.iter().zip(&arguments.officers) {
-        println!("  {}  {officer}", file.display());
+    for appointed in &sets {
+        let set = appointed.set;
+        println!(
+            "{}を任命しました: {} 人のうち {} 人で手続ができます (appointed: {} of {})",
+            set.duty().ja(),
+            set.of(),
+            set.need(),
+            set.need(),
+            set.of()
+        );
     }
+    files.iter().for_each(|file| println!("  {}", file.display()));
     println!("記録 (transcript): {}", left.display());
-    if duty == Duty::User {
+    if users {
         println!(
             "設定を unseal = \"officers\" に変えてから基盤を起動してください (now set it in the configuration)"
         );
@@ -168,33 +220,29 @@ pub(crate) async fn renew(arguments: RenewArguments) -> Result<(), Stop> {
     let arguments = arguments.appointing;
     let config = PlatformConfig::load(&arguments.config)?;
     let device = config.device.clone();
-    let duty = Duty::from_name(&arguments.duty).ok_or_else(|| {
-        format!("役目 {:?} はありません: user, so (no such duty)", arguments.duty)
-    })?;
+    let [appointed] = <[Appointed; 1]>::try_from(arguments.appointed()?)
+        .map_err(|_| "交代は鍵管理者か保安管理者のどちらか一方です (one set at a time)")?;
+    let set = appointed.set;
+    let duty = set.duty();
     let records = all(device.folder(), duty)?;
     if records.is_empty() {
         return Err(say::refused("officers-not-appointed", duty.ja()));
     }
-    let of = u8::try_from(arguments.officers.len()).unwrap_or(u8::MAX);
-    let set = Set::new(duty, arguments.need, of, &SystemRandom).map_err(|r| say::say(&r))?;
-    let passphrases = passphrases(&arguments)?;
     let purpose = format!("{}の交代", duty.ja());
     let outgoing = gather(&config.officers_socket, duty, records, &purpose).await?;
-    let officers = outgoing.officers();
     let new = UnsealSecret::random(&SystemRandom);
-    let files = hand_out(&new, set, &arguments, &passphrases)?;
+    let files = hand_out(&new, &appointed, &arguments.out)?;
 
     let mut transcript = Transcript::begin("renew", "担当者の交代", now());
-    transcript.line("交代前 (outgoing)", format!("{} {}", outgoing.set, officers));
-    appointed(&mut transcript, set, &arguments.officers);
+    transcript.line("交代前 (outgoing)", format!("{} {}", outgoing.set, outgoing.officers()));
+    tell(&mut transcript, &appointed);
     let source = match duty {
         Duty::User => Source::Officers(Box::new(outgoing)),
         Duty::Security => obtain(&config, &purpose).await?,
     };
     let folder = config.folder.clone();
     let platform = open::open_with(config, &source, &purpose).await?;
-    let names = arguments.officers.clone();
-    let record = Record::new(set, &new, names, now(), &*platform.seals)?;
+    let record = Record::new(set, &new, appointed.officers, now(), &*platform.seals)?;
     let left = match duty {
         Duty::Security => {
             record.write(device.folder(), duty)?;
@@ -214,56 +262,43 @@ pub(crate) async fn renew(arguments: RenewArguments) -> Result<(), Stop> {
         "{}が交代しました。前の分割片は使えません (renewed; the old shares open nothing)",
         duty.ja()
     );
-    for (file, officer) in files.iter().zip(&arguments.officers) {
-        println!("  {}  {officer}", file.display());
-    }
+    files.iter().for_each(|file| println!("  {}", file.display()));
     println!("記録 (transcript): {}", left.display());
     Ok(())
 }
 
 /// Who is appointed, for the transcript.
-fn appointed(transcript: &mut Transcript, set: Set, officers: &[String]) {
+fn tell(transcript: &mut Transcript, appointed: &Appointed) {
+    let set = appointed.set;
     transcript.line("組 (set)", format!("{} {set}", set.duty()));
     transcript.line("定足数 (quorum)", format!("{} / {}", set.need(), set.of()));
-    for (index, officer) in (1..).zip(officers) {
+    for (index, officer) in (1..).zip(&appointed.officers) {
         transcript.line(&format!("担当者 (officer) {index}"), officer);
     }
-}
-
-fn passphrases(arguments: &InitArguments) -> Result<Vec<Zeroizing<String>>, Stop> {
-    if arguments.passphrase_files.is_empty() {
-        return arguments.officers.iter().map(|officer| passphrase::choose(officer)).collect();
-    }
-    if arguments.passphrase_files.len() != arguments.officers.len() {
-        return Err(
-            "--passphrase-file は担当者と同じ数だけ指定してください (one for each officer)".into(),
-        );
-    }
-    arguments.passphrase_files.iter().map(|file| passphrase::from_file(file)).collect()
 }
 
 /// Writes each officer's file and puts the secret together again from what was read back.
 fn hand_out(
     secret: &UnsealSecret,
-    set: Set,
-    arguments: &InitArguments,
-    passphrases: &[Zeroizing<String>],
+    appointed: &Appointed,
+    out: &Path,
 ) -> Result<Vec<PathBuf>, Stop> {
-    crate::files::private_folder(&arguments.out)?;
-    let named = |index: u8| arguments.out.join(format!("share-{}-{index}.txt", set.duty()));
-    let each = || arguments.officers.iter().zip(passphrases);
-    let shares = split(secret, set, &SystemRandom);
-    let files: Vec<PathBuf> = shares.iter().map(|share| named(share.index())).collect();
-    for ((share, file), (officer, passphrase)) in shares.iter().zip(&files).zip(each()) {
-        share.lock(file, officer, passphrase, &SystemRandom).map_err(say::share)?;
+    crate::files::private_folder(out)?;
+    let Appointed { set, officers, passphrases } = appointed;
+    let shares = split(secret, *set, &SystemRandom);
+    let mut files = Vec::new();
+    for ((share, officer), passphrase) in shares.iter().zip(officers).zip(passphrases) {
+        let file = out.join(format!("share-{}-{}.txt", set.duty(), share.index()));
+        share.lock(&file, officer, passphrase, &SystemRandom).map_err(say::share)?;
+        files.push(file);
     }
     drop(shares);
     // Every file takes part in one of the quorums that are tried.
-    let read: Vec<(&PathBuf, &Zeroizing<String>)> = files.iter().zip(passphrases.iter()).collect();
+    let read: Vec<_> = files.iter().zip(passphrases).collect();
     let need = usize::from(set.need());
     let last = read.len() - need;
     for from in (0..last).step_by(need).chain([last]) {
-        let mut gathering = Gathering::of(set);
+        let mut gathering = Gathering::of(*set);
         for (file, passphrase) in &read[from..from + need] {
             let (_, share) = Share::unlock(file, passphrase).map_err(say::share)?;
             gathering.add(share).map_err(|refusal| say::say(&refusal))?;

@@ -61,6 +61,9 @@ fn a_lost_machine_is_brought_back_by_three_of_five_officers_and_signs_with_the_s
     waiting.kill();
     assert!(!second.path("platform").exists(), "two officers restored it");
 
+    // A try that died half-way left something behind.
+    std::fs::create_dir_all(second.path("platform.restoring/ledger")).unwrap();
+    std::fs::write(second.path("platform.restoring/ledger/store.sqlite"), "half").unwrap();
     let mut restoring = second.start_restoring(&backup, &[&kept]);
     second.hand_in(&shares[3]).taken(1);
     second.hand_in(&shares[0]).taken(2);
