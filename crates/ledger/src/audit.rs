@@ -187,14 +187,14 @@ pub fn verify(audit: &Audit<'_>) -> Result<Report, Failed<Refusal>> {
 }
 
 /// Complete subtrees, highest first: the plainest way to keep an RFC 6962 root.
-#[derive(Default)]
-struct Stack {
-    size: u64,
-    parts: Vec<Digest32>,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stack {
+    pub(crate) size: u64,
+    pub(crate) parts: Vec<Digest32>,
 }
 
 impl Stack {
-    fn push(&mut self, leaf: Digest32) {
+    pub(crate) fn push(&mut self, leaf: Digest32) {
         let mut hash = leaf;
         let mut rest = self.size;
         while rest & 1 == 1
@@ -207,7 +207,7 @@ impl Stack {
         self.size += 1;
     }
 
-    fn root(&self) -> Digest32 {
+    pub(crate) fn root(&self) -> Digest32 {
         let mut parts = self.parts.iter().rev();
         let Some(last) = parts.next() else { return EMPTY_ROOT };
         parts.fold(*last, |right, left| node_hash(left, &right))

@@ -91,12 +91,23 @@ impl HeadFile {
 
 /// What stands in the two places, as far as this log signed it.
 pub(crate) fn read(path: &Path, log: &VerifyKey) -> [Option<Checkpoint>; 2] {
+    notes(path, log).map(|head| head.map(|(checkpoint, _)| checkpoint))
+}
+
+/// The newest head in the file: its size and the note itself.
+pub(crate) fn newest(path: &Path, log: &VerifyKey) -> Option<(u64, String)> {
+    let heads = notes(path, log).into_iter().flatten();
+    heads.map(|(checkpoint, note)| (checkpoint.size, note)).max_by_key(|(size, _)| *size)
+}
+
+fn notes(path: &Path, log: &VerifyKey) -> [Option<(Checkpoint, String)>; 2] {
     let mut octets = Vec::new();
     let read =
         File::open(path).and_then(|file| file.take(2 * PLACE as u64).read_to_end(&mut octets));
     let mut places = octets.chunks(PLACE).map(|place| {
         let end = place.iter().position(|octet| *octet == 0).unwrap_or(place.len());
-        std::str::from_utf8(&place[..end]).ok().and_then(|note| log.verify(note).ok())
+        let note = std::str::from_utf8(&place[..end]).ok()?;
+        Some((log.verify(note).ok()?, note.to_owned()))
     });
     match read {
         Ok(_) => [places.next().flatten(), places.next().flatten()],

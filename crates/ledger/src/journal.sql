@@ -56,6 +56,13 @@ BEGIN SELECT raise(ABORT, 'the journal only grows'); END;
 CREATE TRIGGER ledger_head_kept BEFORE DELETE ON ledger_head
 BEGIN SELECT raise(ABORT, 'the head is never deleted'); END;
 
+-- The last checkpoint that enough witnesses have cosigned, with their signatures.
+CREATE TABLE ledger_witnessed (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    size INTEGER NOT NULL,
+    note TEXT NOT NULL
+);
+
 -- Messages between rooms: a row is undelivered; delivery deletes it.
 CREATE TABLE ledger_outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

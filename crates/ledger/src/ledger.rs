@@ -15,11 +15,13 @@ use crate::head::HeadFile;
 use crate::journal::{Appended, Head, Journal, MIGRATIONS, Powers, Published};
 use crate::migration::Migration;
 use crate::nodes::StoredNodes;
+use crate::opening::stream_key_statement;
+use crate::owner::{HandedOver, StreamKey};
 use crate::receipt::Receipt;
 use crate::record::{EntryKind, Record};
 use crate::refusal::Refusal;
 use crate::store::Store;
-use crate::tlog::{NoteSigner, VerifyKey, proof_text, tree};
+use crate::tlog::{NoteSigner, Quorum, Resource, VerifyKey, tree};
 use crate::tx::Tx;
 use crate::writer::{Sealed, Verdict, Work};
 
@@ -60,6 +62,7 @@ pub struct Ledger {
     store: Store,
     published: Arc<RwLock<Arc<Published>>>,
     log: Arc<VerifyKey>,
+    streams: Arc<dyn Mac>,
 }
 
 /// A message in the outbox that has not been delivered.
@@ -91,12 +94,13 @@ impl Ledger {
         let opened = Store::prepare(opening.folder, MIGRATIONS, opening.migrations)?;
         let head = options.head.unwrap_or_else(|| opening.folder.join(HEAD_FILE));
         let head = HeadFile::open(&head)?;
+        let streams = Arc::clone(&opening.streams);
         let powers = Powers { signer, streams: opening.streams, random: opening.random };
         let journal = Journal::open(&opened.connection, powers, head)?;
         let published = journal.published();
         let store = Store::start(opened, Some(journal), options.faults)?;
         tracing::info!(log = %log, now = %opening.now.rfc3339(), "the ledger is open");
-        Ok(Self { store, published, log })
+        Ok(Self { store, published, log, streams })
     }
 
     /// As [`Store::write`].
@@ -205,15 +209,70 @@ impl Ledger {
             return Err(Failed::Refused(Refusal::JournalNoSuchEntry(index)));
         }
         self.read(move |tx| {
-            let sql = "SELECT salt, substr(entry, 2, 32), opening FROM ledger_entry WHERE idx = $1";
-            let rows = tx.query_inner(sql, &[index.into()])?;
-            let row = rows.first().ok_or_else(|| Fault::Row(format!("entry {index} is gone")))?;
-            let mut nodes = StoredNodes::new(tx.connection);
-            let path = tree::inclusion(&mut nodes, index, published.size)?;
-            let (salt, label) = (row.array(0)?, row.array(1)?);
-            Ok(proof_text(&salt, &label, row.blob(2)?, index, &path, &published.note))
+            Ok(crate::auditor::prove_under(tx, index, published.size, &published.note)?)
         })
         .await
+    }
+
+    /// One of the log's public files (C2SP tlog-tiles): the last signed checkpoint, a tile, or a
+    /// bundle of entries, which are salted commitments and say nothing to outsiders.
+    pub async fn resource(&self, resource: Resource) -> Result<Vec<u8>, Failed<Refusal>> {
+        match resource {
+            Resource::Checkpoint => Ok(self.checkpoint().into_bytes()),
+            Resource::Tile { level, index, width } => self.tile(level, index, width).await,
+            Resource::Entries { index, width } => self.bundle(index, width).await,
+        }
+    }
+
+    async fn bundle(&self, index: u64, width: u64) -> Result<Vec<u8>, Failed<Refusal>> {
+        let from = index.checked_mul(crate::nodes::TILE_WIDTH);
+        let range = from.and_then(|from| Some((from, from.checked_add(width)?)));
+        let Some((from, to)) = range.filter(|(_, to)| *to <= self.size()) else {
+            return Err(Failed::Refused(Refusal::JournalNoSuchEntry(index)));
+        };
+        self.read(move |tx| {
+            let rows = tx.query_inner(
+                "SELECT entry FROM ledger_entry WHERE idx >= $1 AND idx < $2 ORDER BY idx",
+                &[from.into(), to.into()],
+            )?;
+            let entries = rows.iter().map(|row| row.blob(0)).collect::<Result<Vec<_>, _>>()?;
+            Ok(crate::tlog::bundle(entries))
+        })
+        .await
+    }
+
+    /// Keeps a checkpoint that enough witnesses have cosigned, for the proofs that are asked for
+    /// later; an older one than the one kept already is left aside.
+    pub async fn keep_witnessed(&self, quorum: &Quorum, note: &str) -> Result<(), Failed<Refusal>> {
+        let size = quorum.verify(note).map_err(Failed::Refused)?.checkpoint.size;
+        let note = note.to_owned();
+        self.write(move |tx| {
+            tx.exec_inner(
+                "INSERT INTO ledger_witnessed (id, size, note) VALUES (1, $1, $2)
+                 ON CONFLICT (id) DO UPDATE SET size = excluded.size, note = excluded.note
+                 WHERE excluded.size >= ledger_witnessed.size",
+                &[size.into(), note.as_str().into()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The last checkpoint that enough witnesses have cosigned, if there is one.
+    pub async fn witnessed(&self) -> Result<Option<String>, Fault> {
+        let note = self.read(|tx| Ok(crate::auditor::witnessed(tx)?.map(|(_, note)| note)));
+        only_faults(note.await)
+    }
+
+    /// The key of a stream, for the owner of the stream: she computes the labels of her entries
+    /// and finds out if one is left out.
+    pub fn stream_key(&self, stream: StreamId) -> Result<StreamKey, Fault> {
+        Ok(StreamKey::from_octets(self.streams.mac(&stream_key_statement(&stream))?))
+    }
+
+    /// Everything of a stream, for the owner of the stream.
+    pub async fn stream(&self, stream: StreamId) -> Result<Vec<HandedOver>, Fault> {
+        only_faults(self.read(move |tx| Ok(crate::auditor::handed_over(tx, stream)?)).await)
     }
 
     /// The first `width` hashes (1 to 256) of a tile, as octets (C2SP tlog-tiles).

@@ -12,11 +12,14 @@
 //!
 //! Start reading at [`Ledger::record`], then `writer` (the group commit, with what is true if we
 //! die at each point) and `journal`. [`tlog`] is the part that strangers use; [`audit`] is the
-//! check of everything.
+//! check of everything. Who watches from outside: a [`Witness`] cosigns checkpoints, a [`Monitor`]
+//! follows the public files, an [`Owner`] looks for what was left out of her key's history, and an
+//! [`Auditor`] reads all and can sign nothing.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod audit;
+mod auditor;
 pub mod copy;
 mod event;
 mod fault;
@@ -25,8 +28,10 @@ mod head;
 mod journal;
 mod ledger;
 mod migration;
+mod monitor;
 mod nodes;
 mod opening;
+mod owner;
 mod receipt;
 mod record;
 mod refusal;
@@ -34,18 +39,23 @@ mod store;
 pub mod tlog;
 mod tx;
 mod value;
+mod witness;
 mod writer;
 
+pub use auditor::{Auditor, Shown, Wanted};
 pub use event::{Event, UnknownEvent};
 pub use fault::{Failed, Fault};
 pub use faults::{Break, Faults};
 pub use journal::Head;
 pub use ledger::{HEAD_FILE, Ledger, Message, Opening, Options};
 pub use migration::Migration;
+pub use monitor::{Monitor, Seen};
 pub use opening::{ENTRY_LENGTH, Entry, LeafOpening};
+pub use owner::{HandedOver, History, Owner, StreamKey};
 pub use receipt::Receipt;
 pub use record::{EntryKind, Intention, Note, Outcome, OutcomeFields, Record};
 pub use refusal::{CODES, Refusal};
 pub use store::Store;
 pub use tx::Tx;
 pub use value::{Row, Value};
+pub use witness::Witness;

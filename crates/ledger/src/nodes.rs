@@ -9,8 +9,7 @@ use crate::fault::Fault;
 use crate::tlog::tree::{Nodes, leaf_hash, root_of};
 use crate::tx::Tx;
 
-/// Hashes in a full tile.
-pub(crate) const TILE_WIDTH: u64 = 256;
+pub(crate) use crate::tlog::tile::TILE_WIDTH;
 
 /// Reads tiles (and, where a tile is not full yet, entries) and gives any complete subtree.
 pub(crate) struct StoredNodes<'a> {

@@ -54,6 +54,81 @@ pub enum Refusal {
     /// No entry, or no tree of that size, exists.
     #[error("the journal has no such entry or size: {0}")]
     JournalNoSuchEntry(u64),
+    /// A witness's key is not in the form of C2SP tlog-cosignature.
+    #[error("not a witness key: {0}")]
+    WitnessKeyMalformed(String),
+    /// A cosignature under the name of a pinned witness is missing from its answer, or bad.
+    #[error("the cosignature of {0} is wrong")]
+    CosignatureWrong(String),
+    /// More witnesses are asked for than there are.
+    #[error("so many witnesses cannot be had: {0}")]
+    QuorumImpossible(String),
+    /// Too few of the pinned witnesses have seen the checkpoint.
+    #[error("{seen} of the {needed} witnesses needed have seen the checkpoint")]
+    QuorumMissing {
+        /// Of the pinned witnesses, so many have.
+        seen: usize,
+        /// So many should.
+        needed: usize,
+    },
+    /// Not a request of C2SP tlog-witness.
+    #[error("not a request to a witness: {0}")]
+    WitnessRequestMalformed(String),
+    /// This witness does not watch that log.
+    #[error("this witness does not watch {0:?}")]
+    WitnessLogUnknown(String),
+    /// The proof does not start at the size that this witness has cosigned last (which is told).
+    #[error("the witness has cosigned {0} entries last")]
+    WitnessSizeConflict(u64),
+    /// Another root of the same size has been cosigned: the log has forked.
+    #[error("the witness has cosigned another root for {0} entries")]
+    WitnessRootConflict(u64),
+    /// The log has no file of that name.
+    #[error("the log has no {0:?}")]
+    TileUnknown(String),
+    /// A file of the log is not of its form.
+    #[error("not a tile: {0}")]
+    TileMalformed(String),
+    /// The log does not show what its own checkpoint speaks of.
+    #[error("the log does not show {0}")]
+    LogHidden(String),
+    /// The entries that the log shows are not those under its checkpoint.
+    #[error("the entries shown from {0} on are not those that were signed")]
+    LogEntryChanged(u64),
+    /// The log has signed two histories.
+    #[error("the log has signed another history of its first {0} entries")]
+    LogForked(u64),
+    /// The log shows less than it did.
+    #[error("the log had {had} entries and shows {has}")]
+    LogRolledBack {
+        /// So many were seen.
+        had: u64,
+        /// So many are shown now.
+        has: u64,
+    },
+    /// One label stands at two places: a stream was told twice.
+    #[error("the entries {first} and {again} have the same label")]
+    LogLabelTwice {
+        /// Where it stood first.
+        first: u64,
+        /// Where it stands again.
+        again: u64,
+    },
+    /// An entry of the owner's stream was left out.
+    #[error("entry {0} of the stream is left out")]
+    StreamGap(u64),
+    /// An entry of the owner's stream stands twice, or another one stands where she approved.
+    #[error("entry {0} of the stream was told twice, differently")]
+    StreamForked(u64),
+    /// The owner was shown, or has approved, an entry that is not in the log.
+    #[error("entry {0} of the stream is not in the log")]
+    StreamNotInLog(u64),
+    /// An entry stands in the owner's stream that she was not told of.
+    #[error("entry {0} of the stream was not handed over")]
+    StreamWithheld(u64),
+    /// An entry of the owner's stream contradicts its place.
+    #[error("entry {0} of the stream is not what stands at its place")]
+    StreamRenumbered(u64),
 }
 
 impl Refusal {
@@ -79,6 +154,26 @@ pub const CODES: &[&str] = &[
     "proof-wrong",
     "consistency-wrong",
     "journal-no-such-entry",
+    "witness-key-malformed",
+    "cosignature-wrong",
+    "quorum-impossible",
+    "quorum-missing",
+    "witness-request-malformed",
+    "witness-log-unknown",
+    "witness-size-conflict",
+    "witness-root-conflict",
+    "tile-unknown",
+    "tile-malformed",
+    "log-hidden",
+    "log-entry-changed",
+    "log-forked",
+    "log-rolled-back",
+    "log-label-twice",
+    "stream-gap",
+    "stream-forked",
+    "stream-not-in-log",
+    "stream-withheld",
+    "stream-renumbered",
 ];
 
 impl Refuse for Refusal {
@@ -100,6 +195,26 @@ impl Refuse for Refusal {
             Self::ProofWrong => "proof-wrong",
             Self::ConsistencyWrong(_) => "consistency-wrong",
             Self::JournalNoSuchEntry(_) => "journal-no-such-entry",
+            Self::WitnessKeyMalformed(_) => "witness-key-malformed",
+            Self::CosignatureWrong(_) => "cosignature-wrong",
+            Self::QuorumImpossible(_) => "quorum-impossible",
+            Self::QuorumMissing { .. } => "quorum-missing",
+            Self::WitnessRequestMalformed(_) => "witness-request-malformed",
+            Self::WitnessLogUnknown(_) => "witness-log-unknown",
+            Self::WitnessSizeConflict(_) => "witness-size-conflict",
+            Self::WitnessRootConflict(_) => "witness-root-conflict",
+            Self::TileUnknown(_) => "tile-unknown",
+            Self::TileMalformed(_) => "tile-malformed",
+            Self::LogHidden(_) => "log-hidden",
+            Self::LogEntryChanged(_) => "log-entry-changed",
+            Self::LogForked(_) => "log-forked",
+            Self::LogRolledBack { .. } => "log-rolled-back",
+            Self::LogLabelTwice { .. } => "log-label-twice",
+            Self::StreamGap(_) => "stream-gap",
+            Self::StreamForked(_) => "stream-forked",
+            Self::StreamNotInLog(_) => "stream-not-in-log",
+            Self::StreamWithheld(_) => "stream-withheld",
+            Self::StreamRenumbered(_) => "stream-renumbered",
         }
     }
 }
@@ -128,6 +243,26 @@ mod tests {
             Refusal::ProofWrong,
             Refusal::ConsistencyWrong(text()),
             Refusal::JournalNoSuchEntry(0),
+            Refusal::WitnessKeyMalformed(text()),
+            Refusal::CosignatureWrong(text()),
+            Refusal::QuorumImpossible(text()),
+            Refusal::QuorumMissing { seen: 0, needed: 2 },
+            Refusal::WitnessRequestMalformed(text()),
+            Refusal::WitnessLogUnknown(text()),
+            Refusal::WitnessSizeConflict(0),
+            Refusal::WitnessRootConflict(0),
+            Refusal::TileUnknown(text()),
+            Refusal::TileMalformed(text()),
+            Refusal::LogHidden(text()),
+            Refusal::LogEntryChanged(0),
+            Refusal::LogForked(0),
+            Refusal::LogRolledBack { had: 2, has: 1 },
+            Refusal::LogLabelTwice { first: 0, again: 1 },
+            Refusal::StreamGap(0),
+            Refusal::StreamForked(0),
+            Refusal::StreamNotInLog(0),
+            Refusal::StreamWithheld(0),
+            Refusal::StreamRenumbered(0),
         ];
         let codes: Vec<_> = every.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use common::*;
 use ledger::Ledger;
+use ledger::tlog::{Resource, consistency_from, inclusion_from};
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tlog_tiles::{Hash, HashReader, Tile};
 
@@ -117,5 +118,36 @@ async fn strangers_agree_with_our_keys_checkpoints_roots_proofs_and_tiles() {
         let (level, index) = (u32::from(tile.level()), tile.level_index());
         let ours = ledger.tile(level, index, u64::from(tile.width())).await.unwrap();
         assert_eq!(ours, tile.read_data(&copy).unwrap(), "{}", tile.path());
+    } // What anybody may read: their names for our files, and their reading of what is in them.
+    for tile in Tile::new_tiles(8, 0, size) {
+        // Their names begin with the height of a tile, which tlog-tiles has fixed at 8.
+        let name = tile.path().replacen("tile/8/", "tile/", 1);
+        let resource: Resource = name.parse().unwrap();
+        assert_eq!(resource.to_string(), name);
+        assert_eq!(ledger.resource(resource).await.unwrap(), tile.read_data(&copy).unwrap());
+    }
+    let mut read = Vec::new();
+    for index in 0..3 {
+        let resource = Resource::entries(index, size).unwrap();
+        let octets = ledger.resource(resource).await.unwrap();
+        let mut rest = octets.as_slice();
+        while let Some((length, after)) = rest.split_first_chunk::<2>() {
+            let (entry, after) = after.split_at(usize::from(u16::from_be_bytes(*length)));
+            read.push(entry.to_vec());
+            rest = after;
+        }
+    }
+    assert_eq!(read, entries);
+    let public = fake::Public(&ledger);
+    let checkpoint = ledger.verify_key().verify(&ledger.checkpoint()).unwrap();
+    for index in [0, 255, 256, 511, 599] {
+        let path = inclusion_from(&public, index, &checkpoint).await.unwrap();
+        let path: Vec<Hash> = path.into_iter().map(Hash).collect();
+        assert_eq!(path, tlog_tiles::prove_record(size, index, &copy).unwrap());
+    }
+    for old in [1, 255, 256, 300, 512, 599, 600] {
+        let path = consistency_from(&public, old, &checkpoint).await.unwrap();
+        let path: Vec<Hash> = path.into_iter().map(Hash).collect();
+        assert_eq!(path, tlog_tiles::prove_tree(size, old, &copy).unwrap());
     }
 }

@@ -14,7 +14,7 @@ use super::tree::verify_consistency;
 use crate::refusal::Refusal;
 
 /// Signature type identifier of plain Ed25519 (C2SP signed-note, "Signature types").
-const ED25519_TYPE: u8 = 0x01;
+pub(super) const ED25519_TYPE: u8 = 0x01;
 /// DER of an Ed25519 SubjectPublicKeyInfo before its 32 key octets (RFC 8410 §4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
 /// A note is refused beyond this size or number of signatures.
@@ -49,7 +49,8 @@ impl Checkpoint {
         Err(Refusal::ConsistencyWrong(format!("{} and {} entries", old.size, new.size)))
     }
 
-    fn parse(text: &str) -> Result<Self, Refusal> {
+    /// Reads the signed text; whose it is, nobody has checked yet.
+    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         let wrong = |what: &str| Refusal::CheckpointMalformed(what.to_owned());
         let body = text.strip_suffix('\n').ok_or_else(|| wrong("its text does not end a line"))?;
         let mut lines = body.split('\n');
@@ -76,19 +77,107 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
 }
 
 /// Whether a log can be called so: signed-note forbids spaces and `+` in key names.
-fn origin_is_usable(origin: &str) -> bool {
+pub(super) fn name_is_usable(origin: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || c == '+';
     !origin.is_empty() && origin.len() <= 200 && !origin.contains(odd)
 }
 
 /// `SHA-256(name ‖ 0A ‖ type ‖ public key)[..4]`.
-fn key_id(name: &str, public: &[u8; 32]) -> [u8; 4] {
+pub(super) fn key_id(name: &str, kind: u8, public: &[u8; 32]) -> [u8; 4] {
     let mut octets = Vec::with_capacity(name.len() + 34);
     octets.extend_from_slice(name.as_bytes());
-    octets.extend_from_slice(&[b'\n', ED25519_TYPE]);
+    octets.extend_from_slice(&[b'\n', kind]);
     octets.extend_from_slice(public);
     let [a, b, c, d, ..] = sha256(&octets);
     [a, b, c, d]
+}
+
+/// The Ed25519 key in DER SubjectPublicKeyInfo.
+pub(super) fn ed25519(spki_der: &[u8]) -> Option<[u8; 32]> {
+    spki_der.strip_prefix(&SPKI_PREFIX)?.try_into().ok()
+}
+
+/// `name+<key id, 8 hexadecimal digits>+base64(type ‖ public key)` (C2SP signed-note, "Verifier
+/// keys").
+pub(super) fn show_key(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    kind: u8,
+    public: &[u8; 32],
+) -> fmt::Result {
+    let mut key = [kind; 33];
+    key[1..].copy_from_slice(public);
+    let id = u32::from_be_bytes(key_id(name, kind, public));
+    write!(f, "{name}+{id:08x}+{}", STANDARD.encode(key))
+}
+
+/// Reads [`show_key`] back: name and key, or what is wrong.
+pub(super) fn read_key(text: &str, kind: u8) -> Result<(&str, [u8; 32]), &'static str> {
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("it does not have three parts joined by '+'");
+    };
+    if !name_is_usable(name) {
+        return Err("its name cannot be used");
+    }
+    let key = STANDARD.decode(key).map_err(|_| "its key is not base64")?;
+    let public = key.strip_prefix(&[kind]).and_then(|key| key.try_into().ok());
+    let public = public.ok_or("its key is not an Ed25519 key of this use")?;
+    let named = (id.len() == 8).then(|| u32::from_str_radix(id, 16).ok()).flatten();
+    if named != Some(u32::from_be_bytes(key_id(name, kind, &public))) {
+        return Err("its key id does not fit its key");
+    }
+    Ok((name, public))
+}
+
+/// A signed note taken apart: what is signed, and who claims to have signed it.
+pub(super) struct Note<'a> {
+    pub(super) text: &'a str,
+    pub(super) lines: Vec<Line<'a>>,
+}
+
+/// One signature line.
+pub(super) struct Line<'a> {
+    pub(super) whole: &'a str,
+    pub(super) name: &'a str,
+    pub(super) id: [u8; 4],
+    pub(super) value: Vec<u8>,
+}
+
+impl<'a> Note<'a> {
+    pub(super) fn parse(note: &'a str) -> Result<Self, Refusal> {
+        let malformed = |what: &str| Refusal::CheckpointMalformed(what.to_owned());
+        if note.len() > NOTE_OCTETS_MAX {
+            return Err(malformed("it is too long"));
+        }
+        if note.chars().any(|c| c < ' ' && c != '\n') {
+            return Err(malformed("it has control characters"));
+        }
+        let end = note.rfind("\n\n").ok_or_else(|| malformed("it has no signature"))?;
+        Ok(Self { text: &note[..=end], lines: lines(&note[end + 2..])? })
+    }
+}
+
+/// Signature lines, each ended by a line feed.
+pub(super) fn lines(text: &str) -> Result<Vec<Line<'_>>, Refusal> {
+    let malformed = |what: &str| Refusal::CheckpointMalformed(what.to_owned());
+    let text = text.strip_suffix('\n').ok_or_else(|| malformed("its last line is open"))?;
+    let mut found = Vec::new();
+    for whole in text.split('\n') {
+        if found.len() >= SIGNATURES_MAX {
+            return Err(malformed("it has too many signatures"));
+        }
+        let (name, value) = whole
+            .strip_prefix("\u{2014} ")
+            .and_then(|rest| rest.split_once(' '))
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| malformed("a signature line is malformed"))?;
+        let value = STANDARD.decode(value).unwrap_or_default();
+        let (id, value) =
+            value.split_first_chunk::<4>().ok_or_else(|| malformed("a signature is malformed"))?;
+        found.push(Line { whole, name, id: *id, value: value.to_vec() });
+    }
+    Ok(found)
 }
 
 /// The public key of a log, with the name it signs under: what everybody pins.
@@ -105,12 +194,11 @@ impl VerifyKey {
     /// The key of the log with this origin, from DER SubjectPublicKeyInfo.
     pub fn from_spki(origin: &str, spki_der: &[u8]) -> Result<Self, Refusal> {
         let wrong = |what: &str| Refusal::LogKeyWrong(what.to_owned());
-        if !origin_is_usable(origin) {
+        if !name_is_usable(origin) {
             return Err(wrong("the origin is empty, too long, or has spaces or '+'"));
         }
-        let public = spki_der.strip_prefix(&SPKI_PREFIX).and_then(|key| key.try_into().ok());
-        let public = public.ok_or_else(|| wrong("the log key is not Ed25519"))?;
-        Ok(Self { name: origin.to_owned(), public, id: key_id(origin, &public) })
+        let public = ed25519(spki_der).ok_or_else(|| wrong("the log key is not Ed25519"))?;
+        Ok(Self { name: origin.to_owned(), public, id: key_id(origin, ED25519_TYPE, &public) })
     }
 
     /// The log's name, which is also the origin of its checkpoints.
@@ -128,43 +216,21 @@ impl VerifyKey {
     /// Signatures by others (witnesses) are ignored; of this log's, every one must be good and
     /// there must be at least one.
     pub fn verify(&self, note: &str) -> Result<Checkpoint, Refusal> {
-        let malformed = |what: &str| Refusal::CheckpointMalformed(what.to_owned());
-        if note.len() > NOTE_OCTETS_MAX {
-            return Err(malformed("it is too long"));
-        }
-        if note.chars().any(|c| c < ' ' && c != '\n') {
-            return Err(malformed("it has control characters"));
-        }
-        let end = note.rfind("\n\n").ok_or_else(|| malformed("it has no signature"))?;
-        let (text, signatures) = (&note[..=end], &note[end + 2..]);
-        let signatures =
-            signatures.strip_suffix('\n').ok_or_else(|| malformed("its last line is open"))?;
+        let parsed = Note::parse(note)?;
         let mut good = false;
-        for (count, line) in signatures.split('\n').enumerate() {
-            if count >= SIGNATURES_MAX {
-                return Err(malformed("it has too many signatures"));
-            }
-            let (name, value) = line
-                .strip_prefix("\u{2014} ")
-                .and_then(|rest| rest.split_once(' '))
-                .filter(|(name, _)| !name.is_empty())
-                .ok_or_else(|| malformed("a signature line is malformed"))?;
-            let value = STANDARD.decode(value).unwrap_or_default();
-            let (id, value) = value
-                .split_first_chunk::<4>()
-                .ok_or_else(|| malformed("a signature is malformed"))?;
-            if name != self.name || *id != self.id {
+        for line in &parsed.lines {
+            if line.name != self.name || line.id != self.id {
                 continue;
             }
             UnparsedPublicKey::new(&ED25519, &self.public)
-                .verify(text.as_bytes(), value)
+                .verify(parsed.text.as_bytes(), &line.value)
                 .map_err(|_| Refusal::CheckpointSignatureWrong("the signature is bad".into()))?;
             good = true;
         }
         if !good {
             return Err(Refusal::CheckpointSignatureWrong(format!("none by {}", self.name)));
         }
-        let checkpoint = Checkpoint::parse(text)?;
+        let checkpoint = Checkpoint::parse(parsed.text)?;
         if checkpoint.origin != self.name {
             return Err(Refusal::CheckpointSignatureWrong(format!(
                 "it is of {}, not of {}",
@@ -177,33 +243,16 @@ impl VerifyKey {
 
 impl fmt::Display for VerifyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = [ED25519_TYPE; 33];
-        key[1..].copy_from_slice(&self.public);
-        let id = u32::from_be_bytes(self.id);
-        write!(f, "{}+{id:08x}+{}", self.name, STANDARD.encode(key))
+        show_key(f, &self.name, ED25519_TYPE, &self.public)
     }
 }
 
 impl FromStr for VerifyKey {
     type Err = Refusal;
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        let wrong = |what: &str| Refusal::LogKeyMalformed(what.to_owned());
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(wrong("it does not have three parts joined by '+'"));
-        };
-        if !origin_is_usable(name) {
-            return Err(wrong("its name cannot be used"));
-        }
-        let key = STANDARD.decode(key).map_err(|_| wrong("its key is not base64"))?;
-        let public = key.strip_prefix(&[ED25519_TYPE]).and_then(|key| key.try_into().ok());
-        let public = public.ok_or_else(|| wrong("its key is not Ed25519"))?;
-        let key = Self { name: name.to_owned(), public, id: key_id(name, &public) };
-        let named = (id.len() == 8).then(|| u32::from_str_radix(id, 16).ok()).flatten();
-        if named != Some(u32::from_be_bytes(key.id)) {
-            return Err(wrong("its key id does not fit its key"));
-        }
-        Ok(key)
+        let (name, public) = read_key(text, ED25519_TYPE)
+            .map_err(|what| Refusal::LogKeyMalformed(what.to_owned()))?;
+        Ok(Self { name: name.to_owned(), public, id: key_id(name, ED25519_TYPE, &public) })
     }
 }
 

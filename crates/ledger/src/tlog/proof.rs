@@ -11,7 +11,7 @@ use hpki::encoding::Digest32;
 
 use super::note::decimal;
 use super::tree::{leaf_hash, verify_inclusion};
-use super::{Checkpoint, VerifyKey};
+use super::{Checkpoint, Cosigned, Quorum, VerifyKey};
 use crate::opening::{LeafOpening, commitment, entry};
 use crate::refusal::Refusal;
 
@@ -91,6 +91,13 @@ impl Proof {
     /// Believes the proof if the pinned log signed a tree in which this very entry stands.
     pub fn verify(&self, log: &VerifyKey) -> Result<VerifiedEntry, Refusal> {
         self.verify_under(&log.verify(&self.checkpoint)?)
+    }
+
+    /// Believes the proof if, besides, enough witnesses have seen that tree.
+    pub fn verify_witnessed(&self, quorum: &Quorum) -> Result<(VerifiedEntry, Cosigned), Refusal> {
+        let cosigned = quorum.verify(&self.checkpoint)?;
+        let entry = self.verify_under(&cosigned.checkpoint)?;
+        Ok((entry, cosigned))
     }
 
     /// Only with a checkpoint that the log's key has verified as this proof's own.
