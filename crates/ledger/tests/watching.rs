@@ -436,10 +436,10 @@ async fn a_platform_that_rewrites_renumbers_forks_or_withholds_is_caught_by_the_
     let place = |story: &Story, seq: usize| usize::try_from(story.handed[seq - 1].index).unwrap();
     // Another entry under her label, where she has approved another one.
     let mut forked = story().await;
-    let at = place(&forked, 3);
+    let at = place(&forked, 4);
     forked.public.entries[at][40] ^= 1;
     let known = forked.heads.clone();
-    assert!(known.iter().any(|(seq, _)| *seq == 3));
+    assert!(known.iter().any(|(seq, _)| *seq == 4));
     assert_eq!(caught(forked.check().await), "stream-forked");
     forked.heads.clear();
     assert_eq!(caught(forked.check().await), "stream-renumbered");
