@@ -4,9 +4,13 @@
 //! Two stages: the file as written (`*File`), then what it means (`PlatformConfig`,
 //! `GatewayConfig`); the program only ever sees the second.
 
+mod client;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+pub(crate) use client::{ClientConfig, registered};
 
 use custody::{Mode, Policy, Rule};
 use gateway::{GatewayId, Staff, TerminalId};
@@ -39,6 +43,8 @@ struct ConfigFile {
     platform: Option<PlatformFile>,
     #[serde(default)]
     kind: Vec<KindFile>,
+    #[serde(default)]
+    client: Vec<client::ClientFile>,
     gateway: Option<GatewayFile>,
 }
 
@@ -207,6 +213,7 @@ pub(crate) struct PlatformConfig {
     pub(crate) signatures_per_budget: u64,
     pub(crate) signatures_per_hour: u64,
     pub(crate) policy: Policy,
+    pub(crate) clients: Vec<ClientConfig>,
 }
 
 /// What `azukari gateway` runs with.
@@ -337,6 +344,7 @@ impl PlatformConfig {
                 Limits::COUNT_MAX,
             )?,
             policy,
+            clients: client::clients(whole.client, base)?,
         })
     }
 }
@@ -488,6 +496,41 @@ mod tests {
         let policy = PlatformConfig::load(&file).unwrap().policy;
         assert_eq!(policy.rule(DocumentKind::Statement), Rule::EACH_DOCUMENT);
         assert_eq!(policy.rule(DocumentKind::Referral), Rule::OFF);
+    }
+
+    /// The example's lines for a client, taken out of their comment.
+    fn with_client(change: impl Fn(&str) -> String) -> (tempfile::TempDir, PathBuf) {
+        with(|text| {
+            let (before, rest) = text.split_once("# [[client]]").unwrap();
+            let (lines, after) = rest.split_once("\n\n").unwrap();
+            let lines = format!("[[client]]{}", lines.replace("\n# ", "\n"));
+            format!("{before}{}\n\n{after}", change(&lines))
+        })
+    }
+
+    #[test]
+    fn nobody_is_registered_for_hashes_until_a_line_says_so() {
+        assert!(PlatformConfig::load(&example()).unwrap().clients.is_empty());
+        let (_folder, file) = with_client(str::to_owned);
+        let clients = PlatformConfig::load(&file).unwrap().clients;
+        assert_eq!((clients.len(), clients[0].id.as_str()), (1, "letters"));
+        assert!(registered(&clients).is_err(), "its certificate is not there");
+    }
+
+    #[test]
+    fn a_client_is_named_once_and_never_for_what_the_platform_composes() {
+        for (key, change) in [
+            (
+                "client.id",
+                Box::new(|lines: &str| format!("{lines}\n{lines}")) as Box<dyn Fn(&str) -> String>,
+            ),
+            ("client.id", Box::new(|lines: &str| lines.replace("letters", "Letters!"))),
+            ("client.kinds", Box::new(|lines: &str| lines.replace("referral", "prescription"))),
+        ] {
+            let (_folder, file) = with_client(change);
+            let refused = PlatformConfig::load(&file).map(drop).unwrap_err();
+            assert!(matches!(refused, ConfigRefusal::Value(found, _) if found == key), "{refused}");
+        }
     }
 
     #[test]

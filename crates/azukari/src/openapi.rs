@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::demo::service;
 use crate::hospital;
-use crate::platform::{door, phone};
+use crate::platform::{csc, door, phone};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +30,20 @@ use crate::platform::{door, phone};
         phone::claim,
         phone::approve,
         phone::refuse,
+        csc::info::info_v1,
+        csc::info::info_v2,
+        csc::credentials::list_v1,
+        csc::credentials::list_v2,
+        csc::credentials::info_v1,
+        csc::credentials::info_v2,
+        csc::authorize::authorize_v1,
+        csc::authorize::authorize_v2,
+        csc::authorize::check_v2,
+        csc::authorize::challenge_v2,
+        csc::authorize::extend_v1,
+        csc::authorize::extend_v2,
+        csc::sign::sign_hash_v1,
+        csc::sign::sign_hash_v2,
         hospital::begin,
         hospital::state,
         hospital::number,
@@ -45,6 +59,7 @@ use crate::platform::{door, phone};
     tags(
         (name = "platform", description = "基盤。相互 TLS（医療機関のクライアント証明書）"),
         (name = "phone", description = "基盤。電話から"),
+        (name = "csc", description = "基盤。Cloud Signature Consortium の API（1.0.4.0 と 2.0.0.2）。登録したクライアントから、相互 TLS とトークンで"),
         (name = "gateway", description = "医療機関側。電子カルテ・レセコンから、loopback で"),
         (name = "service", description = "電子処方箋管理サービスの模擬")
     ),

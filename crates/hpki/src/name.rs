@@ -76,6 +76,19 @@ impl DistinguishedName {
             .filter_map(|attribute| attribute.text.as_deref())
     }
 
+    /// The text form of RFC 4514: the last attribute first, without spaces between.
+    pub fn rfc4514(&self) -> String {
+        let mut text = String::new();
+        for attribute in self.attributes.iter().rev() {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            // Writing to a string does not fail.
+            let _ = attribute.write(&mut text);
+        }
+        text
+    }
+
     /// commonName
     pub fn common_name(&self) -> Option<&str> {
         self.get(oid::COMMON_NAME)
@@ -113,22 +126,29 @@ impl fmt::Display for DistinguishedName {
             if position > 0 {
                 f.write_str(", ")?;
             }
-            match label(&attribute.kind) {
-                Some(label) => f.write_str(label)?,
-                None => write!(f, "{}", attribute.kind)?,
-            }
-            f.write_str("=")?;
-            for character in attribute.text.as_deref().unwrap_or("?").chars() {
-                match character {
-                    ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=' => write!(f, "\\{character}")?,
-                    hidden if hidden.is_control() => {
-                        let mut buffer = [0; 4];
-                        for octet in hidden.encode_utf8(&mut buffer).bytes() {
-                            write!(f, "\\{octet:02X}")?;
-                        }
+            attribute.write(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Attribute {
+    fn write(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        match label(&self.kind) {
+            Some(label) => f.write_str(label)?,
+            None => write!(f, "{}", self.kind)?,
+        }
+        f.write_str("=")?;
+        for character in self.text.as_deref().unwrap_or("?").chars() {
+            match character {
+                ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=' => write!(f, "\\{character}")?,
+                hidden if hidden.is_control() => {
+                    let mut buffer = [0; 4];
+                    for octet in hidden.encode_utf8(&mut buffer).bytes() {
+                        write!(f, "\\{octet:02X}")?;
                     }
-                    plain => write!(f, "{plain}")?,
                 }
+                plain => write!(f, "{plain}")?,
             }
         }
         Ok(())
@@ -275,6 +295,7 @@ mod tests {
             .unwrap();
         assert!(hex::encode(name.der()).starts_with("3045310b3009060355040613024a50"));
         assert_eq!(name.to_string(), "C=JP, O=医療情報大学病院, serialNumber=Test117120");
+        assert_eq!(name.rfc4514(), "serialNumber=Test117120,O=医療情報大学病院,C=JP");
         assert_eq!(DistinguishedName::from_der(name.der()).unwrap(), name);
     }
 
@@ -288,5 +309,6 @@ mod tests {
     fn text_for_people_cannot_forge_another_attribute() {
         let name = DistinguishedName::builder().common_name("A, O=B").build().unwrap();
         assert_eq!(name.to_string(), "CN=A\\, O\\=B");
+        assert_eq!(name.rfc4514(), "CN=A\\, O\\=B");
     }
 }

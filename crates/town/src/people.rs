@@ -179,6 +179,35 @@ pub static MISAKI: Person = Person {
 /// Everybody; the physician first, then the pharmacist.
 pub static PEOPLE: [&Person; 3] = [&HANAKO, &JIRO, &MISAKI];
 
+/// A dentist who signs certificates and letters as hashes, and nothing else.
+pub static HARUKO: Person = Person {
+    slug: "haruko",
+    name_ja: "仮名\u{3000}春子",
+    kana: "ｶﾘﾅ ﾊﾙｺ",
+    romaji: "Haruko Karina",
+    birth_date: "19820708",
+    qualification: Qualification::Dentist,
+    authority: Authority::Medis,
+    display_id: "TEST200004",
+    facility: "1319990003",
+};
+
+/// A physician who does the same; nobody has linked his phone yet.
+pub static NATSUO: Person = Person {
+    slug: "natsuo",
+    name_ja: "例示\u{3000}夏男",
+    kana: "ﾚｲｼﾞ ﾅﾂｵ",
+    romaji: "Natsuo Reiji",
+    birth_date: "19880910",
+    qualification: Qualification::MedicalDoctor,
+    authority: Authority::Jma,
+    display_id: "TEST100005",
+    facility: "1319990003",
+};
+
+/// Those whose keys sign hashes: they live in the town only where it is founded with them.
+pub static WRITERS: [&Person; 2] = [&HARUKO, &NATSUO];
+
 /// The town's hospital.
 pub static HOSPITAL: Facility = Facility {
     code: "1319990001",
@@ -235,7 +264,7 @@ pub static FACILITIES: [&Facility; 3] = [&HOSPITAL, &PHARMACY, &SANDBOX];
 
 /// The person of this slug.
 pub fn person(slug: &str) -> Option<&'static Person> {
-    PEOPLE.into_iter().find(|person| person.slug == slug)
+    PEOPLE.into_iter().chain(WRITERS).find(|person| person.slug == slug)
 }
 
 /// The facility of this ten-digit code.
@@ -256,6 +285,15 @@ mod tests {
             assert!(person.workplace().staff_id(person).is_some());
             assert_eq!(person.birth_date.len(), 8);
             assert!(person.display_id.starts_with("TEST"));
+        }
+    }
+
+    #[test]
+    fn who_signs_hashes_is_made_up_too_and_works_at_the_place_for_programs() {
+        for person in WRITERS {
+            assert_eq!(person.workplace().code, SANDBOX.code);
+            assert!(person.display_id.starts_with("TEST") && person.birth_date.len() == 8);
+            assert_eq!(super::person(person.slug).map(|found| found.slug), Some(person.slug));
         }
     }
 

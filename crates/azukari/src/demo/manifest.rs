@@ -9,10 +9,12 @@ use std::path::Path;
 use hpki::kind::DocumentKind;
 use serde_json::{Value, json};
 use town::people::SANDBOX;
+use town::phone::Phone;
 use wire::{CeremonyState, NumberRequest, StartAnswer, StartRequest, Terminal};
 
 use super::home::Home;
 use super::papers;
+use super::prepare::Citizen;
 use super::town::{Resident, Town};
 use super::walk::{StepFailed, approve, call, claim};
 use crate::http::client::Client;
@@ -49,6 +51,7 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
             "until": token["until"],
         }));
     }
+    let csc = super::letters::manifest(town, &out).await?;
     let openapi = out.join("openapi.json");
     std::fs::write(&openapi, crate::openapi::json())?;
     let home = town.founded.home.canonicalize()?;
@@ -76,6 +79,7 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
             "client_key": tls.join(format!("{}.key", SANDBOX.code)),
         },
         "persons": persons,
+        "csc": csc,
     });
     place(&out, &manifest)
 }
@@ -94,23 +98,35 @@ pub(crate) async fn token(
     platform: &Client,
     resident: &mut Resident,
 ) -> Result<Value, StepFailed> {
-    let person = resident.citizen.person;
+    let Resident { citizen, phone } = resident;
+    let kinds = DocumentKind::COMPOSED
+        .into_iter()
+        .filter(|kind| kind.may_be_signed_by(citizen.person.qualification))
+        .collect();
+    token_for(facility, platform, citizen, phone, kinds).await
+}
+
+/// The same, for these kinds of document.
+pub(super) async fn token_for(
+    facility: &Client,
+    platform: &Client,
+    citizen: &Citizen,
+    phone: &mut Phone,
+    kinds: Vec<DocumentKind>,
+) -> Result<Value, StepFailed> {
     let terminal = SANDBOX.terminals[0];
     let start = StartRequest {
         terminal: Terminal { id: terminal.id.to_owned(), label: terminal.label.to_owned() },
-        expected_person: Some(resident.citizen.id),
-        kinds: DocumentKind::COMPOSED
-            .into_iter()
-            .filter(|kind| kind.may_be_signed_by(person.qualification))
-            .collect(),
+        expected_person: Some(citizen.id),
+        kinds,
         count: 300,
         hours: 18,
     };
     let start = serde_json::to_value(&start).unwrap_or_default();
     let begun: StartAnswer =
         call(facility, "POST", wire::path::CEREMONIES, None, Some(&start)).await?;
-    let claimed = claim(platform, &resident.phone, &begun.qr).await?;
-    let number = approve(platform, &mut resident.phone, &claimed).await?;
+    let claimed = claim(platform, phone, &begun.qr).await?;
+    let number = approve(platform, phone, &claimed).await?;
     let at = wire::path::CEREMONY.replace("{ceremony}", &begun.ceremony.to_string());
     if let Some(number) = number {
         let number = serde_json::to_value(NumberRequest { number }).unwrap_or_default();

@@ -6,6 +6,7 @@
 //! are the town's.
 
 mod home;
+mod letters;
 pub(crate) mod manifest;
 mod page;
 pub(crate) mod papers;
@@ -43,6 +44,9 @@ pub(crate) struct DemoArguments {
     /// 基盤と医療機関側を別々のプロセスで動かす (platform and gateways as processes of their own)
     #[arg(long)]
     pub(crate) separate: bool,
+    /// CSC API も試せる町にする: 文書作成ソフトと、ハッシュに署名する鍵 (a registered CSC client, too)
+    #[arg(long)]
+    pub(crate) csc: bool,
 }
 
 /// Runs the demo.
@@ -64,8 +68,7 @@ pub(crate) fn run(arguments: DemoArguments) -> ExitCode {
         let (stop, stopped) = crate::runtime::until_interrupted();
         let mut timeline = Timeline::begin(false);
         timeline.chapter("町をひらく", "founding a town");
-        let mut town =
-            town::Town::open(&home, arguments.separate, input.is_some(), &mut timeline).await?;
+        let mut town = town::Town::open(&home, &arguments, &mut timeline).await?;
         let told = match page {
             None => story::tell(&mut town, &home, input.as_deref(), timeline).await,
             Some(listener) => {

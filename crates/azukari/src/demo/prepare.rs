@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use ca::{CeremonyPlan, FacilityOrder, Organization, ServerOrder, SigningAuthority, SigningOrder};
-use custody::Consent;
+use custody::{Consent, Purpose};
 use hpki::certificate::Certificate;
 use hpki::encoding::sha256;
 use hpki::id::{KeyId, PersonId};
@@ -97,7 +97,7 @@ pub(crate) async fn found(
 
     let mut citizens = Vec::new();
     for person in PEOPLE {
-        let citizen = certify(&rooms, person).await?;
+        let citizen = certify(&rooms, person, Purpose::Prescription).await?;
         timeline.done(
             &person.display_ja(),
             "鍵を鍵装置の中で作り、資格を証明",
@@ -125,7 +125,7 @@ pub(crate) async fn found(
     Ok(Founded { home: home.to_owned(), url, citizens })
 }
 
-fn layout(authority: Authority) -> &'static str {
+pub(super) fn layout(authority: Authority) -> &'static str {
     match authority {
         Authority::Jma => "日医の様式 (JMA layout)",
         Authority::Jpa => "日薬の様式 (JPA layout)",
@@ -133,14 +133,18 @@ fn layout(authority: Authority) -> &'static str {
     }
 }
 
-async fn certify(rooms: &Platform, person: &'static Person) -> Result<Citizen, Stop> {
+pub(super) async fn certify(
+    rooms: &Platform,
+    person: &'static Person,
+    purpose: Purpose,
+) -> Result<Citizen, Stop> {
     let id = PersonId::random(&SystemRandom);
     let at = now();
     let record = format!("{} は署名鍵を預けることを自ら選びました（試験）", person.display_ja());
-    let certified = flows::certify::certify(
+    let certified = flows::certify::certify_for(
         rooms,
         id,
-        person.qualification,
+        (person.qualification, purpose),
         Consent { document: sha256(record.as_bytes()) },
         |key, spki_der| SigningOrder {
             authority: match person.authority {

@@ -41,6 +41,8 @@ pub(crate) struct Resident {
 pub(crate) struct Town {
     pub(crate) founded: Founded,
     pub(crate) residents: Vec<Resident>,
+    /// Whose keys sign hashes, where the town has them; without a phone, who is to link one.
+    pub(crate) writers: Vec<(Citizen, Option<Phone>)>,
     pub(crate) doors: Vec<Door>,
     /// The platform as phones reach it.
     pub(crate) platform: Client,
@@ -62,10 +64,10 @@ impl Town {
     /// Founds a town in the home and opens everything in it.
     pub(crate) async fn open(
         home: &Home,
-        separate: bool,
-        own_record: bool,
+        arguments: &super::DemoArguments,
         timeline: &mut Timeline,
     ) -> Result<Self, Stop> {
+        let (separate, own_record) = (arguments.separate, arguments.input.is_some());
         let platform_listener = loopback().await?;
         let mut gateways = Vec::new();
         for facility in FACILITIES {
@@ -77,6 +79,10 @@ impl Town {
             .collect::<Result<Vec<_>, std::io::Error>>()?;
         let at = platform_listener.local_addr()?;
         let founded = found(&home.town, at, &addresses, own_record, timeline).await?;
+        let writers = match arguments.csc {
+            true => super::letters::found(&founded, timeline).await?,
+            false => Vec::new(),
+        };
 
         let (stop, stopped) = watch::channel(false);
         let tap = Tap::default();
@@ -86,6 +92,7 @@ impl Town {
             service: Client::new("http://127.0.0.1:1", None, PATIENCE)?,
             service_url: String::new(),
             residents: Vec::new(),
+            writers: Vec::new(),
             doors: Vec::new(),
             running: None,
             stop,
@@ -117,6 +124,7 @@ impl Town {
             );
             town.residents.push(Resident { citizen, phone });
         }
+        super::letters::link_first(&mut town, writers).await?;
         Ok(town)
     }
 

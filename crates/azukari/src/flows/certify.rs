@@ -17,7 +17,8 @@ pub(crate) struct Certified {
     pub(crate) certificate: Certificate,
 }
 
-/// `order` gives the order for a key that has just been made, with its public half.
+/// A key for prescriptions or dispensing results. `order` gives the order for a key that has just
+/// been made, with its public half.
 pub(crate) async fn certify(
     platform: &Platform,
     owner: PersonId,
@@ -26,10 +27,19 @@ pub(crate) async fn certify(
     order: impl FnOnce(KeyId, Vec<u8>) -> SigningOrder,
     now: Timestamp,
 ) -> Result<Certified, Trouble> {
-    let fresh = platform
-        .custody
-        .generate(owner, qualification, Purpose::Prescription, consent, now)
-        .await?;
+    certify_for(platform, owner, (qualification, Purpose::Prescription), consent, order, now).await
+}
+
+/// The same for a key of this qualification and purpose.
+pub(crate) async fn certify_for(
+    platform: &Platform,
+    owner: PersonId,
+    (qualification, purpose): (Qualification, Purpose),
+    consent: Consent,
+    order: impl FnOnce(KeyId, Vec<u8>) -> SigningOrder,
+    now: Timestamp,
+) -> Result<Certified, Trouble> {
+    let fresh = platform.custody.generate(owner, qualification, purpose, consent, now).await?;
     let order = order(fresh.key, fresh.spki_der.clone());
     let certificate = platform.ca.issue_signing(&order, now).await?;
     platform.custody.certify(fresh.key, &certificate, now).await?;

@@ -3,6 +3,7 @@
 //! message with its change, and `deliver` repeats it until it arrived.
 
 pub(crate) mod certify;
+pub(crate) mod csc;
 pub(crate) mod deliver;
 pub(crate) mod end_session;
 pub(crate) mod link_phone;

@@ -47,6 +47,6 @@ pub(crate) async fn answer(
 }
 
 /// The other end of the connection, as custody compares it with the token.
-pub(super) fn peer(facility: &Facility) -> custody::Peer {
+pub(crate) fn peer(facility: &Facility) -> custody::Peer {
     custody::Peer { x5t: facility.x5t, facility: facility.code.clone() }
 }

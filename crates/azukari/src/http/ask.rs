@@ -10,7 +10,7 @@ use super::problem::Trouble;
 
 /// How long a body may take to arrive: whoever sends it drop by drop must not keep one of the
 /// connections for ever.
-const ARRIVAL: Duration = Duration::from_secs(30);
+pub(crate) const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 pub(crate) struct Ask<T>(pub(crate) T);

@@ -16,7 +16,7 @@ use wire::{
     SignAnswer, SignRequest, StartAnswer, StartRequest,
 };
 
-use super::{Platform, phone, repository};
+use super::{Platform, csc, phone, repository};
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};
@@ -39,12 +39,13 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/v1/consistency", get(consistency))
         .merge(phone::routes())
         .merge(repository::routes())
+        .merge(csc::routes())
         .layer(axum::extract::DefaultBodyLimit::max(64 * 1024))
         .with_state(platform)
 }
 
 /// The facility at the other end, still in good standing.
-async fn standing(
+pub(super) async fn standing(
     platform: &Platform,
     peer: Option<Extension<Arc<Peer>>>,
 ) -> Result<Arc<Facility>, Trouble> {
@@ -62,7 +63,7 @@ fn place(facility: &Facility) -> Place {
 }
 
 /// The bearer token of the request.
-fn bearer(headers: &HeaderMap) -> Result<&str, Trouble> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Trouble> {
     headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

@@ -1,5 +1,6 @@
 //! The platform: the rooms that stand behind one HTTPS door, opened from one folder.
 
+pub(crate) mod csc;
 pub(crate) mod door;
 pub(crate) mod jobs;
 pub(crate) mod open;
@@ -29,6 +30,10 @@ pub(crate) struct Platform {
     pub(crate) custody: Custody,
     /// The keyed hash that seals officers' records and backups.
     pub(crate) seals: Arc<dyn Mac>,
+    /// Who may have hashes signed, and what people call them.
+    pub(crate) clients: Vec<(custody::Client, String)>,
+    /// What waits for owners' approvals on the CSC paths.
+    pub(crate) csc: crate::flows::csc::Waiting,
     /// Held by whoever delivers messages between rooms: one at a time, in the order of commits.
     pub(crate) delivering: tokio::sync::Mutex<()>,
 }

@@ -91,6 +91,7 @@ pub(crate) async fn open_with(
     let count = u32::try_from(config.signatures_per_budget).unwrap_or(custody::COUNT_CEILING);
     let hourly = u32::try_from(config.signatures_per_hour).unwrap_or(custody::COUNT_CEILING);
     let token_keys = authn.token_desk().published();
+    let clients = crate::config::registered(&config.clients)?;
     let custody = Custody::new(
         ledger.clone(),
         subscriber,
@@ -101,7 +102,7 @@ pub(crate) async fn open_with(
             rp: RelyingParty { rp_id: config.rp_id.clone(), origins: config.origins.clone() },
             limits: Limits::new(count, hourly).unwrap_or_default(),
             policy: config.policy.clone(),
-            clients: Vec::new(),
+            clients: clients.iter().map(|(client, _)| client.clone()).collect(),
             token_keys: token_keys
                 .into_iter()
                 .map(|key| TokenKey { kid: key.kid, x: key.x, y: key.y })
@@ -109,8 +110,17 @@ pub(crate) async fn open_with(
             loaded_keys: custody::LOADED_KEYS,
         },
     );
-    let delivering = Default::default();
-    let platform = Platform { config, ledger, ca, authn, custody, seals, delivering };
+    let platform = Platform {
+        config,
+        ledger,
+        ca,
+        authn,
+        custody,
+        seals,
+        clients,
+        csc: Default::default(),
+        delivering: Default::default(),
+    };
     unseal::opened(&platform, source, purpose, now()).await?;
     for (authority, certificate) in platform.ca.authorities().await? {
         if authority == Authority::Root {
