@@ -25,6 +25,10 @@ use clap::{Parser, Subcommand};
 use hpki::certificate::Certificate;
 use hpki::oid::ObjectIdentifier;
 
+/// A request allocates a few dozen small pieces on one thread and frees them on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// 鍵預かり: HPKI セカンド電子証明書の公開実装 (the open implementation of HPKI second certificates)
 #[derive(Parser)]
 #[command(name = "azukari", version, propagate_version = true)]

@@ -51,6 +51,13 @@ impl Role {
 
 /// A key device. Calls may come from several threads at once.
 pub(crate) trait Device: Send + Sync {
+    /// Whether it answers within a fraction of a millisecond and cannot hang, because it is the
+    /// processor itself: then whoever asks may do the work on his own thread, without being sent
+    /// through the queue and woken again.
+    fn prompt(&self) -> bool {
+        false
+    }
+
     /// Makes a key pair and wraps it; the private key does not stay loaded.
     fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault>;
 

@@ -127,6 +127,10 @@ impl Vault {
 }
 
 impl Device for Vault {
+    fn prompt(&self) -> bool {
+        true
+    }
+
     fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault> {
         let pair = Pair::generate(algorithm)?;
         let spki = pair.spki()?;
