@@ -479,7 +479,8 @@ fn the_database_agrees(town: &Town, orders: usize) {
     );
     assert_eq!(json!(outcomes), json!([[1]]), "exactly one outcome for each order");
     let unbalanced = town.ask(
-        "SELECT hex(id) FROM custody_budget b WHERE count - remaining <>
+        "SELECT hex(id) FROM custody_budget b JOIN custody_counter c ON c.budget = b.id
+         WHERE count - remaining <>
              (SELECT count(*) FROM custody_activation a WHERE a.budget = b.id)",
     );
     assert_eq!(json!(unbalanced), json!([]), "what was drawn is what was signed");

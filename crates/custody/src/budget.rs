@@ -42,7 +42,8 @@ pub struct Budget {
     pub until: Timestamp,
 }
 
-/// The row. `remaining`, `hour` and `hour_used` are as of reading; the rest is sealed.
+/// The row and its counters. `remaining`, `hour` and `hour_used` are as of reading; the rest is
+/// sealed.
 #[derive(Clone)]
 pub(crate) struct BudgetRow {
     pub(crate) id: BudgetId,
@@ -67,7 +68,12 @@ pub(crate) struct BudgetRow {
 }
 
 const COLUMNS: &str = "id, grant_hash, person, kept, binding, facility, x5t, kinds, count, hourly, \
-    opened, until, evidence_hash, evidence, ended, remaining, hour, hour_used, seal";
+    opened, until, evidence_hash, evidence, ended, seal";
+
+/// A grant with its counters.
+const SELECT: &str = "SELECT id, grant_hash, person, kept, binding, facility, x5t, kinds, count, \
+    hourly, opened, until, evidence_hash, evidence, ended, seal, remaining, hour, hour_used \
+    FROM custody_budget JOIN custody_counter ON custody_counter.budget = custody_budget.id";
 
 impl BudgetRow {
     fn kinds_text(&self) -> String {
@@ -126,18 +132,17 @@ impl BudgetRow {
     }
 
     pub(crate) fn read(tx: &Tx<'_>, id: BudgetId) -> Result<Option<Self>, Fault> {
-        let sql = format!("SELECT {COLUMNS} FROM custody_budget WHERE id = $1");
+        let sql = format!("{SELECT} WHERE id = $1");
         tx.query_opt(&sql, &[id.into()])?.as_ref().map(Self::from_row).transpose()
     }
 
     fn by_grant(tx: &Tx<'_>, grant: &Digest32) -> Result<Option<Self>, Fault> {
-        let sql = format!("SELECT {COLUMNS} FROM custody_budget WHERE grant_hash = $1");
+        let sql = format!("{SELECT} WHERE grant_hash = $1");
         tx.query_opt(&sql, &[grant.into()])?.as_ref().map(Self::from_row).transpose()
     }
 
     pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<Self>, Fault> {
-        let sql = format!("SELECT {COLUMNS} FROM custody_budget");
-        tx.query(&sql, &[])?.iter().map(Self::from_row).collect()
+        tx.query(SELECT, &[])?.iter().map(Self::from_row).collect()
     }
 
     fn from_row(row: &Row) -> Result<Self, Fault> {
@@ -161,17 +166,17 @@ impl BudgetRow {
             evidence_hash: row.array(12)?,
             evidence: row.text(13)?.to_owned(),
             ended: row.opt_time(14)?,
-            remaining: row.int(15)?,
-            hour: row.number(16)?,
-            hour_used: row.number(17)?,
-            seal: row.blob(18)?.to_vec(),
+            seal: row.blob(15)?.to_vec(),
+            remaining: row.int(16)?,
+            hour: row.number(17)?,
+            hour_used: row.number(18)?,
         })
     }
 
     fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
         let sql = format!(
             "INSERT INTO custody_budget ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-                 $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING"
+                 $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING"
         );
         let values = [
             self.id.into(),
@@ -189,12 +194,17 @@ impl BudgetRow {
             (&self.evidence_hash).into(),
             (&self.evidence).into(),
             self.ended.into(),
-            Value::Int(self.remaining),
-            self.hour.into(),
-            self.hour_used.into(),
             (&self.seal).into(),
         ];
-        Ok(tx.exec(&sql, &values)? == 1)
+        if tx.exec(&sql, &values)? != 1 {
+            return Ok(false);
+        }
+        tx.exec(
+            "INSERT INTO custody_counter (budget, remaining, hour, hour_used)
+             VALUES ($1, $2, $3, $4)",
+            &[self.id.into(), Value::Int(self.remaining), self.hour.into(), self.hour_used.into()],
+        )?;
+        Ok(true)
     }
 }
 

@@ -22,6 +22,7 @@ mod binding;
 mod books;
 mod budget;
 mod cache;
+mod carry_on;
 mod client;
 mod csc;
 mod desk;

@@ -123,6 +123,14 @@ impl OrderRow {
     fn from_row(row: &Row) -> Result<Self, Fault> {
         let odd = |what: &str| Fault::Row(format!("custody_activation: {what}"));
         let number = row.array::<16>(1)?;
+        let state = match row.text(11)? {
+            "reserved" => OrderState::Reserved,
+            "consumed" => OrderState::Consumed,
+            "released" => OrderState::Released,
+            "failed" => OrderState::Failed,
+            _ => return Err(odd("state")),
+        };
+        let signature = (state == OrderState::Consumed).then(|| row.blob(18));
         Ok(Self {
             facility: row.parsed(0)?,
             number: order_number(number).ok_or_else(|| odd("number"))?,
@@ -137,20 +145,14 @@ impl OrderRow {
                 mark: row.array(10)?,
             },
             dtbsr: row.array(8)?,
-            state: match row.text(11)? {
-                "reserved" => OrderState::Reserved,
-                "consumed" => OrderState::Consumed,
-                "released" => OrderState::Released,
-                "failed" => OrderState::Failed,
-                _ => return Err(odd("state")),
-            },
+            state,
             holder: row.array(12)?,
             lease: row.time(13)?,
             reserved: row.time(14)?,
             intention: row.number(15)?,
             outcome: row.opt_number(16)?,
             consumed: row.opt_time(17)?,
-            signature: row.opt_blob(18)?.map(<[u8]>::to_vec),
+            signature: signature.transpose()?.map(<[u8]>::to_vec),
         })
     }
 

@@ -93,10 +93,11 @@ impl Inner {
                 }
                 if to == OrderState::Released {
                     tx.exec(
-                        "UPDATE custody_budget SET remaining = remaining + 1,
+                        "UPDATE custody_counter SET remaining = remaining + 1,
                              hour_used = CASE WHEN hour = $2 AND hour_used > 0
                                  THEN hour_used - 1 ELSE hour_used END
-                         WHERE id = $1 AND remaining < count",
+                         WHERE budget = $1 AND remaining <
+                             (SELECT count FROM custody_budget WHERE id = $1)",
                         &[row.budget.into(), hour(row.reserved).into()],
                     )?;
                 }

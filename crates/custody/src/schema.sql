@@ -40,7 +40,7 @@ CREATE TABLE custody_binding (
 CREATE UNIQUE INDEX custody_binding_key ON custody_binding (kept) WHERE ended IS NULL;
 CREATE UNIQUE INDEX custody_binding_credential ON custody_binding (credential) WHERE ended IS NULL;
 
--- What one approval allows. `remaining`, `hour` and `hour_used` are counters, the rest is sealed.
+-- What one approval allows; all of it is sealed.
 CREATE TABLE custody_budget (
     id BLOB NOT NULL PRIMARY KEY,
     grant_hash BLOB NOT NULL UNIQUE,
@@ -57,10 +57,15 @@ CREATE TABLE custody_budget (
     evidence_hash BLOB NOT NULL,
     evidence TEXT NOT NULL,
     ended INTEGER,
+    seal BLOB NOT NULL
+);
+-- What is left of it. Apart, because it changes with each signature: many of these small rows lie
+-- on one page, and the grant with its evidence is not written again.
+CREATE TABLE custody_counter (
+    budget BLOB NOT NULL PRIMARY KEY,
     remaining INTEGER NOT NULL,
     hour INTEGER NOT NULL,
-    hour_used INTEGER NOT NULL,
-    seal BLOB NOT NULL
+    hour_used INTEGER NOT NULL
 );
 CREATE INDEX custody_budget_open ON custody_budget (kept) WHERE ended IS NULL;
 
@@ -89,7 +94,9 @@ CREATE TABLE custody_activation (
     intention INTEGER NOT NULL,
     outcome INTEGER,
     consumed INTEGER,
-    signature BLOB,
+    -- Octets of the signature's length keep its place from the beginning: a row that grew at the
+    -- outcome would have to move. What stands here counts only where the state is consumed.
+    signature BLOB NOT NULL,
     PRIMARY KEY (facility, number)
 );
 CREATE INDEX custody_activation_open ON custody_activation (lease) WHERE state = 'reserved';

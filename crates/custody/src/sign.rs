@@ -11,6 +11,7 @@ use xades::compose::{Draft, Recipe};
 
 use crate::activation::{Activation, usable};
 use crate::budget::BudgetRow;
+use crate::carry_on::CarryOn;
 use crate::key::{Kept, StopReason};
 use crate::limits::{CLOCK_BEHIND_S, LEASE_S, hour};
 use crate::order::{OrderRow, OrderState, Retry, SignOrder};
@@ -40,6 +41,9 @@ pub struct Signed {
     /// How many signatures the budget still allows.
     pub left: u32,
 }
+
+/// Octets of an RSA-2048 signature, kept free in the row of an order.
+const PLACE: usize = 256;
 
 /// How often an order is looked at again when others move it or what is remembered is stale.
 const TRIES: usize = 6;
@@ -91,7 +95,7 @@ impl Custody {
         self.0.composed(order.kind, Mode::Session).map_err(Failed::Refused)?;
         self.0.clock(now)?;
         let inner = Arc::clone(&self.0);
-        let work = tokio::spawn(async move { inner.sign(token, order, now).await });
+        let work = CarryOn::new(async move { inner.sign(token, order, now).await });
         work.await.unwrap_or(Err(Failed::Fault(Fault::Panicked)))
     }
 
@@ -426,10 +430,11 @@ impl Reservation {
         // The seals stand for everything that was checked: a budget that was ended or a key that
         // was stopped since then bears another.
         let drawn = tx.query_opt(
-            "UPDATE custody_budget SET remaining = remaining - 1,
+            "UPDATE custody_counter SET remaining = remaining - 1,
                  hour_used = CASE WHEN hour = $3 THEN hour_used + 1 ELSE 1 END, hour = $3
-             WHERE id = $1 AND seal = $2 AND ended IS NULL AND remaining BETWEEN 1 AND $4
-                 AND (hour <> $3 OR hour_used < $5)
+             WHERE budget = $1 AND remaining BETWEEN 1 AND $4 AND (hour <> $3 OR hour_used < $5)
+                 AND EXISTS (SELECT 1 FROM custody_budget
+                     WHERE id = $1 AND seal = $2 AND ended IS NULL)
                  AND EXISTS (SELECT 1 FROM custody_key WHERE id = $6 AND seal = $7)
              RETURNING remaining",
             &[
@@ -473,9 +478,9 @@ impl Reservation {
         let changed = tx.exec(
             "INSERT INTO custody_activation (facility, number, request, id, budget, kept, kind,
                  digest, dtbsr, signing_time, mark, state, holder, lease, attempts, reserved,
-                 intention, bearer)
+                 intention, bearer, signature)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'reserved', $12, $13, 1, $14,
-                 $15, $16) ON CONFLICT DO NOTHING",
+                 $15, $16, $17) ON CONFLICT DO NOTHING",
             &[
                 (&row.facility).into(),
                 row.number.into(),
@@ -493,6 +498,7 @@ impl Reservation {
                 row.reserved.into(),
                 intention.into(),
                 self.bearer.into(),
+                (&[0; PLACE]).into(),
             ],
         )?;
         if changed == 1 { Ok(()) } else { Err(Failed::Refused(Stumble::Taken)) }

@@ -436,7 +436,7 @@ async fn a_counter_raised_by_sql_draws_nothing() {
     let house = found(folder.path());
     let doctor = physician(&house).await;
     let budget = morning(&house, &doctor).await;
-    by_sql(&house, "UPDATE custody_budget SET remaining = 5000", vec![]).await;
+    by_sql(&house, "UPDATE custody_counter SET remaining = 5000", vec![]).await;
     let token = token(&house, &budget);
     let refused = house.custody.sign(&token, &hospital(), order(1), NOW).await;
     assert_eq!(code(refused), "seal-broken");

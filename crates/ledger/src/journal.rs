@@ -147,7 +147,8 @@ impl Journal {
         Ok(())
     }
 
-    fn clear_group(&mut self) {
+    /// Forgets what the open group has appended so far.
+    pub(crate) fn clear_group(&mut self) {
         self.staged.clear();
         self.staged_heads.clear();
         self.staged_time = None;

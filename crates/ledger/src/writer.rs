@@ -20,9 +20,11 @@ pub(crate) const GROUP_MAX: usize = 1024;
 
 /// A group of so many shows that many callers are at work at the same time.
 const CROWD: usize = 4;
-/// What such callers are waited for, so that more of them share one commit, one sync of the disk
-/// and one checkpoint. A caller who is alone never waits.
-const LINGER: Duration = Duration::from_millis(2);
+/// Such callers are waited for as long as more of them keep coming, so that they share one commit,
+/// one sync of the disk and one checkpoint. A caller who is alone never waits.
+const LINGER: Duration = Duration::from_micros(500);
+/// How often at most.
+const LINGERS: usize = 8;
 
 /// How a unit of work ended.
 pub(crate) enum Verdict {
@@ -38,7 +40,7 @@ pub(crate) struct Sealed {
 
 /// Somebody's unit of work.
 pub(crate) trait Work: Send {
-    /// Runs it inside its own savepoint.
+    /// Runs it; undone, it leaves nothing.
     fn run(&mut self, tx: &mut Tx<'_>) -> Verdict;
     /// Tells how it went. `Err(Unproven)`: committed, but there is no checkpoint over it.
     fn answer(self: Box<Self>, group: Result<Option<&Arc<Sealed>>, &Fault>);
@@ -46,6 +48,19 @@ pub(crate) trait Work: Send {
 
 /// Work in the queue.
 pub(crate) type Job = Box<dyn Work>;
+
+/// Waits until nobody has come for a moment.
+fn linger(waiting: &mpsc::Receiver<Job>) {
+    let mut before = waiting.len();
+    for _ in 0..LINGERS {
+        std::thread::sleep(LINGER);
+        let now = waiting.len();
+        if now == before || now >= GROUP_MAX {
+            return;
+        }
+        before = now;
+    }
+}
 
 pub(crate) struct Writer {
     connection: Connection,
@@ -68,7 +83,7 @@ impl Writer {
         while let Some(first) = waiting.blocking_recv() {
             jobs.push(first);
             if crowded {
-                std::thread::sleep(LINGER);
+                linger(&waiting);
             }
             while jobs.len() < GROUP_MAX
                 && let Ok(job) = waiting.try_recv()
@@ -99,6 +114,44 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Begins the transaction and runs everybody's work in it.
+    ///
+    /// Without savepoints a unit that must be undone cannot be undone alone: its place is returned.
+    /// The second time, each runs in a savepoint, and the one that `failed` then is left out: what
+    /// it was told rests on the units before it, and they run again as they did.
+    fn run_all(&self, jobs: &mut [Job], failed: Option<usize>) -> Result<Option<usize>, Fault> {
+        self.plain("BEGIN IMMEDIATE")?;
+        for (place, job) in jobs.iter_mut().enumerate() {
+            if failed == Some(place) {
+                continue;
+            }
+            if failed.is_some() {
+                self.plain("SAVEPOINT work")?;
+            }
+            let before = self.connection.total_changes();
+            let mut tx = self.tx();
+            // A panic is undone like any other failure; the job answers `Panicked` by itself.
+            let verdict = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
+            if self.connection.is_autocommit() {
+                // The engine gave the whole transaction up (disk full, I/O), or the work ended it.
+                return Err(Fault::Store("the transaction ended inside a unit of work".into()));
+            }
+            if self.faults.as_ref().is_some_and(Faults::dead) {
+                return Err(Fault::Stopped);
+            }
+            let undo = !matches!(verdict, Ok(Verdict::Keep));
+            if undo && failed.is_some() {
+                self.plain("ROLLBACK TO work")?;
+            } else if undo && self.connection.total_changes() != before {
+                return Ok(Some(place));
+            }
+            if failed.is_some() {
+                self.plain("RELEASE work")?;
+            }
+        }
+        Ok(None)
     }
 
     fn recover(&self) -> Result<(), Fault> {
@@ -137,24 +190,14 @@ impl Writer {
     /// anything. Dying after it leaves everything of the group, durable, and nobody told: retries
     /// find it. The head outside is written last, so it can only ever be behind the database.
     fn group(&self, jobs: &mut [Job]) -> Result<Option<Arc<Sealed>>, Fault> {
-        self.plain("BEGIN IMMEDIATE")?;
-        for job in &mut *jobs {
-            self.plain("SAVEPOINT work")?;
-            let mut tx = self.tx();
-            // A panic is undone like any other failure; the job answers `Panicked` by itself.
-            let verdict = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
-            if self.connection.is_autocommit() {
-                // The engine gave the whole transaction up (disk full, I/O), or the work ended it.
-                return Err(Fault::Store("the transaction ended inside a unit of work".into()));
+        if let Some(place) = self.run_all(jobs, None)? {
+            // Somebody was refused after he had changed something. It is rare, so nobody pays for
+            // savepoints until it happens: everything is undone, and the others run once more.
+            self.plain("ROLLBACK")?;
+            if let Some(journal) = &self.journal {
+                journal.borrow_mut().clear_group();
             }
-            if self.faults.as_ref().is_some_and(Faults::dead) {
-                return Err(Fault::Stopped);
-            }
-            match verdict {
-                Ok(Verdict::Keep) => {}
-                Ok(Verdict::Undo) | Err(_) => self.plain("ROLLBACK TO work")?,
-            }
-            self.plain("RELEASE work")?;
+            self.run_all(jobs, Some(place))?;
         }
         let growth = match &self.journal {
             Some(journal) => journal.borrow_mut().grow(&self.tx())?,
