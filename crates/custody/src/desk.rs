@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hpki::encoding::{Digest32, Statement};
 use hpki::id::{KeyId, PersonId};
+use hpki::refusal::Refuse as _;
 use hpki::sign::DeviceFault;
 use hpki::time::Timestamp;
 use hsm::{LoadedKey, SubscriberDesk};
@@ -145,6 +146,97 @@ impl Strongroom {
     /// How many keys are loaded.
     pub(crate) fn loaded(&self) -> usize {
         self.loaded.len()
+    }
+}
+
+/// Keys that are made ahead, arrive, or are only looked at.
+impl Strongroom {
+    pub(crate) async fn generate_ahead(
+        &self,
+        place: KeyId,
+        now: Timestamp,
+    ) -> Result<hsm::Generated, DeviceFault> {
+        let (done, answer) = oneshot::channel();
+        self.desk.generate_ahead_then(
+            place,
+            now,
+            Box::new(move |made| {
+                let _ = done.send(made);
+            }),
+        );
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    pub(crate) fn bind(
+        &self,
+        wrapped: &[u8],
+        from: KeyId,
+        key: KeyId,
+        owner: PersonId,
+        policy: u32,
+        now: Timestamp,
+    ) -> Result<hsm::Generated, Failed<Refusal>> {
+        self.desk.bind(wrapped, from, key, owner, policy, now).map_err(from_device)
+    }
+
+    pub(crate) fn import(
+        &self,
+        package: &hsm::Package,
+        spki: &[u8],
+        key: KeyId,
+        owner: PersonId,
+        policy: u32,
+        now: Timestamp,
+    ) -> Result<hsm::Generated, Failed<Refusal>> {
+        self.desk.import(package, spki, key, owner, policy, now).map_err(from_device)
+    }
+
+    pub(crate) fn import_key(&self) -> Result<Vec<u8>, Failed<Refusal>> {
+        self.desk.import_key().map_err(from_device)
+    }
+
+    /// Loads a key, looks at it and unloads it again: what is wrong with its wrapped form or with
+    /// the device's proof, if anything is.
+    pub(crate) async fn inspect(
+        &self,
+        row: &crate::key::KeyRow,
+    ) -> Result<Option<&'static str>, Failed<Refusal>> {
+        let (done, answer) = oneshot::channel();
+        self.desk.load_then(
+            row.wrapped.clone(),
+            row.id,
+            row.owner,
+            Box::new(move |loaded| {
+                let _ = done.send(loaded);
+            }),
+        );
+        match answer.await.unwrap_or_else(|_| Err(gone().into())) {
+            Ok(loaded) if loaded.spki_der() != row.spki => return Ok(Some("blob-not-owners")),
+            Ok(_) => {}
+            Err(hsm::Failed::Refused(refusal)) => return Ok(Some(refusal.code())),
+            Err(hsm::Failed::Fault(fault)) => return Err(fault.into()),
+        }
+        let policy = row.purpose.policy();
+        let holds = if row.origin.is_empty() {
+            self.desk.check_proof(&row.spki, &row.proof, row.id, row.owner, policy, row.created)?
+        } else {
+            self.desk.check_arrival(
+                &row.spki,
+                &row.proof,
+                row.id,
+                row.owner,
+                policy,
+                row.created,
+            )?
+        };
+        Ok((!holds).then_some("proof-wrong"))
+    }
+}
+
+fn from_device(failed: hsm::Failed) -> Failed<Refusal> {
+    match failed {
+        hsm::Failed::Refused(refusal) => Failed::Refused(Refusal::Device(refusal)),
+        hsm::Failed::Fault(fault) => Failed::from(fault),
     }
 }
 

@@ -316,6 +316,13 @@ impl KeyRow {
         tx.query_opt(&sql, &[Value::from(key)])?.as_ref().map(Self::from_row).transpose()
     }
 
+    /// At most `count` keys whose ids follow `after`, in the order of ids.
+    pub(crate) fn page(tx: &Tx<'_>, after: &[u8], count: u32) -> Result<Vec<Self>, Fault> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM custody_key WHERE id > $1 ORDER BY id LIMIT {count}");
+        tx.query(&sql, &[after.into()])?.iter().map(Self::from_row).collect()
+    }
+
     fn from_row(row: &Row) -> Result<Self, Fault> {
         let odd = |what: &str| Fault::Row(format!("custody_key: {what}"));
         Ok(Self {

@@ -17,6 +17,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod activation;
+mod alarm;
+mod audit;
 mod batch;
 mod binding;
 mod books;
@@ -28,12 +30,14 @@ mod csc;
 mod desk;
 mod directive;
 mod end;
+mod import;
 mod key;
 mod life;
 mod limits;
 mod officer;
 mod order;
 mod policy;
+mod pool;
 mod prepared;
 mod recovery;
 mod refusal;
@@ -44,6 +48,8 @@ mod schema;
 mod sign;
 mod token;
 
+pub use alarm::{Alarm, AlarmKind};
+pub use audit::{Finding, Round};
 pub use batch::{BatchItem, BatchOrder, SignedBatch};
 pub use books::Books;
 pub use budget::Budget;
@@ -51,12 +57,14 @@ pub use client::{Client, ClientId};
 pub use csc::{Authorize, Authorized, Credential, MULTISIGN, SignedHash};
 pub use directive::{Act, BackupCopy, Confirmation, Directive};
 pub use end::{Destruction, Paper, Retired};
+pub use import::{ImportReceipt, Imported, Importer};
 pub use key::{KeyFacts, KeyState, Purpose, StopReason};
 pub use life::{Consent, Fresh};
 pub use limits::{COUNT_CEILING, Limits};
 pub use officer::{NewOfficer, Officer, OfficerRole, confirmation};
 pub use order::SignOrder;
 pub use policy::{Mode, Policy, Rule};
+pub use pool::Stocked;
 pub use prepared::{Asked, Evidence, Prepared, PreparedDocument, SHA256_OID};
 pub use recovery::Recovered;
 pub use refusal::{CODES, Refusal};

@@ -10,6 +10,7 @@ use hpki::qualification::Qualification;
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Note, Receipt, Record, Tx};
 
+use crate::alarm::AlarmKind;
 use crate::directive::Act;
 use crate::key::{Kept, KeyFacts, KeyRow, KeyState, Purpose, StopReason, stops};
 use crate::refusal::Refusal;
@@ -67,7 +68,11 @@ impl Custody {
             return refused(Refusal::KeyAlreadyKept);
         }
         let key = KeyId::random(&*inner.random);
-        let made = inner.room.generate(key, owner, purpose.policy(), now).await?;
+        let policy = purpose.policy();
+        let made = match inner.from_pool(key, owner, policy, now).await? {
+            Some(made) => made,
+            None => inner.room.generate(key, owner, policy, now).await?,
+        };
         let mut row = KeyRow {
             id: key,
             owner,
@@ -127,13 +132,7 @@ impl Custody {
                 if certificate.spki_der() != row.spki {
                     return Err(Refusal::CertificateOfAnotherKey);
                 }
-                if certificate.is_ca() || certificate.key_usage() != Some(KeyUsage::NON_REPUDIATION)
-                {
-                    return Err(Refusal::CertificateNotForSigning("its key usage"));
-                }
-                if certificate.qualification() != Some(row.qualification) {
-                    return Err(Refusal::CertificateNotForSigning("its qualification"));
-                }
+                signing_certificate(certificate, row.qualification)?;
                 row.certificate = Some(certificate.der().to_vec());
                 row.not_after = Some(certificate.not_after());
                 row.state = KeyState::Certified;
@@ -203,6 +202,20 @@ impl Custody {
     }
 }
 
+/// Only signing keys are kept (GEN-3): keyUsage is nonRepudiation and nothing else.
+pub(crate) fn signing_certificate(
+    certificate: &Certificate,
+    qualification: Qualification,
+) -> Result<(), Refusal> {
+    if certificate.is_ca() || certificate.key_usage() != Some(KeyUsage::NON_REPUDIATION) {
+        return Err(Refusal::CertificateNotForSigning("its key usage"));
+    }
+    if certificate.qualification() != Some(qualification) {
+        return Err(Refusal::CertificateNotForSigning("its qualification"));
+    }
+    Ok(())
+}
+
 impl Inner {
     pub(crate) async fn stop(
         &self,
@@ -237,7 +250,11 @@ impl Inner {
         match row {
             None => refused(Refusal::KeyUnknown),
             Some(row) if self.room.seal_holds(&row.statement(), &row.seal) => Ok(row),
-            Some(_) => refused(Refusal::SealBroken("custody_key")),
+            Some(row) => {
+                let now = self.ledger.last_time().unwrap_or(row.created);
+                self.raise(AlarmKind::SealBroken, Some(key), "custody_key", now);
+                refused(Refusal::SealBroken("custody_key"))
+            }
         }
     }
 

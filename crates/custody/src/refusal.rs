@@ -148,6 +148,16 @@ refusals! {
     /// No such paper about this key.
     PaperUnknown "paper-unknown" "there is no such statement about this key";
 
+    // ── a key that an authority hands over ──
+    /// Nobody registered connects with this certificate.
+    ImporterUnknown "importer-unknown" "no registered authority connects with this certificate";
+    /// Another authority or certificate than the directive names.
+    ImportNotAsDirected "import-not-as-directed" "the directive names another authority or certificate";
+    /// Another authority signed the certificate.
+    CertificateNotOfImporter "certificate-not-of-importer" "this authority did not issue the certificate";
+    /// The directive does not name the record of the owner's consent.
+    ConsentMissing "consent-missing" "the record of the owner's consent is not named";
+
     // ── officers and what they decide ──
     /// No officer has this number.
     OfficerUnknown "officer-unknown" "no such officer";

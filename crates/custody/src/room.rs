@@ -1,6 +1,6 @@
 //! The room itself: what it holds, and how it is opened.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use approval::RelyingParty;
 use hpki::id::{BudgetId, KeyId};
@@ -14,6 +14,7 @@ use crate::budget::BudgetRow;
 use crate::cache::Recent;
 use crate::client::Client;
 use crate::desk::Strongroom;
+use crate::import::Importer;
 use crate::key::Kept;
 use crate::limits::{CLOCK_BEHIND_S, Limits};
 use crate::policy::{Mode, Policy};
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) tokens: Tokens,
     pub(crate) kept: Recent<KeyId, Arc<Kept>>,
     pub(crate) budgets: Recent<BudgetId, Arc<BudgetRow>>,
+    /// The authorities from which keys are taken over.
+    pub(crate) importers: RwLock<Vec<Importer>>,
     /// This process, in reservations.
     pub(crate) holder: [u8; 16],
 }
@@ -82,6 +85,7 @@ impl Custody {
             tokens,
             kept: Recent::new(REMEMBERED),
             budgets: Recent::new(REMEMBERED),
+            importers: RwLock::default(),
             holder,
             config,
         }))

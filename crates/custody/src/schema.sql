@@ -136,3 +136,24 @@ CREATE TABLE custody_paper (
     idx INTEGER NOT NULL,
     PRIMARY KEY (kept, what)
 );
+
+-- Keys made ahead, which are nobody's yet. Every column but `seal` is sealed.
+CREATE TABLE custody_pool (
+    place BLOB NOT NULL PRIMARY KEY,
+    spki BLOB NOT NULL,
+    wrapped BLOB NOT NULL,
+    made INTEGER NOT NULL,
+    seal BLOB NOT NULL
+);
+
+-- Something unusual that a person should look at; the same about the same key once an hour.
+CREATE TABLE custody_alarm (
+    kind TEXT NOT NULL,
+    concerned BLOB NOT NULL,
+    hour INTEGER NOT NULL,
+    kept BLOB,
+    words TEXT NOT NULL,
+    raised INTEGER NOT NULL,
+    PRIMARY KEY (kind, concerned, hour)
+);
+CREATE INDEX custody_alarm_raised ON custody_alarm (raised);

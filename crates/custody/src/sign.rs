@@ -10,6 +10,7 @@ use ledger::{Event, Failed, Fault, Intention, Outcome, OutcomeFields, Receipt, R
 use xades::compose::{Draft, Recipe};
 
 use crate::activation::{Activation, usable};
+use crate::alarm::AlarmKind;
 use crate::budget::BudgetRow;
 use crate::carry_on::CarryOn;
 use crate::key::{Kept, StopReason};
@@ -343,11 +344,11 @@ impl Inner {
             return refused(Refusal::SealBroken("custody_budget"));
         }
         if budget.remaining < 1 {
-            tracing::warn!(budget = %budget.id, "an approved number of signatures is used up");
+            self.raise(AlarmKind::BudgetExhausted, Some(budget.key), &budget.id.to_string(), now);
             return refused(Refusal::BudgetExhausted);
         }
         if budget.hour == hour(now) && budget.hour_used >= budget.hourly.into() {
-            tracing::warn!(budget = %budget.id, "the limit of signatures for an hour is reached");
+            self.raise(AlarmKind::HourlyLimit, Some(budget.key), &budget.id.to_string(), now);
             return refused(Refusal::HourlyLimit);
         }
         Ok(())
@@ -356,7 +357,7 @@ impl Inner {
     /// A signature that the certificate does not verify: it leaves nowhere, the key signs no more,
     /// and people must look.
     async fn freeze(&self, row: &OrderRow, now: Timestamp) -> Result<Signed, Bad> {
-        tracing::error!(key = %row.key, "self-check failed: the key is frozen");
+        self.alarm(AlarmKind::SelfCheck, Some(row.key), &row.id.to_string(), now).await;
         self.stop(row.key, StopReason::SelfCheck, Event::KeyFrozen, now).await?;
         self.release(row, OrderState::Failed, now).await?;
         refused(Refusal::KeyFrozen)

@@ -158,6 +158,25 @@ impl<D: Device> Device for Failing<D> {
         Ok(Arc::new(FailingHeld { held, anomalies: self.anomalies.clone() }))
     }
 
+    fn import(
+        &self,
+        import_key: &[u8],
+        place: (KeyId, PersonId),
+        package: &crate::import::Package,
+        spki: &[u8],
+        label: &Label,
+    ) -> Result<Fresh, Failed> {
+        self.device.import(import_key, place, package, spki, label)
+    }
+    fn rebind(
+        &self,
+        wrapped: &[u8],
+        credential: KeyId,
+        owner: PersonId,
+        label: &Label,
+    ) -> Result<Fresh, Failed> {
+        self.device.rebind(wrapped, credential, owner, label)
+    }
     fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault> {
         self.device.mac(role, statement)
     }

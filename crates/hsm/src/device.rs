@@ -8,6 +8,7 @@ use hpki::id::{KeyId, PersonId};
 use hpki::sign::{DeviceFault, SignatureAlgorithm};
 use hpki::time::Timestamp;
 
+use crate::import::Package;
 use crate::refusal::{Failed, Refusal};
 
 /// What a fresh key is for; goes into its blob.
@@ -69,6 +70,31 @@ pub(crate) trait Device: Send + Sync {
         owner: PersonId,
         algorithm: SignatureAlgorithm,
     ) -> Result<Arc<dyn Held>, Failed>;
+
+    /// Takes over a key that was wrapped to the named import key, whose blob and place in it are
+    /// given. The public key found inside the device must be `spki`.
+    fn import(
+        &self,
+        _import_key: &[u8],
+        _place: (KeyId, PersonId),
+        _package: &Package,
+        _spki: &[u8],
+        _label: &Label,
+    ) -> Result<Fresh, Failed> {
+        Err(Refusal::ImportUnsupported.into())
+    }
+
+    /// Wraps a key that was made for `credential` and `owner` again, under another label, with a
+    /// generation proof for that.
+    fn rebind(
+        &self,
+        _wrapped: &[u8],
+        _credential: KeyId,
+        _owner: PersonId,
+        _label: &Label,
+    ) -> Result<Fresh, Failed> {
+        Err(Refusal::RebindUnsupported.into())
+    }
 
     /// `M(domain; fields)` under the key of this role.
     fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault>;

@@ -31,6 +31,7 @@ mod config;
 pub mod desk;
 mod device;
 mod files;
+mod import;
 mod keypair;
 mod officer;
 mod queue;
@@ -48,6 +49,7 @@ pub use desk::{
     SignDone, SubscriberDesk, TokenDesk, TokenKey, TokenPublic,
 };
 pub use desk::{create, open};
+pub use import::{OaepDigest, Package};
 pub use officer::change_secret;
 pub use random::SystemRandom;
 pub use refusal::{CODES, Failed, Refusal};

@@ -40,6 +40,19 @@ pub enum Refusal {
     /// A key of this name is already there; keys are never overwritten.
     #[error("the vault already holds a key named {0}")]
     KeyExists(String),
+    /// What an authority handed over cannot be opened: it was not wrapped to this device's import
+    /// key, or is damaged.
+    #[error("the package of the imported key cannot be opened")]
+    ImportBroken,
+    /// The key in the package is not the certificate's.
+    #[error("the imported key is not the one of its certificate")]
+    ImportKeyMismatch,
+    /// This device takes no keys over.
+    #[error("this device takes no keys over")]
+    ImportUnsupported,
+    /// This device cannot bind a key that was made ahead.
+    #[error("this device cannot bind a key that was made ahead")]
+    RebindUnsupported,
     /// Key names are 1 to 64 of a–z, 0–9 and hyphen.
     #[error("a key cannot be named {0:?}")]
     KeyNameMalformed(String),
@@ -58,6 +71,10 @@ pub const CODES: &[&str] = &[
     "vault-unusable",
     "vault-key-unknown",
     "vault-key-exists",
+    "import-broken",
+    "import-key-mismatch",
+    "import-unsupported",
+    "rebind-unsupported",
     "vault-key-name-malformed",
 ];
 
@@ -75,6 +92,10 @@ impl Refuse for Refusal {
             Self::VaultUnusable(_) => "vault-unusable",
             Self::KeyUnknown(_) => "vault-key-unknown",
             Self::KeyExists(_) => "vault-key-exists",
+            Self::ImportBroken => "import-broken",
+            Self::ImportKeyMismatch => "import-key-mismatch",
+            Self::ImportUnsupported => "import-unsupported",
+            Self::RebindUnsupported => "rebind-unsupported",
             Self::KeyNameMalformed(_) => "vault-key-name-malformed",
         }
     }
@@ -109,6 +130,10 @@ mod tests {
             Refusal::VaultUnusable(String::new()),
             Refusal::KeyUnknown(String::new()),
             Refusal::KeyExists(String::new()),
+            Refusal::ImportBroken,
+            Refusal::ImportKeyMismatch,
+            Refusal::ImportUnsupported,
+            Refusal::RebindUnsupported,
             Refusal::KeyNameMalformed(String::new()),
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();

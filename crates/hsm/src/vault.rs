@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::blob::{ALG_VAULT, Blob, Header};
 use crate::device::{Device, Fresh, Held, Label, Role};
 use crate::files::{self, Lock};
+use crate::import::{Package, arrival};
 use crate::keypair::Pair;
 use crate::random::SystemRandom;
 use crate::refusal::{Failed, Refusal};
@@ -126,16 +127,14 @@ impl Vault {
     }
 }
 
-impl Device for Vault {
-    fn prompt(&self) -> bool {
-        true
-    }
-
-    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault> {
-        let pair = Pair::generate(algorithm)?;
-        let spki = pair.spki()?;
-        let spki_sha256 = sha256(&spki);
-        let proof = self.mac(Role::Subscriber, &generation(label, &spki_sha256))?;
+impl Vault {
+    fn wrap(
+        &self,
+        label: &Label,
+        mut key: Zeroizing<Vec<u8>>,
+        spki: Vec<u8>,
+        proof: Digest32,
+    ) -> Result<Fresh, DeviceFault> {
         let mut nonce = [0; 12];
         SystemRandom.fill(&mut nonce);
         let header = Header {
@@ -146,11 +145,10 @@ impl Device for Vault {
             owner: label.owner,
             policy: label.policy,
             created: label.created,
-            spki_sha256,
+            spki_sha256: sha256(&spki),
             proof_hash: sha256(&proof),
             nonce,
         };
-        let mut key = pair.pkcs8()?;
         let mut wrapped = header.aad(key.len());
         let tag = self
             .kek
@@ -165,13 +163,13 @@ impl Device for Vault {
         Ok(Fresh { wrapped, spki, proof })
     }
 
-    fn load(
+    /// The private key as PKCS#8, and the hash of the public key that belongs to it.
+    fn unwrap(
         &self,
         wrapped: &[u8],
         credential: KeyId,
         owner: PersonId,
-        algorithm: SignatureAlgorithm,
-    ) -> Result<Arc<dyn Held>, Failed> {
+    ) -> Result<(Zeroizing<Vec<u8>>, Digest32), Failed> {
         let blob = Blob::parse(wrapped).ok_or(Refusal::BlobBroken)?;
         if blob.header.alg != ALG_VAULT || blob.header.kek_version != self.kek_version {
             return Err(Refusal::BlobBroken.into());
@@ -180,20 +178,84 @@ impl Device for Vault {
             return Err(Refusal::BlobNotOwners.into());
         }
         let mut sealed = Zeroizing::new(blob.sealed.to_vec());
-        let pkcs8 = self
+        let length = self
             .kek
             .open_in_place(
                 Nonce::assume_unique_for_key(blob.header.nonce),
                 Aad::from(blob.aad),
                 &mut sealed,
             )
-            .map_err(|_| Refusal::BlobBroken)?;
-        let pair = Pair::from_pkcs8(algorithm, pkcs8).ok_or(Refusal::BlobBroken)?;
+            .map_err(|_| Refusal::BlobBroken)?
+            .len();
+        sealed.truncate(length);
+        Ok((sealed, blob.header.spki_sha256))
+    }
+}
+
+impl Device for Vault {
+    fn prompt(&self) -> bool {
+        true
+    }
+
+    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault> {
+        let pair = Pair::generate(algorithm)?;
         let spki = pair.spki()?;
-        if sha256(&spki) != blob.header.spki_sha256 {
+        let proof = self.mac(Role::Subscriber, &generation(label, &sha256(&spki)))?;
+        self.wrap(label, pair.pkcs8()?, spki, proof)
+    }
+
+    fn load(
+        &self,
+        wrapped: &[u8],
+        credential: KeyId,
+        owner: PersonId,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<Arc<dyn Held>, Failed> {
+        let (pkcs8, spki_sha256) = self.unwrap(wrapped, credential, owner)?;
+        let pair = Pair::from_pkcs8(algorithm, &pkcs8).ok_or(Refusal::BlobBroken)?;
+        let spki = pair.spki()?;
+        if sha256(&spki) != spki_sha256 {
             return Err(Refusal::BlobBroken.into());
         }
         Ok(Arc::new(Loaded { pair, spki }))
+    }
+
+    fn import(
+        &self,
+        import_key: &[u8],
+        (credential, owner): (KeyId, PersonId),
+        package: &Package,
+        spki: &[u8],
+        label: &Label,
+    ) -> Result<Fresh, Failed> {
+        let (import_key, _) = self.unwrap(import_key, credential, owner)?;
+        let pkcs8 = crate::import::open(&import_key, package)?;
+        let pair =
+            Pair::from_pkcs8(SignatureAlgorithm::RsaSha256, &pkcs8).ok_or(Refusal::ImportBroken)?;
+        let found = pair.spki()?;
+        if found != spki {
+            return Err(Refusal::ImportKeyMismatch.into());
+        }
+        let proof = self.mac(Role::Subscriber, &arrival(label, &sha256(&found)))?;
+        Ok(self.wrap(label, pair.pkcs8()?, found, proof)?)
+    }
+
+    fn rebind(
+        &self,
+        wrapped: &[u8],
+        credential: KeyId,
+        owner: PersonId,
+        label: &Label,
+    ) -> Result<Fresh, Failed> {
+        let (pkcs8, spki_sha256) = self.unwrap(wrapped, credential, owner)?;
+        let pair =
+            Pair::from_pkcs8(SignatureAlgorithm::RsaSha256, &pkcs8).ok_or(Refusal::BlobBroken)?;
+        let spki = pair.spki()?;
+        if sha256(&spki) != spki_sha256 {
+            return Err(Refusal::BlobBroken.into());
+        }
+        let proof = self.mac(Role::Subscriber, &generation(label, &spki_sha256))?;
+        Ok(self.wrap(label, pkcs8, spki, proof)?)
     }
 
     fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault> {

@@ -1,6 +1,7 @@
 //! The four doors to the keys. Each desk is made once, by [`open`], and cannot be cloned.
 
 mod ca;
+mod import;
 mod log;
 mod subscriber;
 #[cfg(test)]
@@ -138,6 +139,11 @@ impl Opened {
     ) -> Result<Arc<dyn Held>, Failed> {
         let wrapped = self.device.read_named(name)?;
         self.device.load(&wrapped, name_id(name), DEVICE, algorithm)
+    }
+
+    /// The blob of a named key.
+    fn wrapped_named(&self, name: &str) -> Result<Vec<u8>, Failed> {
+        Ok(self.device.read_named(name)?)
     }
 
     /// The algorithm of a named key, as its blob says.

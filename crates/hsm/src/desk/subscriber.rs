@@ -15,7 +15,7 @@ use crate::refusal::Failed;
 /// The desk for subscribers' keys, given to `custody`.
 #[derive(Debug)]
 pub struct SubscriberDesk {
-    opened: Arc<Opened>,
+    pub(super) opened: Arc<Opened>,
 }
 
 /// A fresh key: the wrapped form to keep, the public key, and the device's proof that it made it.

@@ -1,0 +1,396 @@
+//! Keys that come from an authority, keys made ahead, and looking at them all.
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::office::*;
+use common::*;
+use custody::{Act, AlarmKind, Importer, KeyState, Purpose};
+use hpki::Certificate;
+use hpki::encoding::{Digest32, sha256};
+use hpki::name::DistinguishedName;
+use hpki::oid;
+use hpki::profile::signing_jma::SigningJma;
+use hpki::profile::{Issuer, PolicyStatement, Validity};
+use hpki::qualification::Qualification;
+use hpki::sign::SignatureAlgorithm;
+use hsm::{OaepDigest, Package};
+use ledger::Value;
+use tempfile::tempdir;
+
+const X5T: Digest32 = [0xca; 32];
+
+fn openssl(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("openssl").args(arguments).output();
+    let output = output.expect("openssl is missing: run ./test, which installs the judges");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn path(folder: &Path, name: &str) -> String {
+    folder.join(name).display().to_string()
+}
+
+/// An authority outside, whose tool is openssl: it signs certificates and makes subscribers' keys.
+struct Outside {
+    folder: tempfile::TempDir,
+    authority: Certificate,
+}
+
+impl Outside {
+    fn found() -> Self {
+        let folder = tempdir().unwrap();
+        let (key, pem) = (path(folder.path(), "ca.key"), path(folder.path(), "ca.pem"));
+        openssl(&[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            &key,
+            "-out",
+            &pem,
+            "-subj",
+            "/C=JP/O=TEST Outside CA",
+            "-days",
+            "30",
+            "-sha256",
+        ]);
+        let authority = Certificate::from_pem(&std::fs::read(pem).unwrap()).unwrap();
+        Self { folder, authority }
+    }
+
+    fn file(&self, name: &str) -> String {
+        path(self.folder.path(), name)
+    }
+
+    /// Makes a subscriber's key; gives its public half.
+    fn make_key(&self, name: &str) -> Vec<u8> {
+        let (pem, der) = (self.file(name), self.file(&format!("{name}.p8")));
+        openssl(&[
+            "genpkey",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+            "-out",
+            &pem,
+        ]);
+        openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", &pem, "-outform", "DER", "-out", &der]);
+        openssl(&["pkey", "-in", &pem, "-pubout", "-outform", "DER"])
+    }
+
+    /// A certificate in the JMA layout, signed by the authority.
+    fn certify(&self, spki: &[u8], qualification: Qualification) -> Certificate {
+        let issuer = Issuer {
+            name: self.authority.subject().clone(),
+            key_id: vec![1; 20],
+            certificate_issuer: DistinguishedName::builder()
+                .country("JP")
+                .organization("TEST")
+                .build()
+                .unwrap(),
+            certificate_serial: vec![1],
+            algorithm: SignatureAlgorithm::RsaSha256,
+        };
+        let policy =
+            PolicyStatement { oid: oid::POLICY_SIGNING, cps: "http://ca.test.example/".into() };
+        let prepared = SigningJma {
+            serial: &[0x12],
+            issuer: &issuer,
+            name_romaji: "KAKU Hanako",
+            subject_serial: "TEST000002",
+            qualification,
+            validity: Validity::years_from_day(NOW, 5),
+            spki_der: spki,
+            policy: &policy,
+            crl_url: "http://ca.test.example/crl.crl",
+        }
+        .prepare()
+        .unwrap();
+        let (tbs, out) = (self.file("tbs"), self.file("sig"));
+        std::fs::write(&tbs, prepared.der()).unwrap();
+        openssl(&["dgst", "-sha256", "-sign", &self.file("ca.key"), "-out", &out, &tbs]);
+        Certificate::from_der(&prepared.assemble(&std::fs::read(out).unwrap())).unwrap()
+    }
+
+    /// Wraps a key to the platform's import key.
+    fn wrap(&self, name: &str, import_key: &[u8], digest: OaepDigest) -> Package {
+        let (to, aes) = (self.file("import.der"), self.file("aes"));
+        let (wrapped_aes, wrapped_key) = (self.file("aes.w"), self.file("key.w"));
+        std::fs::write(&to, import_key).unwrap();
+        openssl(&["rand", "-out", &aes, "32"]);
+        let hash = match digest {
+            OaepDigest::Sha1 => "sha1",
+            OaepDigest::Sha256 => "sha256",
+        };
+        openssl(&[
+            "pkeyutl",
+            "-encrypt",
+            "-pubin",
+            "-keyform",
+            "DER",
+            "-inkey",
+            &to,
+            "-in",
+            &aes,
+            "-out",
+            &wrapped_aes,
+            "-pkeyopt",
+            "rsa_padding_mode:oaep",
+            "-pkeyopt",
+            &format!("rsa_oaep_md:{hash}"),
+            "-pkeyopt",
+            &format!("rsa_mgf1_md:{hash}"),
+        ]);
+        let secret = hex::encode(std::fs::read(&aes).unwrap());
+        openssl(&[
+            "enc",
+            "-id-aes256-wrap-pad",
+            "-K",
+            &secret,
+            "-iv",
+            "A65959A6",
+            "-in",
+            &self.file(&format!("{name}.p8")),
+            "-out",
+            &wrapped_key,
+        ]);
+        Package {
+            digest,
+            wrapped_aes: std::fs::read(wrapped_aes).unwrap(),
+            wrapped_key: std::fs::read(wrapped_key).unwrap(),
+        }
+    }
+
+    fn importer(&self) -> Importer {
+        Importer { name: "outside".into(), x5t: X5T, authority: self.authority.clone() }
+    }
+}
+
+fn order(certificate: &Certificate) -> Act {
+    Act::Import {
+        authority: "outside".into(),
+        person: person(1),
+        role: "Medical Doctor".into(),
+        purpose: Purpose::Prescription,
+        consent: hex::encode([7; 32]),
+        certificate: hex::encode(certificate.sha256()),
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_an_authority_made_arrives_signs_and_leaves_a_receipt() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let office = office(&house).await;
+    let custody = &house.custody;
+    let outside = Outside::found();
+    assert_eq!(code(custody.import_key(&X5T)), "importer-unknown");
+    custody.pin_importers(vec![outside.importer()]);
+    let import_key = custody.import_key(&X5T).unwrap();
+    assert_eq!(custody.import_key(&X5T).unwrap(), import_key);
+
+    let spki = outside.make_key("doctor");
+    let certificate = outside.certify(&spki, Qualification::MedicalDoctor);
+    let package = outside.wrap("doctor", &import_key, OaepDigest::Sha256);
+    // Prepared by one officer only.
+    let waiting = opened(&house, order(&certificate)).await;
+    let signature = office.operator.signature(&waiting);
+    custody.confirm(waiting.id, office.operator.id, &signature, NOW).await.unwrap();
+    let early = custody.import(waiting.id, &X5T, &package, &certificate, NOW).await;
+    assert_eq!(code(early), "directive-not-confirmed");
+    // Released by another.
+    let signature = office.security.signature(&waiting);
+    custody.confirm(waiting.id, office.security.id, &signature, NOW).await.unwrap();
+    let stranger = custody.import(waiting.id, &[1; 32], &package, &certificate, NOW).await;
+    assert_eq!(code(stranger), "importer-unknown");
+    let imported = custody.import(waiting.id, &X5T, &package, &certificate, NOW).await.unwrap();
+    let again = custody.import(waiting.id, &X5T, &package, &certificate, NOW).await;
+    assert_eq!(code(again), "directive-closed");
+
+    let facts = custody.key(imported.key).await.unwrap();
+    assert_eq!((facts.state, facts.origin.as_deref()), (KeyState::Certified, Some("outside")));
+    assert_eq!(facts.spki_der, spki);
+    // The receipt is proven by the journal, for anybody.
+    let proof = ledger::tlog::Proof::parse(&imported.receipt.proof).unwrap();
+    let entry = proof.verify(house.ledger.verify_key()).unwrap();
+    let evidence = entry.opening.record.evidence;
+    assert_eq!(evidence, Some(sha256(imported.receipt.words.as_bytes())));
+    let receipt: custody::ImportReceipt = serde_json::from_str(&imported.receipt.words).unwrap();
+    assert_eq!(receipt.officers.len(), 2);
+    assert_eq!(receipt.spki_sha256, hex::encode(sha256(&spki)));
+    assert_eq!(custody.import_receipt(imported.key).await.unwrap().words, imported.receipt.words);
+
+    // And it signs for its owner, like any other.
+    custody.hold(imported.key, NOW).await.unwrap();
+    let mut doctor = Member {
+        person: person(1),
+        key: imported.key,
+        binding: hpki::id::BindingId::from_octets([1; 16]),
+        phone: approval::simulator::Phone::new("localhost", ORIGIN, &[1; 20]),
+    };
+    custody.accept_binding(&link(&mut doctor), NOW).await.unwrap();
+    let budget = morning(&house, &doctor).await;
+    let token = token(&house, &budget);
+    custody.sign(&token, &hospital(), common::order(1), NOW).await.unwrap();
+    assert_eq!(custody.audit_round(None, 100, NOW).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn what_does_not_belong_together_does_not_arrive() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let office = office(&house).await;
+    let custody = &house.custody;
+    let (outside, other) = (Outside::found(), Outside::found());
+    custody.pin_importers(vec![outside.importer()]);
+    let import_key = custody.import_key(&X5T).unwrap();
+    let mine = outside.make_key("doctor");
+    outside.make_key("another");
+    let certificate = outside.certify(&mine, Qualification::MedicalDoctor);
+    let foreign = other.certify(&mine, Qualification::MedicalDoctor);
+    let pharmacist = outside.certify(&mine, Qualification::Pharmacist);
+    let good = outside.wrap("doctor", &import_key, OaepDigest::Sha1);
+    let wrong_key = outside.wrap("another", &import_key, OaepDigest::Sha256);
+    let mut damaged = good.clone();
+    *damaged.wrapped_key.last_mut().unwrap() ^= 1;
+    let mislabelled = Package { digest: OaepDigest::Sha256, ..good.clone() };
+    for (package, certificate, wrong) in [
+        (&wrong_key, &certificate, "import-key-mismatch"),
+        (&damaged, &certificate, "import-broken"),
+        (&mislabelled, &certificate, "import-broken"),
+        (&good, &foreign, "certificate-not-of-importer"),
+        (&good, &pharmacist, "certificate-not-for-signing"),
+    ] {
+        let id = decided(&house, &office, order(certificate)).await;
+        let refused = custody.import(id, &X5T, package, certificate, NOW).await;
+        assert_eq!(code(refused), wrong);
+    }
+    let id = decided(&house, &office, order(&certificate)).await;
+    let swapped = custody.import(id, &X5T, &good, &pharmacist, NOW).await;
+    assert_eq!(code(swapped), "import-not-as-directed");
+    // Nothing of all this used the directive up. SHA-1 is what some devices have for this layer.
+    custody.import(id, &X5T, &good, &certificate, NOW).await.unwrap();
+    let id = decided(&house, &office, order(&certificate)).await;
+    let second = custody.import(id, &X5T, &good, &certificate, NOW).await;
+    assert_eq!(code(second), "key-already-kept");
+}
+
+#[tokio::test]
+async fn keys_made_ahead_are_taken_once_each_and_bound_to_their_owner() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let custody = &house.custody;
+    let mut made = 0;
+    loop {
+        let round = custody.stock(10, NOW).await.unwrap();
+        made += round.made;
+        if round.made == 0 {
+            assert_eq!(round.level, 10);
+            break;
+        }
+    }
+    assert_eq!(made, 10);
+    let generated = house.anomalies.calls(hsm::anomaly::Call::Generate);
+    let generate = |number| {
+        let custody = custody.clone();
+        async move {
+            let role = Qualification::MedicalDoctor;
+            custody.generate(person(number), role, Purpose::Prescription, consent(), NOW).await
+        }
+    };
+    let (one, two) = tokio::join!(generate(1), generate(2));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_ne!(one.spki_der, two.spki_der);
+    assert_eq!(house.anomalies.calls(hsm::anomaly::Call::Generate), generated);
+    assert_eq!(custody.pool_level().await.unwrap(), 8);
+    // The device finds both whole, its own, and the owners' as their rows say.
+    let round = custody.audit_round(None, 100, NOW).await.unwrap();
+    assert_eq!((round.checked, round.findings), (2, vec![]));
+    // A stocked key that somebody changed is not used; one is made instead.
+    by_sql(&house, "UPDATE custody_pool SET made = made + 1", vec![]).await;
+    generate(3).await.unwrap();
+    assert_eq!(house.anomalies.calls(hsm::anomaly::Call::Generate), generated + 1);
+    // After a restart the stock is still there.
+    drop(house);
+    let house = open(folder.path());
+    assert_eq!(house.custody.pool_level().await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn looking_at_every_key_finds_what_was_changed_and_raises_an_alarm_once() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    for number in 1..=3 {
+        enrol(&house, number, Qualification::MedicalDoctor).await;
+    }
+    let custody = &house.custody;
+    let mut after = None;
+    let mut checked = 0;
+    loop {
+        let round = custody.audit_round(after, 2, NOW).await.unwrap();
+        assert_eq!(round.findings, []);
+        if round.checked == 0 {
+            break;
+        }
+        (after, checked) = (round.last, checked + round.checked);
+    }
+    assert_eq!((checked, custody.key_count().await.unwrap()), (3, 3));
+    // One octet of a wrapped key; two swapped ones; a seal; the date by which the end is found.
+    for (sql, owner, wrong) in [
+        (
+            "UPDATE custody_key SET wrapped = (SELECT wrapped FROM custody_key WHERE owner = $2)
+             WHERE owner = $1",
+            1,
+            "blob-not-owners",
+        ),
+        ("UPDATE custody_key SET wrapped = $2 WHERE owner = $1", 2, "blob-broken"),
+        ("UPDATE custody_key SET not_after = not_after + 1 WHERE owner = $1", 3, "expiry-wrong"),
+        ("UPDATE custody_key SET created = created + 1 WHERE owner = $1", 3, "seal-broken"),
+    ] {
+        let mut values = vec![Value::from(person(owner))];
+        match wrong {
+            "blob-not-owners" => values.push(Value::from(person(3))),
+            "blob-broken" => values.push(Value::Blob(vec![1; 100])),
+            _ => {}
+        }
+        assert_eq!(by_sql(&house, sql, values).await, 1);
+        let round = custody.audit_round(None, 100, NOW).await.unwrap();
+        assert!(round.findings.iter().any(|finding| finding.wrong == wrong), "{wrong}");
+        custody.audit_round(None, 100, NOW).await.unwrap();
+    }
+    let alarms = custody.alarms(NOW).await.unwrap();
+    let broken = alarms.iter().filter(|alarm| alarm.kind == AlarmKind::KeyBroken).count();
+    let sealed = alarms.iter().filter(|alarm| alarm.kind == AlarmKind::SealBroken).count();
+    assert_eq!((broken, sealed), (3, 1), "{alarms:?}");
+    assert_eq!(custody.audit_offices().await.unwrap(), []);
+    office(&house).await;
+    by_sql(&house, "UPDATE custody_officer SET name = 'x' WHERE role = 'auditor'", vec![]).await;
+    assert_eq!(custody.audit_offices().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_self_check_and_a_used_up_hour_raise_an_alarm() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    drop(house);
+    let house = open_with(folder.path(), custody::Limits::new(300, 1).unwrap());
+    let doctor = physician(&house).await;
+    let budget = morning(&house, &doctor).await;
+    let token = token(&house, &budget);
+    house.custody.sign(&token, &hospital(), common::order(1), NOW).await.unwrap();
+    let refused = house.custody.sign(&token, &hospital(), common::order(2), NOW).await;
+    assert_eq!(code(refused), "hourly-limit-reached");
+    // The next call of the device is commit A's checkpoint, then the subscriber's key.
+    let later = NOW.plus(3_600);
+    house.anomalies.plan(hsm::anomaly::Call::Sign, 2, hsm::anomaly::Anomaly::AnswerWrongly);
+    let refused = house.custody.sign(&token, &hospital(), common::order(3), later).await;
+    assert_eq!(code(refused), "key-frozen");
+    let alarms = house.custody.alarms(NOW).await.unwrap();
+    let raised = |kind| alarms.iter().any(|a| a.kind == kind && a.key == Some(doctor.key));
+    assert!(raised(AlarmKind::HourlyLimit) && raised(AlarmKind::SelfCheck), "{alarms:?}");
+}
