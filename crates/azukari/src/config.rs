@@ -73,6 +73,19 @@ struct PlatformFile {
     signatures_per_budget: u64,
     #[serde(default = "Limits::hourly")]
     signatures_per_hour: u64,
+    #[serde(default)]
+    pool_level: u64,
+    #[serde(default)]
+    importer: Vec<ImporterFile>,
+}
+
+/// `[[platform.importer]]`: an authority from which keys are taken over.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImporterFile {
+    name: String,
+    certificate: PathBuf,
+    authority: PathBuf,
 }
 
 /// `[[kind]]`: the rule of one kind of document.
@@ -124,6 +137,8 @@ impl Limits {
     const TOKEN_HOURS_MAX: u64 = 18;
     /// The ceiling of protocols §5; a configuration may only lower it.
     const COUNT_MAX: u64 = 2_000;
+    /// More would be a store of its own.
+    const POOL_MAX: u64 = 100_000;
     fn token_hours() -> u64 {
         Self::TOKEN_HOURS_MAX
     }
@@ -190,6 +205,16 @@ pub(crate) enum Unseal {
     Officers,
 }
 
+/// An authority from which keys are taken over.
+#[derive(Debug, Clone)]
+pub(crate) struct ImporterConfig {
+    pub(crate) name: String,
+    /// The client certificate with which it connects.
+    pub(crate) certificate: PathBuf,
+    /// The certificate of the authority that signs subscribers' certificates.
+    pub(crate) authority: PathBuf,
+}
+
 /// What `azukari serve` runs with.
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformConfig {
@@ -212,6 +237,9 @@ pub(crate) struct PlatformConfig {
     pub(crate) token_seconds: u64,
     pub(crate) signatures_per_budget: u64,
     pub(crate) signatures_per_hour: u64,
+    /// Keys that are made ahead; 0 makes none.
+    pub(crate) pool_level: u64,
+    pub(crate) importers: Vec<ImporterConfig>,
     pub(crate) policy: Policy,
     pub(crate) clients: Vec<ClientConfig>,
 }
@@ -331,6 +359,16 @@ impl PlatformConfig {
             test_anchors: written.test_anchors,
             token_seconds: 3600
                 * bounded("token_hours", written.token_hours, 1, Limits::TOKEN_HOURS_MAX)?,
+            pool_level: bounded("pool_level", written.pool_level, 0, Limits::POOL_MAX)?,
+            importers: written
+                .importer
+                .into_iter()
+                .map(|importer| ImporterConfig {
+                    name: importer.name,
+                    certificate: base.join(importer.certificate),
+                    authority: base.join(importer.authority),
+                })
+                .collect(),
             signatures_per_budget: bounded(
                 "signatures_per_budget",
                 written.signatures_per_budget,

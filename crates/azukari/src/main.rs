@@ -3,6 +3,7 @@
 mod bench;
 mod clock;
 mod config;
+mod custody_cmd;
 mod demo;
 mod files;
 mod flows;
@@ -60,6 +61,9 @@ enum Role {
     /// 担当者（m-of-n）の手続: 任命・開封・控え・復元 (what officers do together)
     #[command(subcommand)]
     Officer(officer::OfficerCommand),
+    /// 預かり鍵の一生: 作り置き・停止・指図・廃棄・点検。基盤を止めてから (the life of kept keys)
+    #[command(subcommand)]
+    Custody(custody_cmd::CustodyCommand),
     /// 証明書・失効リスト・処方箋・記録を読みやすく表示する (show a file as a person reads it)
     Inspect {
         /// 見たいファイル (certificate, CRL, XML, CSV, journal)
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Role::Verify(arguments) => verify::run(&arguments, clock::now()),
         Role::Revoke(arguments) => revoke::run(arguments),
         Role::Officer(command) => officer::run(command),
+        Role::Custody(command) => custody_cmd::run(command),
         Role::Inspect { file } => inspect::run(&file),
         Role::Journal(command) => journal::run(&command),
         Role::Bench(command) => bench::run(&command),

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::demo::service;
 use crate::hospital;
-use crate::platform::{csc, door, phone};
+use crate::platform::{csc, door, import, phone};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,8 @@ use crate::platform::{csc, door, phone};
         door::end,
         door::checkpoint,
         door::consistency,
+        import::key,
+        import::import,
         phone::open,
         phone::birth,
         phone::finish,
@@ -58,6 +60,7 @@ use crate::platform::{csc, door, phone};
     components(schemas(wire::refusal::Problem)),
     tags(
         (name = "platform", description = "基盤。相互 TLS（医療機関のクライアント証明書）"),
+        (name = "authority", description = "基盤。鍵を引き渡す認証局から（固定したクライアント証明書）"),
         (name = "phone", description = "基盤。電話から"),
         (name = "csc", description = "基盤。Cloud Signature Consortium の API（1.0.4.0 と 2.0.0.2）。登録したクライアントから、相互 TLS とトークンで"),
         (name = "gateway", description = "医療機関側。電子カルテ・レセコンから、loopback で"),
@@ -76,6 +79,14 @@ impl Modify for Security {
             "facility",
             SecurityScheme::MutualTls {
                 description: Some("医療機関のクライアント証明書".into()),
+                extensions: None,
+                deprecated: None,
+            },
+        );
+        components.add_security_scheme(
+            "authority",
+            SecurityScheme::MutualTls {
+                description: Some("登録した認証局のクライアント証明書".into()),
                 extensions: None,
                 deprecated: None,
             },

@@ -2,173 +2,21 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::Command;
-
 use common::office::*;
+use common::outside::*;
 use common::*;
 use custody::{Act, AlarmKind, Importer, KeyState, Purpose};
 use hpki::Certificate;
 use hpki::encoding::{Digest32, sha256};
-use hpki::name::DistinguishedName;
-use hpki::oid;
-use hpki::profile::signing_jma::SigningJma;
-use hpki::profile::{Issuer, PolicyStatement, Validity};
 use hpki::qualification::Qualification;
-use hpki::sign::SignatureAlgorithm;
 use hsm::{OaepDigest, Package};
 use ledger::Value;
 use tempfile::tempdir;
 
 const X5T: Digest32 = [0xca; 32];
 
-fn openssl(arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new("openssl").args(arguments).output();
-    let output = output.expect("openssl is missing: run ./test, which installs the judges");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-fn path(folder: &Path, name: &str) -> String {
-    folder.join(name).display().to_string()
-}
-
-/// An authority outside, whose tool is openssl: it signs certificates and makes subscribers' keys.
-struct Outside {
-    folder: tempfile::TempDir,
-    authority: Certificate,
-}
-
-impl Outside {
-    fn found() -> Self {
-        let folder = tempdir().unwrap();
-        let (key, pem) = (path(folder.path(), "ca.key"), path(folder.path(), "ca.pem"));
-        openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            &key,
-            "-out",
-            &pem,
-            "-subj",
-            "/C=JP/O=TEST Outside CA",
-            "-days",
-            "30",
-            "-sha256",
-        ]);
-        let authority = Certificate::from_pem(&std::fs::read(pem).unwrap()).unwrap();
-        Self { folder, authority }
-    }
-
-    fn file(&self, name: &str) -> String {
-        path(self.folder.path(), name)
-    }
-
-    /// Makes a subscriber's key; gives its public half.
-    fn make_key(&self, name: &str) -> Vec<u8> {
-        let (pem, der) = (self.file(name), self.file(&format!("{name}.p8")));
-        openssl(&[
-            "genpkey",
-            "-algorithm",
-            "RSA",
-            "-pkeyopt",
-            "rsa_keygen_bits:2048",
-            "-out",
-            &pem,
-        ]);
-        openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", &pem, "-outform", "DER", "-out", &der]);
-        openssl(&["pkey", "-in", &pem, "-pubout", "-outform", "DER"])
-    }
-
-    /// A certificate in the JMA layout, signed by the authority.
-    fn certify(&self, spki: &[u8], qualification: Qualification) -> Certificate {
-        let issuer = Issuer {
-            name: self.authority.subject().clone(),
-            key_id: vec![1; 20],
-            certificate_issuer: DistinguishedName::builder()
-                .country("JP")
-                .organization("TEST")
-                .build()
-                .unwrap(),
-            certificate_serial: vec![1],
-            algorithm: SignatureAlgorithm::RsaSha256,
-        };
-        let policy =
-            PolicyStatement { oid: oid::POLICY_SIGNING, cps: "http://ca.test.example/".into() };
-        let prepared = SigningJma {
-            serial: &[0x12],
-            issuer: &issuer,
-            name_romaji: "KAKU Hanako",
-            subject_serial: "TEST000002",
-            qualification,
-            validity: Validity::years_from_day(NOW, 5),
-            spki_der: spki,
-            policy: &policy,
-            crl_url: "http://ca.test.example/crl.crl",
-        }
-        .prepare()
-        .unwrap();
-        let (tbs, out) = (self.file("tbs"), self.file("sig"));
-        std::fs::write(&tbs, prepared.der()).unwrap();
-        openssl(&["dgst", "-sha256", "-sign", &self.file("ca.key"), "-out", &out, &tbs]);
-        Certificate::from_der(&prepared.assemble(&std::fs::read(out).unwrap())).unwrap()
-    }
-
-    /// Wraps a key to the platform's import key.
-    fn wrap(&self, name: &str, import_key: &[u8], digest: OaepDigest) -> Package {
-        let (to, aes) = (self.file("import.der"), self.file("aes"));
-        let (wrapped_aes, wrapped_key) = (self.file("aes.w"), self.file("key.w"));
-        std::fs::write(&to, import_key).unwrap();
-        openssl(&["rand", "-out", &aes, "32"]);
-        let hash = match digest {
-            OaepDigest::Sha1 => "sha1",
-            OaepDigest::Sha256 => "sha256",
-        };
-        openssl(&[
-            "pkeyutl",
-            "-encrypt",
-            "-pubin",
-            "-keyform",
-            "DER",
-            "-inkey",
-            &to,
-            "-in",
-            &aes,
-            "-out",
-            &wrapped_aes,
-            "-pkeyopt",
-            "rsa_padding_mode:oaep",
-            "-pkeyopt",
-            &format!("rsa_oaep_md:{hash}"),
-            "-pkeyopt",
-            &format!("rsa_mgf1_md:{hash}"),
-        ]);
-        let secret = hex::encode(std::fs::read(&aes).unwrap());
-        openssl(&[
-            "enc",
-            "-id-aes256-wrap-pad",
-            "-K",
-            &secret,
-            "-iv",
-            "A65959A6",
-            "-in",
-            &self.file(&format!("{name}.p8")),
-            "-out",
-            &wrapped_key,
-        ]);
-        Package {
-            digest,
-            wrapped_aes: std::fs::read(wrapped_aes).unwrap(),
-            wrapped_key: std::fs::read(wrapped_key).unwrap(),
-        }
-    }
-
-    fn importer(&self) -> Importer {
-        Importer { name: "outside".into(), x5t: X5T, authority: self.authority.clone() }
-    }
+fn importer(outside: &Outside) -> Importer {
+    Importer { name: "outside".into(), x5t: X5T, authority: outside.authority.clone() }
 }
 
 fn order(certificate: &Certificate) -> Act {
@@ -190,12 +38,12 @@ async fn a_key_that_an_authority_made_arrives_signs_and_leaves_a_receipt() {
     let custody = &house.custody;
     let outside = Outside::found();
     assert_eq!(code(custody.import_key(&X5T)), "importer-unknown");
-    custody.pin_importers(vec![outside.importer()]);
+    custody.pin_importers(vec![importer(&outside)]);
     let import_key = custody.import_key(&X5T).unwrap();
     assert_eq!(custody.import_key(&X5T).unwrap(), import_key);
 
     let spki = outside.make_key("doctor");
-    let certificate = outside.certify(&spki, Qualification::MedicalDoctor);
+    let certificate = outside.certify(&spki, Qualification::MedicalDoctor, NOW);
     let package = outside.wrap("doctor", &import_key, OaepDigest::Sha256);
     // Prepared by one officer only.
     let waiting = opened(&house, order(&certificate)).await;
@@ -247,13 +95,13 @@ async fn what_does_not_belong_together_does_not_arrive() {
     let office = office(&house).await;
     let custody = &house.custody;
     let (outside, other) = (Outside::found(), Outside::found());
-    custody.pin_importers(vec![outside.importer()]);
+    custody.pin_importers(vec![importer(&outside)]);
     let import_key = custody.import_key(&X5T).unwrap();
     let mine = outside.make_key("doctor");
     outside.make_key("another");
-    let certificate = outside.certify(&mine, Qualification::MedicalDoctor);
-    let foreign = other.certify(&mine, Qualification::MedicalDoctor);
-    let pharmacist = outside.certify(&mine, Qualification::Pharmacist);
+    let certificate = outside.certify(&mine, Qualification::MedicalDoctor, NOW);
+    let foreign = other.certify(&mine, Qualification::MedicalDoctor, NOW);
+    let pharmacist = outside.certify(&mine, Qualification::Pharmacist, NOW);
     let good = outside.wrap("doctor", &import_key, OaepDigest::Sha1);
     let wrong_key = outside.wrap("another", &import_key, OaepDigest::Sha256);
     let mut damaged = good.clone();
@@ -385,6 +233,10 @@ async fn a_failed_self_check_and_a_used_up_hour_raise_an_alarm() {
     house.custody.sign(&token, &hospital(), common::order(1), NOW).await.unwrap();
     let refused = house.custody.sign(&token, &hospital(), common::order(2), NOW).await;
     assert_eq!(code(refused), "hourly-limit-reached");
+    // The alarm is written beside the answer; its checkpoint is signed by the same device.
+    while house.custody.alarms(NOW).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
     // The next call of the device is commit A's checkpoint, then the subscriber's key.
     let later = NOW.plus(3_600);
     house.anomalies.plan(hsm::anomaly::Call::Sign, 2, hsm::anomaly::Anomaly::AnswerWrongly);

@@ -8,8 +8,10 @@
 
 pub mod api;
 pub mod csc;
+pub mod import;
 pub mod path;
 pub mod refusal;
 pub mod token;
 
 pub use api::*;
+pub use import::{ImportAnswer, ImportKeyAnswer, ImportRequest};

@@ -16,7 +16,7 @@ use wire::{
     SignAnswer, SignRequest, StartAnswer, StartRequest,
 };
 
-use super::{Platform, csc, phone, repository};
+use super::{Platform, csc, import, phone, repository};
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};
@@ -37,6 +37,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/v1/sessions/end", post(end))
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/consistency", get(consistency))
+        .merge(import::routes())
         .merge(phone::routes())
         .merge(repository::routes())
         .merge(csc::routes())

@@ -33,7 +33,74 @@ pub(crate) async fn run(platform: Arc<Platform>, mut stopped: watch::Receiver<bo
     }
 }
 
+/// Keys looked at in one round after the start, and the pause between rounds: a million keys take
+/// the better part of an hour beside the signatures, and a key is checked before its first use
+/// anyway.
+const AUDIT_ROUND: u32 = 64;
+const AUDIT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What is done for keys without anybody waiting for it: each is looked at once after the start,
+/// and some are made ahead.
+pub(crate) async fn keys(platform: Arc<Platform>, mut stopped: watch::Receiver<bool>) {
+    let work = async {
+        look_at_all(&platform).await;
+        let mut every = tokio::time::interval(DELIVERY);
+        loop {
+            every.tick().await;
+            stock(&platform).await;
+        }
+    };
+    tokio::select! {
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+        () = work => {}
+    }
+}
+
+async fn look_at_all(platform: &Platform) {
+    let (mut after, mut checked, mut wrong) = (None, 0, 0);
+    loop {
+        match platform.custody.audit_round(after, AUDIT_ROUND, now()).await {
+            Ok(round) if round.checked == 0 => break,
+            Ok(round) => {
+                (after, checked) = (round.last, checked + round.checked);
+                wrong += round.findings.len();
+            }
+            Err(failed) => {
+                tracing::warn!(%failed, checked, "not every key could be looked at");
+                return;
+            }
+        }
+        tokio::time::sleep(AUDIT_PAUSE).await;
+    }
+    tracing::info!(checked, wrong, "every kept key was looked at");
+}
+
+async fn stock(platform: &Platform) {
+    match platform.custody.stock(platform.config.pool_level, now()).await {
+        Ok(round) if round.made > 0 => {
+            tracing::info!(level = round.level, of = platform.config.pool_level, "keys made ahead");
+        }
+        Ok(_) => {}
+        Err(failed) => tracing::warn!(%failed, "keys could not be made ahead"),
+    }
+}
+
+async fn retire(platform: &Platform) {
+    match platform.custody.retire(now()).await {
+        Ok(round) => {
+            for key in round.stopped {
+                tracing::warn!(%key, "stopped: its certificate has expired");
+            }
+            for key in round.destroyed {
+                tracing::warn!(%key, "destroyed under the standing directive");
+            }
+        }
+        Err(failed) => tracing::warn!(%failed, "ended keys could not be retired yet"),
+    }
+}
+
 async fn tidy_up(platform: &Platform) {
+    retire(platform).await;
     if let Err(failed) = platform.custody.sweep(now()).await {
         tracing::warn!(%failed, "expired leases could not be closed yet");
     }

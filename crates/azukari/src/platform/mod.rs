@@ -2,6 +2,7 @@
 
 pub(crate) mod csc;
 pub(crate) mod door;
+pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod open;
 pub(crate) mod phone;
@@ -73,6 +74,8 @@ pub(crate) async fn serve(
     stopped: tokio::sync::watch::Receiver<bool>,
 ) {
     let jobs = tokio::spawn(jobs::run(Arc::clone(&platform), stopped.clone()));
+    let keys = tokio::spawn(jobs::keys(Arc::clone(&platform), stopped.clone()));
     http::server::serve(listener, Some(tls), door::router(platform), stopped).await;
     let _ = jobs.await;
+    let _ = keys.await;
 }

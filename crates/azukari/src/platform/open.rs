@@ -110,6 +110,7 @@ pub(crate) async fn open_with(
             loaded_keys: custody::LOADED_KEYS,
         },
     );
+    custody.pin_importers(super::import::importers(&config.importers)?);
     let platform = Platform {
         config,
         ledger,
