@@ -62,6 +62,11 @@ impl Custody {
         self.0.pool_level().await
     }
 
+    /// Throws away what is stocked: the key-encryption key was replaced.
+    pub(crate) async fn empty_pool(&self) -> Result<u64, Bad> {
+        self.0.ledger.write(|tx| Ok(tx.exec("DELETE FROM custody_pool", &[])?)).await
+    }
+
     /// One short round: makes keys until `level` are stocked, at most a handful. Call it again
     /// until `made` is 0; whatever was made stays, whenever it is interrupted.
     pub async fn stock(&self, level: u64, now: Timestamp) -> Result<Stocked, Bad> {

@@ -44,6 +44,8 @@ impl Custody {
         wrap: impl Fn(&[u8], KeyId, PersonId) -> Result<Vec<u8>, hsm::Failed>,
         mut progress: impl FnMut(Rewrapped),
     ) -> Result<Rewrapped, Bad> {
+        // Keys made ahead are nobody's: they are made again, instead of wrapped again.
+        self.empty_pool().await?;
         let mut sum = Rewrapped { of: self.wrapped_keys().await?, ..Rewrapped::default() };
         let mut after: Option<KeyId> = None;
         loop {

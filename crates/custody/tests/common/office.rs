@@ -90,3 +90,11 @@ pub async fn decided(house: &House, office: &Office, act: Act) -> DirectiveId {
     }
     directive.id
 }
+
+/// Destroys a key that is not held, before two officers.
+pub async fn destroyed(house: &House, key: hpki::id::KeyId) {
+    let office = office(house).await;
+    let act = Act::Destroy { key, reason: "TEST".into(), backups: Vec::new() };
+    let id = decided(house, &office, act).await;
+    house.custody.destroy(id, NOW).await.unwrap();
+}
