@@ -46,6 +46,7 @@ struct ConfigFile {
     #[serde(default)]
     client: Vec<client::ClientFile>,
     gateway: Option<GatewayFile>,
+    witness: Option<WitnessFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +68,9 @@ struct PlatformFile {
     repository: String,
     #[serde(default)]
     test_anchors: bool,
+    #[serde(default)]
+    witness: Vec<WitnessAtFile>,
+    witnesses_needed: Option<usize>,
     #[serde(default = "Limits::token_hours")]
     token_hours: u64,
     #[serde(default = "Limits::count")]
@@ -128,6 +132,48 @@ enum UnsealFile {
     #[default]
     File,
     Officers,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WitnessAtFile {
+    key: PathBuf,
+    url: String,
+    ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WitnessFile {
+    folder: PathBuf,
+    listen: SocketAddr,
+    name: String,
+    unseal_secret: PathBuf,
+    log_keys: Vec<PathBuf>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+}
+
+/// A witness that the platform asks.
+#[derive(Debug, Clone)]
+pub(crate) struct WitnessAt {
+    pub(crate) key: PathBuf,
+    /// `https://host[:port]`, or `http` on this machine.
+    pub(crate) base: String,
+    /// What follows it, without a slash at the end.
+    pub(crate) prefix: String,
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// What `azukari witness` runs with.
+#[derive(Debug, Clone)]
+pub(crate) struct WitnessConfig {
+    pub(crate) folder: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) name: String,
+    pub(crate) unseal_secret: PathBuf,
+    pub(crate) log_keys: Vec<PathBuf>,
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
 }
 
 struct Limits;
@@ -234,6 +280,9 @@ pub(crate) struct PlatformConfig {
     pub(crate) policy_arm: u32,
     pub(crate) repository: String,
     pub(crate) test_anchors: bool,
+    pub(crate) witnesses: Vec<WitnessAt>,
+    /// A published checkpoint counts as witnessed with so many cosignatures.
+    pub(crate) witnesses_needed: usize,
     pub(crate) token_seconds: u64,
     pub(crate) signatures_per_budget: u64,
     pub(crate) signatures_per_hour: u64,
@@ -303,6 +352,56 @@ fn https(key: &'static str, url: String) -> Result<String, ConfigRefusal> {
     }
 }
 
+/// Splits a witness's URL; without TLS it must be on this machine.
+fn witness_at(written: WitnessAtFile, base: &Path) -> Result<WitnessAt, ConfigRefusal> {
+    let wrong = |why: &str| {
+        ConfigRefusal::Value("platform.witness.url", format!("{:?} ({why})", written.url))
+    };
+    let url = written.url.trim_end_matches('/');
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("https://… を指定"))?;
+    let (host, prefix) = rest
+        .split_once('/')
+        .map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
+    let here = host.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+    match (scheme, &written.ca) {
+        ("https", Some(_)) => {}
+        ("http", None) if here => {}
+        ("https", None) => return Err(wrong("ca が必要です")),
+        _ => return Err(wrong("https を指定。http は 127.0.0.1 か [::1] に限ります")),
+    }
+    Ok(WitnessAt {
+        key: base.join(&written.key),
+        base: format!("{scheme}://{host}"),
+        prefix,
+        ca: written.ca.as_ref().map(|ca| base.join(ca)),
+    })
+}
+
+impl WitnessConfig {
+    /// Reads and checks the `[witness]` table.
+    pub(crate) fn load(file: &Path) -> Result<Self, ConfigRefusal> {
+        let written =
+            load(file)?.witness.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "witness"))?;
+        let base = file.parent().unwrap_or(Path::new("."));
+        let tls = match (written.tls_certificate, written.tls_key) {
+            (Some(certificate), Some(key)) => Some((base.join(certificate), base.join(key))),
+            (None, None) if written.listen.ip().is_loopback() => None,
+            _ => {
+                let why = "tls_certificate と tls_key の両方が必要です。無しで開けるのは 127.0.0.1 か [::1] だけです";
+                return Err(ConfigRefusal::Value("witness.listen", why.into()));
+            }
+        };
+        Ok(Self {
+            folder: base.join(written.folder),
+            listen: written.listen,
+            name: written.name,
+            unseal_secret: base.join(written.unseal_secret),
+            log_keys: written.log_keys.iter().map(|file| base.join(file)).collect(),
+            tls,
+        })
+    }
+}
+
 fn staff(written: StaffFile) -> Result<Staff, ConfigRefusal> {
     Ok(Staff {
         id: name("staff.id", &written.id)?,
@@ -357,6 +456,15 @@ impl PlatformConfig {
             policy_arm,
             repository: written.repository.trim_end_matches('/').to_owned(),
             test_anchors: written.test_anchors,
+            witnesses_needed: written.witnesses_needed.unwrap_or(match written.witness.len() {
+                0 => 0,
+                some => some / 2 + 1,
+            }),
+            witnesses: written
+                .witness
+                .into_iter()
+                .map(|witness| witness_at(witness, base))
+                .collect::<Result<_, _>>()?,
             token_seconds: 3600
                 * bounded("token_hours", written.token_hours, 1, Limits::TOKEN_HOURS_MAX)?,
             pool_level: bounded("pool_level", written.pool_level, 0, Limits::POOL_MAX)?,
@@ -453,10 +561,11 @@ pub(crate) fn check(file: &Path) -> ExitCode {
     let roles = [
         ("platform", written.platform.map(|_| PlatformConfig::load(file).map(drop))),
         ("gateway", written.gateway.map(|_| GatewayConfig::load(file).map(drop))),
+        ("witness", written.witness.map(|_| WitnessConfig::load(file).map(drop))),
     ];
     let mut wrong = roles.iter().all(|(_, role)| role.is_none());
     if wrong {
-        eprintln!("役割の表 [platform] か [gateway] がありません (no role in this file)");
+        eprintln!("役割の表 [platform]・[gateway]・[witness] がありません (no role in this file)");
     }
     for (name, role) in roles {
         match role {
@@ -490,6 +599,8 @@ mod tests {
     fn the_example_is_a_valid_configuration_of_both_roles() {
         let platform = PlatformConfig::load(&example()).unwrap();
         assert_eq!(platform.token_seconds, 64_800);
+        assert_eq!((platform.witnesses.len(), platform.witnesses_needed), (1, 1));
+        assert!(WitnessConfig::load(&example()).unwrap().tls.is_none());
         let gateway = GatewayConfig::load(&example()).unwrap();
         assert!(gateway.listen.ip().is_loopback());
     }
@@ -569,6 +680,23 @@ mod tests {
             let refused = PlatformConfig::load(&file).map(drop).unwrap_err();
             assert!(matches!(refused, ConfigRefusal::Value(found, _) if found == key), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_witness_is_reached_and_opened_without_tls_on_this_machine_only() {
+        for (from, to) in [
+            ("http://127.0.0.1:8555", "http://192.0.2.1:8555"),
+            ("http://127.0.0.1:8555", "https://witness.example"),
+            ("http://127.0.0.1:8555", "ftp://127.0.0.1"),
+        ] {
+            let (_folder, file) = with(|text| text.replace(from, to));
+            let refused = PlatformConfig::load(&file).unwrap_err();
+            assert!(matches!(refused, ConfigRefusal::Value("platform.witness.url", _)), "{to}");
+        }
+        let (_folder, file) =
+            with(|text| text.replace("listen = \"127.0.0.1:8555\"", "listen = \"0.0.0.0:8555\""));
+        let refused = WitnessConfig::load(&file).unwrap_err();
+        assert!(matches!(refused, ConfigRefusal::Value("witness.listen", _)));
     }
 
     #[test]

@@ -1,5 +1,8 @@
-//! The journal as people meet it: `azukari journal verify`, and the text that a demo leaves, from
+//! The journal as people meet it: `azukari journal …`, and the text that a demo leaves, from
 //! which anyone can recompute the tree.
+
+mod reading;
+pub(crate) mod watching;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +10,8 @@ use std::process::ExitCode;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use hpki::refusal::Refuse as _;
 use ledger::tlog::{Proof, VerifiedEntry, VerifyKey, leaf_hash, tree};
 use ledger::{Failed, Ledger, audit};
 
@@ -22,27 +26,94 @@ pub(crate) enum JournalCommand {
         /// 台帳のフォルダ、またはそれを含むフォルダ (the ledger's folder, or one that holds it)
         #[arg(long, default_value = ".")]
         folder: PathBuf,
-        /// 記録の検証鍵。省略時はフォルダの隣の log.vkey (pinned log key; default: log.vkey beside or above)
-        #[arg(long)]
-        log_key: Option<PathBuf>,
+        #[command(flatten)]
+        log: LogKey,
         /// 手元に控えたチェックポイント。その続きであることも確かめる (a checkpoint you kept)
         #[arg(long)]
         since: Vec<PathBuf>,
     },
+    /// 監査人が記録を読む。動いている基盤のそばでも (the auditor reads the entries)
+    Show(reading::ShowArguments),
+    /// 一件の証明を書き出す (write the proof of one entry)
+    Prove(reading::ProveArguments),
+    /// 証明を、検証鍵だけで確かめる: 0 信じられる, 1 信じられない, 2 読めない (check a proof off line)
+    Check(reading::CheckArguments),
+    /// 公開された記録を見張る: 0 正しい, 1 偽り, 2 分からない (follow a platform's journal)
+    Watch(watching::WatchArguments),
+}
+
+/// Which log key is believed: never silently the one that lies beside what is judged.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct LogKey {
+    /// 手元に控えた記録の検証鍵 (the log key that you keep)
+    #[arg(long)]
+    log_key: Option<PathBuf>,
+    /// 台帳のそばにある log.vkey を使う。台帳と一緒に替えられていても気づけない (trust the key that lies beside the ledger)
+    #[arg(long)]
+    log_key_from_ledger: bool,
+}
+
+impl LogKey {
+    /// The key, and where it came from in words.
+    fn find(&self, folder: &Path) -> Result<(VerifyKey, String), String> {
+        if let Some(file) = &self.log_key {
+            let said = format!("検証鍵: {}（指定されたもの; given）", file.display());
+            return Ok((read_key(file)?, said));
+        }
+        let file = folder
+            .ancestors()
+            .take(4)
+            .map(|folder| folder.join("log.vkey"))
+            .find(|file| file.is_file())
+            .ok_or_else(|| {
+                "検証鍵 log.vkey が見つかりません。--log-key で指定してください (no log key found)"
+                    .to_owned()
+            })?;
+        let said = format!(
+            "検証鍵: {}（台帳のそばにあったもの。台帳と一緒に替えられていれば気づけません; found beside the ledger: if both were replaced, this check cannot notice）",
+            file.display()
+        );
+        Ok((read_key(&file)?, said))
+    }
 }
 
 /// Runs a journal command.
 pub(crate) fn run(command: &JournalCommand) -> ExitCode {
-    let JournalCommand::Verify { folder, log_key, since } = command;
-    match verify(folder, log_key.as_deref(), since) {
-        Ok((text, whole)) => {
-            println!("{text}");
-            if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let unreadable = |why: String| {
+        eprintln!("{why}");
+        ExitCode::from(2)
+    };
+    match command {
+        JournalCommand::Verify { folder, log, since } => match verify(folder, log, since) {
+            Ok((text, whole)) => {
+                println!("{text}");
+                if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(why) => unreadable(why),
+        },
+        JournalCommand::Show(arguments) => {
+            reading::show(arguments).map_or_else(unreadable, |()| ExitCode::SUCCESS)
         }
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::from(2)
-        }
+        JournalCommand::Prove(arguments) => match reading::prove(arguments) {
+            Ok(said) => {
+                eprintln!("{said}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => unreadable(why),
+        },
+        JournalCommand::Check(arguments) => match reading::check(arguments) {
+            Ok(Ok(text)) => {
+                println!("{text}");
+                ExitCode::SUCCESS
+            }
+            Ok(Err(refusal)) => {
+                println!("✗ {}: {refusal}", refusal.code());
+                ExitCode::FAILURE
+            }
+            Err(why) => unreadable(why),
+        },
+        JournalCommand::Watch(arguments) => watching::watch(arguments),
     }
 }
 
@@ -58,23 +129,6 @@ fn find_ledger(folder: &Path) -> Result<PathBuf, String> {
                 folder.display()
             )
         })
-}
-
-/// The log key given, else the nearest `log.vkey` from the folder upwards (three levels).
-fn find_key(folder: &Path, given: Option<&Path>) -> Result<VerifyKey, String> {
-    let file = match given {
-        Some(file) => file.to_owned(),
-        None => folder
-            .ancestors()
-            .take(4)
-            .map(|folder| folder.join("log.vkey"))
-            .find(|file| file.is_file())
-            .ok_or_else(|| {
-                "検証鍵 log.vkey が見つかりません。--log-key で指定してください (no log key found)"
-                    .to_owned()
-            })?,
-    };
-    read_key(&file)
 }
 
 /// Reads a log key file.
@@ -93,13 +147,9 @@ fn read(file: &Path) -> Result<String, String> {
         .map_err(|error| format!("{} を読めません: {error} (cannot read)", file.display()))
 }
 
-fn verify(
-    folder: &Path,
-    log_key: Option<&Path>,
-    since: &[PathBuf],
-) -> Result<(String, bool), String> {
+fn verify(folder: &Path, log: &LogKey, since: &[PathBuf]) -> Result<(String, bool), String> {
     let folder = &find_ledger(folder)?;
-    let log = find_key(folder, log_key)?;
+    let (log, where_from) = log.find(folder)?;
     let notes = since
         .iter()
         .map(|file| read(file).map(|text| note_in(&text)))
@@ -117,6 +167,7 @@ fn verify(
         Failed::Fault(fault) => fault.to_string(),
     })?;
     let mut text = String::new();
+    let _ = writeln!(text, "{where_from}");
     let _ = writeln!(
         text,
         "署名記録 {} 件、系列 {}、根 {} (entries, streams, root)",

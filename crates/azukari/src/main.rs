@@ -18,6 +18,7 @@ mod platform;
 mod revoke;
 mod runtime;
 mod verify;
+mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ enum Role {
         #[arg(long)]
         config: PathBuf,
     },
+    /// 立会人を動かす: 署名記録が伸びるだけであることを確かめて副署する (a witness of journals)
+    Witness(witness::WitnessArguments),
     /// 署名を検証する: 0 有効, 1 無効, 2 判断できない (verify a signed document)
     Verify(verify::VerifyArguments),
     /// 証明書を失効させる。基盤を止めてから (revoke a certificate; stop the platform first)
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Role::Demo(arguments) => demo::run(arguments),
         Role::Serve { config } => platform::run(&config),
         Role::Gateway { config } => hospital::run(&config),
+        Role::Witness(arguments) => witness::run(arguments),
         Role::Verify(arguments) => verify::run(&arguments, clock::now()),
         Role::Revoke(arguments) => revoke::run(arguments),
         Role::Officer(command) => officer::run(command),

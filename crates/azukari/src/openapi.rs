@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::demo::service;
 use crate::hospital;
-use crate::platform::{csc, door, import, phone};
+use crate::platform::{csc, door, import, journal, phone};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +26,7 @@ use crate::platform::{csc, door, import, phone};
         door::consistency,
         import::key,
         import::import,
+        journal::file,
         phone::open,
         phone::birth,
         phone::finish,
@@ -63,6 +64,7 @@ use crate::platform::{csc, door, import, phone};
         (name = "authority", description = "基盤。鍵を引き渡す認証局から（固定したクライアント証明書）"),
         (name = "phone", description = "基盤。電話から"),
         (name = "csc", description = "基盤。Cloud Signature Consortium の API（1.0.4.0 と 2.0.0.2）。登録したクライアントから、相互 TLS とトークンで"),
+        (name = "journal", description = "基盤。公開している署名記録。だれでも"),
         (name = "gateway", description = "医療機関側。電子カルテ・レセコンから、loopback で"),
         (name = "service", description = "電子処方箋管理サービスの模擬")
     ),

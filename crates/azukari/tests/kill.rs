@@ -188,7 +188,7 @@ impl Town {
     /// `azukari journal verify`, of which every kept checkpoint must be a beginning.
     fn verify_journal(&self, checkpoints: &[PathBuf]) -> Output {
         let mut command = Command::new(AZUKARI);
-        command.args(["journal", "verify", "--folder"]).arg(self.ledger());
+        command.args(["journal", "verify", "--log-key-from-ledger", "--folder"]).arg(self.ledger());
         for file in checkpoints {
             command.arg("--since").arg(file);
         }

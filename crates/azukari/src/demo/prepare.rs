@@ -20,10 +20,11 @@ use town::people::{Authority, FACILITIES, Facility, PEOPLE, Person};
 use super::papers;
 use super::timeline::Timeline;
 use crate::clock::now;
-use crate::config::PlatformConfig;
+use crate::config::{PlatformConfig, WitnessConfig};
 use crate::flows;
 use crate::platform::{Platform, open};
 use crate::runtime::Stop;
+use crate::witness;
 
 /// A person of the town, certified.
 #[derive(Clone)]
@@ -62,6 +63,7 @@ pub(crate) async fn found(
     home: &Path,
     platform: SocketAddr,
     gateways: &[(&'static Facility, SocketAddr)],
+    witnesses: &[(&'static str, SocketAddr)],
     own_record: bool,
     timeline: &mut Timeline,
 ) -> Result<Founded, Stop> {
@@ -69,7 +71,17 @@ pub(crate) async fn found(
     std::fs::create_dir_all(home.join("tls"))?;
     let unseal = UnsealSecret::random(&SystemRandom);
     unseal.to_file(&home.join("unseal.secret"))?;
-    std::fs::write(home.join("platform.toml"), platform_toml(platform, &url))?;
+    let mut text = platform_toml(platform, &url);
+    for (authority, at) in witnesses {
+        std::fs::write(home.join(witness_file(authority)), witness_toml(authority, *at))?;
+        let key = witness::init(&WitnessConfig::load(&home.join(witness_file(authority)))?)?;
+        std::fs::write(home.join(format!("witness-{authority}.vkey")), format!("{key}\n"))?;
+        let _ = write!(
+            text,
+            "\n[[platform.witness]]\nkey = \"witness-{authority}.vkey\"\nurl = \"http://{at}\"\n"
+        );
+    }
+    std::fs::write(home.join("platform.toml"), text)?;
     let config = PlatformConfig::load(&home.join("platform.toml"))?;
     hsm::create(&config.device, &unseal)?;
 
@@ -258,6 +270,24 @@ test_anchors = true
 token_hours = 18
 signatures_per_budget = 300
 signatures_per_hour = 100
+"#
+    )
+}
+
+/// The configuration file of the witness that an authority runs.
+pub(crate) fn witness_file(authority: &str) -> String {
+    format!("witness-{authority}.toml")
+}
+
+fn witness_toml(authority: &str, listen: SocketAddr) -> String {
+    format!(
+        r#"# 試験の町の立会人 (a witness of a test town)
+[witness]
+folder = "witness-{authority}"
+listen = "{listen}"
+name = "witness.{authority}.test-azukari.example.jp"
+unseal_secret = "witness-{authority}.secret"
+log_keys = ["log.vkey"]
 "#
     )
 }

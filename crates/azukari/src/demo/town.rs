@@ -16,18 +16,20 @@ use town::phone::Phone;
 use town::service::{Service, Trust};
 
 use super::home::Home;
-use super::prepare::{Citizen, Founded, found};
+use super::prepare::{Citizen, Founded, found, witness_file};
 use super::timeline::Timeline;
 use super::walk::{Door, link};
 use super::{papers, service};
 use crate::clock::now;
-use crate::config::{GatewayConfig, PlatformConfig};
+use crate::config::{GatewayConfig, PlatformConfig, WitnessConfig};
 use crate::http;
 use crate::http::client::Client;
 use crate::http::tap::Tap;
 use crate::platform::{self, Platform};
 use crate::runtime::Stop;
 
+/// Each of the three authorities runs a witness.
+const WITNESSES: [&str; 3] = ["jma", "jpa", "medis"];
 /// How long the town waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -78,7 +80,14 @@ impl Town {
             .map(|(facility, listener)| Ok((*facility, listener.local_addr()?)))
             .collect::<Result<Vec<_>, std::io::Error>>()?;
         let at = platform_listener.local_addr()?;
-        let founded = found(&home.town, at, &addresses, own_record, timeline).await?;
+        let mut witness_listeners = Vec::new();
+        let mut witnesses = Vec::new();
+        for authority in WITNESSES {
+            let listener = loopback().await?;
+            witnesses.push((authority, listener.local_addr()?));
+            witness_listeners.push((authority, listener));
+        }
+        let founded = found(&home.town, at, &addresses, &witnesses, own_record, timeline).await?;
         let writers = match arguments.csc {
             true => super::letters::found(&founded, timeline).await?,
             false => Vec::new(),
@@ -100,6 +109,9 @@ impl Town {
             children: Vec::new(),
             founded,
         };
+        for (authority, listener) in witness_listeners {
+            town.open_witness(authority, separate, listener, &stopped).await?;
+        }
         town.open_platform(separate, platform_listener, &stopped).await?;
         for (facility, listener) in gateways {
             town.open_gateway(facility, separate, listener, &stopped).await?;
@@ -126,6 +138,26 @@ impl Town {
         }
         super::letters::link_first(&mut town, writers).await?;
         Ok(town)
+    }
+
+    async fn open_witness(
+        &mut self,
+        authority: &str,
+        separate: bool,
+        listener: TcpListener,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), Stop> {
+        let file = self.founded.home.join(witness_file(authority));
+        if separate {
+            let address = listener.local_addr()?;
+            drop(listener);
+            return self.spawn("witness", &file, address).await;
+        }
+        let witness = crate::witness::open(&WitnessConfig::load(&file)?)?;
+        let router = crate::witness::router(Arc::new(witness));
+        let serving = http::server::serve(listener, None, router, stopped.clone());
+        self.tasks.push(tokio::spawn(serving));
+        Ok(())
     }
 
     async fn open_platform(

@@ -4,6 +4,7 @@
 
 mod orders;
 mod revocation;
+mod watching;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -55,13 +56,20 @@ async fn loopback() -> tokio::net::TcpListener {
 impl House {
     /// Founds a town and opens its platform.
     async fn found() -> Self {
+        Self::found_with(&[]).await
+    }
+
+    /// Founds a town whose platform asks these witnesses.
+    async fn found_with(witnesses: &[(&'static str, std::net::SocketAddr)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = loopback().await;
         let at = listener.local_addr().unwrap();
         let door = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let doors: [(&'static Facility, _); 1] = [(&SANDBOX, door)];
         let founded =
-            found(folder.path(), at, &doors, false, &mut Timeline::begin(true)).await.unwrap();
+            found(folder.path(), at, &doors, witnesses, false, &mut Timeline::begin(true))
+                .await
+                .unwrap();
         let mut house = Self { _folder: folder, founded, running: None };
         house.open(listener).await;
         house

@@ -88,6 +88,21 @@ pub(crate) fn server(
     Ok(Arc::new(config))
 }
 
+/// A server that asks nobody for a certificate.
+pub(crate) fn open_server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsRefusal> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(refused)?
+        .with_no_client_auth()
+        .with_single_cert(certificates(certificate)?, private_key(key)?)
+        .map_err(refused)?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
 /// A client that trusts exactly one CA file and, where it is a facility, shows its certificate.
 pub(crate) fn client(
     platform_ca: &Path,

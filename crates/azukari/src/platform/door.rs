@@ -16,7 +16,7 @@ use wire::{
     SignAnswer, SignRequest, StartAnswer, StartRequest,
 };
 
-use super::{Platform, csc, import, phone, repository};
+use super::{Platform, csc, import, journal, phone, repository};
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};
@@ -41,6 +41,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .merge(phone::routes())
         .merge(repository::routes())
         .merge(csc::routes())
+        .merge(journal::routes())
         .layer(axum::extract::DefaultBodyLimit::max(64 * 1024))
         .with_state(platform)
 }

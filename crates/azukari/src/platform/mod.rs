@@ -4,6 +4,7 @@ pub(crate) mod csc;
 pub(crate) mod door;
 pub(crate) mod import;
 pub(crate) mod jobs;
+pub(crate) mod journal;
 pub(crate) mod open;
 pub(crate) mod phone;
 pub(crate) mod repository;
@@ -35,6 +36,8 @@ pub(crate) struct Platform {
     pub(crate) clients: Vec<(custody::Client, String)>,
     /// What waits for owners' approvals on the CSC paths.
     pub(crate) csc: crate::flows::csc::Waiting,
+    /// What is published of the journal, and who is asked to look at it.
+    pub(crate) publication: journal::Publication,
     /// Held by whoever delivers messages between rooms: one at a time, in the order of commits.
     pub(crate) delivering: tokio::sync::Mutex<()>,
 }
@@ -75,7 +78,7 @@ pub(crate) async fn serve(
 ) {
     let jobs = tokio::spawn(jobs::run(Arc::clone(&platform), stopped.clone()));
     let keys = tokio::spawn(jobs::keys(Arc::clone(&platform), stopped.clone()));
+    let publishing = tokio::spawn(journal::run(Arc::clone(&platform), stopped.clone()));
     http::server::serve(listener, Some(tls), door::router(platform), stopped).await;
-    let _ = jobs.await;
-    let _ = keys.await;
+    let _ = (jobs.await, keys.await, publishing.await);
 }

@@ -13,6 +13,7 @@ use hsm::Desks;
 use ledger::{Ledger, Migration, Opening};
 
 use super::Platform;
+use super::journal::Publication;
 use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::flows;
@@ -111,6 +112,8 @@ pub(crate) async fn open_with(
         },
     );
     custody.pin_importers(super::import::importers(&config.importers)?);
+    let publication =
+        Publication::open(&config.witnesses, config.witnesses_needed, ledger.verify_key())?;
     let platform = Platform {
         config,
         ledger,
@@ -120,6 +123,7 @@ pub(crate) async fn open_with(
         seals,
         clients,
         csc: Default::default(),
+        publication,
         delivering: Default::default(),
     };
     unseal::opened(&platform, source, purpose, now()).await?;

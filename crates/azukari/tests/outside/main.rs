@@ -473,6 +473,9 @@ fn the_journal_grows_and_a_rolled_back_copy_is_noticed(town: &Town) {
     }
     let ran = audit(&copy, &later);
     assert_eq!(ran.code, 1, "rolled back with its head: {ran:?}");
+    // A monitor over the public files: it follows, and knows what others were shown.
+    let ran = watch(town, "outside-watch", &[&earlier, &later]);
+    assert!(ran.well() && ran.out.contains('✓'), "{ran:?}");
     let size = |file: &Path| {
         let text = std::fs::read_to_string(file).unwrap();
         text.lines().nth(1).unwrap().parse::<u64>().unwrap()
@@ -480,6 +483,20 @@ fn the_journal_grows_and_a_rolled_back_copy_is_noticed(town: &Town) {
     let path = format!("/v1/consistency?from={}&to={}", size(&earlier), size(&later));
     let answer = town.platform(&path).over(&town.facility()).get().well();
     assert!(answer["hashes"].as_array().is_some_and(|hashes| !hashes.is_empty()), "{answer}");
+}
+
+/// `azukari journal watch --once`.
+fn watch(town: &Town, state: &str, since: &[&Path]) -> Ran {
+    let tls = town.out.join("town/tls/facility-ca.pem");
+    let mut arguments: Vec<OsString> = vec!["journal".into(), "watch".into()];
+    arguments.extend([town.text("/platform").into(), "--once".into()]);
+    arguments.extend(["--ca".into(), tls.into()]);
+    arguments.extend(["--log-key".into(), town.text("/log_key").into()]);
+    arguments.extend(["--state".into(), town.out.join(state).into()]);
+    for file in since {
+        arguments.extend(["--since".into(), (*file).into()]);
+    }
+    azukari(&arguments)
 }
 
 fn the_page_is_there_and_needs_nothing_from_outside(town: &Town) {
@@ -529,6 +546,8 @@ fn ctrl_c_ends_everything(town: &mut Town) {
         assert!(left.is_empty(), "{line} is still there");
     }
     assert!(!town.platform("/v1/facility").over(&town.facility()).run().well());
+    let ran = watch(town, "outside-watch", &[]);
+    assert_eq!(ran.code, 2, "nothing can be said of a platform that is not there: {ran:?}");
     // Nothing is left half done: the journal is whole, and the folder is free for the next town.
     let ledger = town.out.join("town/platform/ledger");
     let ran = azukari(&[

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::support::*;
 
@@ -130,4 +131,131 @@ fn a_folder_without_a_ledger_is_unreadable_and_not_whole() {
     assert_ne!(ran.code, 0, "{ran:?}");
     let ran = verify(&paper("absent"), None);
     assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+/// The auditor's inputs: a folder without vault and secret, and the log's public key.
+fn auditors(command: &str, more: &[&str]) -> Ran {
+    let folder = scratch(&format!("auditor-{command}"));
+    for name in ["store.sqlite", "journal.head"] {
+        std::fs::copy(ledger().join(name), folder.join(name)).unwrap();
+    }
+    let mut arguments: Vec<OsString> = vec!["journal".into(), command.into()];
+    arguments.extend(["--folder".into(), folder.into()]);
+    arguments.extend(["--log-key".into(), paper("town/log.vkey").into()]);
+    arguments.extend(more.iter().map(OsString::from));
+    azukari(&arguments)
+}
+
+fn check(proof: &Path, more: &[OsString]) -> Ran {
+    let mut arguments: Vec<OsString> = vec!["journal".into(), "check".into(), proof.into()];
+    arguments.extend(["--log-key".into(), paper("town/log.vkey").into()]);
+    for authority in ["jma", "jpa", "medis"] {
+        let key = paper(&format!("town/witness-{authority}.vkey"));
+        arguments.extend(["--witness".into(), key.into()]);
+    }
+    arguments.extend(more.iter().cloned());
+    azukari(&arguments)
+}
+
+#[test]
+fn the_auditor_reads_every_entry_and_what_he_asks_for_alone() {
+    let all = auditors("show", &[]);
+    assert!(all.well(), "{all:?}");
+    let rows = |ran: &Ran| ran.out.lines().filter(|line| !line.starts_with('#')).count();
+    let text = text("journal.txt");
+    let entries = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    assert_eq!(rows(&all), entries.count());
+    let made = all.out.lines().find(|line| line.contains("signature.made")).unwrap();
+    let columns: Vec<&str> = made.split('\t').collect();
+    for (flag, column) in [("--kind", 4), ("--facility", 5), ("--key", 6), ("--person", 7)] {
+        let some = auditors("show", &[flag, columns[column]]);
+        assert!(some.well() && some.out.contains(made), "{flag}: {some:?}");
+        assert!(rows(&some) < rows(&all), "{flag}");
+        let wanted =
+            some.out.lines().skip(1).all(|l| l.split('\t').nth(column) == Some(columns[column]));
+        assert!(wanted, "{flag}: {some:?}");
+    }
+    assert_eq!(rows(&auditors("show", &["--until", "2020-01-01T00:00:00Z"])), 0);
+    assert_eq!(rows(&auditors("show", &["--since", "2020-01-01T00:00:00Z", "--limit", "3"])), 3);
+}
+
+#[test]
+fn a_proof_is_checked_off_line_with_the_keys_of_log_and_witnesses_alone() {
+    let folder = scratch("proofs");
+    // Founding is over before the platform opens, and witnessed as soon as it does.
+    let proof = folder.join("witnessed.tlog-proof");
+    let ran = auditors("prove", &["--index", "10", "--out", proof.to_str().unwrap()]);
+    assert!(ran.well(), "{ran:?}");
+    let ran = check(&proof, &[]);
+    assert!(ran.well() && ran.out.matches("(witness)").count() >= 2, "{ran:?}");
+    // By the document: the newest of its signatures.
+    let document = paper("dispensing.xml");
+    let own = folder.join("dispensing.tlog-proof");
+    let arguments = ["--signature", document.to_str().unwrap(), "--out", own.to_str().unwrap()];
+    let ran = auditors("prove", &arguments);
+    assert!(ran.well(), "{ran:?}");
+    let with =
+        |file: &str| ["--signature".into(), paper(file).into(), "--quorum".into(), "0".into()];
+    let ran = check(&own, &with("dispensing.xml"));
+    assert!(ran.well() && ran.out.contains("signature.made"), "{ran:?}");
+    let ran = check(&own, &with("prescription.xml"));
+    assert!(ran.code == 1 && ran.out.contains("proof-wrong"), "{ran:?}");
+    // By the order.
+    let report: serde_json::Value = serde_json::from_str(&text("report.json")).unwrap();
+    let order = report["dispensing"]["order"].as_str().unwrap();
+    let made = auditors("show", &[]);
+    let index = report["dispensing"]["journal_index"].to_string();
+    let row = made.out.lines().find(|line| line.starts_with(&format!("{index}\t"))).unwrap();
+    let facility = row.split('\t').nth(5).unwrap();
+    let ran = auditors("prove", &["--order", order, "--facility", facility]);
+    assert!(ran.well() && ran.out.contains(&format!("index {index}\n")), "{ran:?}");
+    // Changed, or of another log, or counted by more witnesses than there are.
+    let changed = folder.join("changed.tlog-proof");
+    let text = std::fs::read_to_string(&proof).unwrap();
+    std::fs::write(&changed, text.replacen("index 10", "index 11", 1)).unwrap();
+    let ran = check(&changed, &[]);
+    assert!(ran.code == 1 && ran.out.contains("proof-wrong"), "{ran:?}");
+    assert_eq!(check(&proof, &["--quorum".into(), "4".into()]).code, 2);
+    for unknown in [["--index", "99999"], ["--signature", proof.to_str().unwrap()]] {
+        assert_eq!(auditors("prove", &unknown).code, 2, "{unknown:?}");
+    }
+}
+
+#[test]
+fn the_auditor_has_no_way_to_sign() {
+    // With what he has, the platform cannot be opened: there is no secret, and no device.
+    let folder = scratch("auditor-serves");
+    std::fs::create_dir(folder.join("platform")).unwrap();
+    std::fs::copy(paper("town/platform.toml"), folder.join("platform.toml")).unwrap();
+    let ran = Command::new("cp")
+        .args(["-r".as_ref(), paper("town/tls").as_os_str(), folder.as_os_str()])
+        .status();
+    assert!(ran.unwrap().success());
+    let ran = Command::new("cp")
+        .args(["-r".as_ref(), ledger().as_os_str(), folder.join("platform").as_os_str()])
+        .status();
+    assert!(ran.unwrap().success());
+    let before = std::fs::read(folder.join("platform/ledger/store.sqlite")).unwrap();
+    let config = folder.join("platform.toml");
+    let ran = azukari(&["serve".as_ref(), "--config".as_ref(), config.as_os_str()]);
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert_eq!(before, std::fs::read(folder.join("platform/ledger/store.sqlite")).unwrap());
+}
+
+#[test]
+fn which_log_key_was_believed_is_said_and_never_chosen_silently() {
+    let town = paper("town");
+    let arguments = |more: &[&str]| {
+        let mut all: Vec<OsString> = vec!["journal".into(), "verify".into()];
+        all.extend(["--folder".into(), town.clone().into()]);
+        all.extend(more.iter().map(OsString::from));
+        azukari(&all)
+    };
+    let ran = arguments(&[]);
+    assert!(ran.code == 2 && ran.err.contains("--log-key"), "{ran:?}");
+    let ran = arguments(&["--log-key-from-ledger"]);
+    assert!(ran.well() && ran.out.contains("found beside the ledger"), "{ran:?}");
+    let key = paper("town/log.vkey");
+    let ran = arguments(&["--log-key", key.to_str().unwrap()]);
+    assert!(ran.well() && ran.out.contains("; given"), "{ran:?}");
 }
