@@ -104,7 +104,7 @@ pub(crate) async fn file(
     State(platform): State<Arc<Platform>>,
     At(name): At<String>,
 ) -> Result<Response, Trouble> {
-    let resource: Resource = name.parse().map_err(|refusal| Failed::Refused(refusal))?;
+    let resource: Resource = name.parse().map_err(Failed::Refused)?;
     if resource == Resource::Checkpoint {
         let last = platform.publication.last();
         let note = last.map_or_else(|| platform.ledger.checkpoint(), |last| last.note);
@@ -163,10 +163,11 @@ pub(crate) async fn publish(platform: &Platform, now: Timestamp) {
         }
     }
     let complete = publication.quorum.verify(&note).is_ok();
-    if complete && publication.quorum.needed() > 0 {
-        if let Err(failed) = platform.ledger.keep_witnessed(&publication.quorum, &note).await {
-            tracing::warn!(%failed, "a cosigned checkpoint could not be kept");
-        }
+    if complete
+        && publication.quorum.needed() > 0
+        && let Err(failed) = platform.ledger.keep_witnessed(&publication.quorum, &note).await
+    {
+        tracing::warn!(%failed, "a cosigned checkpoint could not be kept");
     }
     let last = Last { bare, note, at: now, complete };
     *publication.last.write().unwrap_or_else(PoisonError::into_inner) = Some(last);
