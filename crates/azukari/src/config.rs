@@ -5,6 +5,7 @@
 //! `GatewayConfig`); the program only ever sees the second.
 
 mod client;
+mod device;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ pub(crate) enum ConfigRefusal {
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
     platform: Option<PlatformFile>,
+    device: Option<device::DeviceFile>,
     #[serde(default)]
     kind: Vec<KindFile>,
     #[serde(default)]
@@ -426,6 +428,7 @@ impl PlatformConfig {
             return Err(ConfigRefusal::Value("origins", "空です (empty)".into()));
         }
         let folder = base.join(written.folder);
+        let device = device::device(whole.device, base, &folder)?;
         let unseal_secret = written.unseal_secret.map(|file| base.join(file));
         let unseal = match (written.unseal, &unseal_secret) {
             (UnsealFile::Officers, _) => Unseal::Officers,
@@ -441,7 +444,7 @@ impl PlatformConfig {
             None => base.join("officers/officers.sock"),
         };
         Ok(Self {
-            device: hsm::DeviceConfig::vault(folder.join("vault")),
+            device,
             folder,
             listen: written.listen,
             url,
@@ -603,6 +606,25 @@ mod tests {
         assert!(WitnessConfig::load(&example()).unwrap().tls.is_none());
         let gateway = GatewayConfig::load(&example()).unwrap();
         assert!(gateway.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn the_example_shows_how_a_pkcs11_device_is_named_and_without_it_there_is_a_vault() {
+        let vault = PlatformConfig::load(&example()).unwrap().device;
+        assert!(matches!(vault, hsm::DeviceConfig::Vault { .. }));
+        let shown =
+            |text: &str| text.replace("# [device]", "[device]").replace("# pkcs11", "pkcs11");
+        let (folder, file) = with(shown);
+        let module = "/usr/lib/softhsm/libsofthsm2.so";
+        let expected =
+            hsm::DeviceConfig::pkcs11(folder.path().join("platform/vault"), module, "azukari");
+        assert_eq!(PlatformConfig::load(&file).unwrap().device, expected);
+        for token in ["", " azukari", &"a".repeat(33)] {
+            let (_folder, file) =
+                with(|text| shown(text).replace("\"azukari\"", &format!("{token:?}")));
+            let refusal = PlatformConfig::load(&file).unwrap_err();
+            assert!(matches!(refusal, ConfigRefusal::Value("device.pkcs11.token", _)), "{token:?}");
+        }
     }
 
     #[test]

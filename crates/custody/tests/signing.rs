@@ -434,3 +434,8 @@ async fn an_idle_key_is_unloaded() {
     assert_eq!(house.custody.loaded_keys(), 0);
     assert!(house.custody.sign(&token, &hospital(), order(2), NOW.plus(902)).await.is_ok());
 }
+
+#[test]
+fn all_of_this_is_so_on_softhsm_too() {
+    hsm::testing::again_on_softhsm("on_softhsm_too", &[], &[]);
+}

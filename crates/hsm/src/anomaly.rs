@@ -11,7 +11,7 @@ use hpki::id::{KeyId, PersonId};
 use hpki::sign::{DeviceFault, SignatureAlgorithm};
 
 use crate::device::{Device, Fresh, Held, Label, Role};
-use crate::refusal::{Failed, Refusal};
+use crate::refusal::Failed;
 
 /// The kinds of device call that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,13 +129,13 @@ fn flip(octets: &mut [u8]) {
 }
 
 /// A device with a plan.
-pub(crate) struct Failing<D> {
-    pub(crate) device: D,
+pub(crate) struct Failing {
+    pub(crate) device: Arc<dyn Device>,
     pub(crate) anomalies: Anomalies,
 }
 
-impl<D: Device> Device for Failing<D> {
-    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault> {
+impl Device for Failing {
+    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, Failed> {
         self.anomalies.act(
             Call::Generate,
             || self.device.generate(label, algorithm),
@@ -149,10 +149,11 @@ impl<D: Device> Device for Failing<D> {
         credential: KeyId,
         owner: PersonId,
         algorithm: SignatureAlgorithm,
+        spki: Option<&[u8]>,
     ) -> Result<Arc<dyn Held>, Failed> {
         let held = self.anomalies.act(
             Call::Load,
-            || self.device.load(wrapped, credential, owner, algorithm),
+            || self.device.load(wrapped, credential, owner, algorithm, spki),
             |_| (),
         )?;
         Ok(Arc::new(FailingHeld { held, anomalies: self.anomalies.clone() }))
@@ -179,18 +180,6 @@ impl<D: Device> Device for Failing<D> {
     }
     fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault> {
         self.device.mac(role, statement)
-    }
-    fn read_named(&self, name: &str) -> Result<Vec<u8>, Refusal> {
-        self.device.read_named(name)
-    }
-    fn write_named(&self, name: &str, wrapped: &[u8]) -> Result<(), Refusal> {
-        self.device.write_named(name, wrapped)
-    }
-    fn names(&self, beginning: &str) -> Result<Vec<String>, Refusal> {
-        self.device.names(beginning)
-    }
-    fn remove_named(&self, name: &str) -> Result<(), Refusal> {
-        self.device.remove_named(name)
     }
 }
 

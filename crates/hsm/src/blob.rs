@@ -7,7 +7,10 @@
 //! Integers are big endian; `fr` is a u32 length and the octets. With `alg` 1 (software vault)
 //! `ct` and `tag` are AES-256-GCM over the PKCS#8 key, and everything before `ct`, its length
 //! included, is additional authenticated data: so a blob cannot be carried to another key, owner,
-//! policy or public key without the device noticing.
+//! policy or public key without the device noticing. With `alg` 2 (PKCS#11) `ct` is the key wrapped
+//! by AES key wrap with padding, which knows no additional data; `tag` is
+//! `M("azukari/blob/v1"; header, ct)` under a key of the device, checked before unwrapping. With `alg` 3 they are
+//! AES-256-GCM as with 1, under the key `M("azukari/in-process-key/v1"; header)` of the device.
 
 use hpki::encoding::Digest32;
 use hpki::id::{KeyId, PersonId};
@@ -17,18 +20,25 @@ const MAGIC: &[u8; 4] = b"AZKB";
 const VERSION: u8 = 1;
 /// Octets before `fr(ct)`.
 const FIXED: usize = 4 + 1 + 1 + 4 + 4 + 16 + 16 + 4 + 8 + 32 + 32 + 12;
+/// Octets of the tag: GCM's, or HMAC-SHA-256.
 const TAG: usize = 16;
+const TAG_MAC: usize = 32;
 /// More than any key that we wrap (RSA-4096 as PKCS#8 is 2,400 octets).
 const LARGEST: usize = 16 * 1024;
 
 /// AES-256-GCM in the software vault.
 pub const ALG_VAULT: u8 = 1;
+/// AES key wrap with padding (RFC 5649) in a PKCS#11 device, with a keyed hash over all.
+pub const ALG_PKCS11: u8 = 2;
+/// AES-256-GCM under a key that a PKCS#11 device derives for this blob: for a key that the device
+/// cannot wrap, which is then used in the process.
+pub const ALG_DERIVED: u8 = 3;
 
 /// What a blob says about the key inside. Readable by anybody; believed only after the device
 /// opened the blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// How it is wrapped; [`ALG_VAULT`].
+    /// How it is wrapped; [`ALG_VAULT`], [`ALG_PKCS11`] or [`ALG_DERIVED`].
     pub alg: u8,
     /// Version of the key-encryption key.
     pub kek_version: u32,
@@ -53,7 +63,7 @@ pub struct Header {
 impl Header {
     /// Everything before `ct`: the additional authenticated data.
     pub(crate) fn aad(&self, ct_length: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(FIXED + 4 + ct_length + TAG);
+        let mut out = Vec::with_capacity(FIXED + 4 + ct_length + TAG_MAC);
         out.extend_from_slice(MAGIC);
         out.push(VERSION);
         out.push(self.alg);
@@ -104,8 +114,31 @@ impl<'a> Blob<'a> {
             nonce: take(&mut rest)?,
         };
         let ct_length = usize::try_from(u32::from_be_bytes(take(&mut rest)?)).ok()?;
-        (sealed.len() == ct_length.checked_add(TAG)?).then_some(Self { header, aad, sealed })
+        let whole = ct_length.checked_add(tag_length(header.alg))?;
+        (sealed.len() == whole).then_some(Self { header, aad, sealed })
     }
+
+    /// The wrapped key.
+    pub(crate) fn ct(&self) -> &'a [u8] {
+        &self.sealed[..self.sealed.len() - tag_length(self.header.alg)]
+    }
+
+    /// The tag.
+    pub(crate) fn tag(&self) -> &'a [u8] {
+        &self.sealed[self.sealed.len() - tag_length(self.header.alg)..]
+    }
+}
+
+const fn tag_length(alg: u8) -> usize {
+    if alg == ALG_PKCS11 { TAG_MAC } else { TAG }
+}
+
+/// The length of the blob with which these octets begin, as it says itself.
+pub(crate) fn length(octets: &[u8]) -> Option<usize> {
+    let ct_length = octets.get(FIXED..)?.first_chunk::<4>()?;
+    let ct_length = usize::try_from(u32::from_be_bytes(*ct_length)).ok()?;
+    let length = (FIXED + 4).checked_add(ct_length)?.checked_add(tag_length(*octets.get(5)?))?;
+    (length <= octets.len()).then_some(length)
 }
 
 /// Reads a blob's header, e.g. for `azukari inspect`. Nothing is verified.

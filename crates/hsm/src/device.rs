@@ -1,5 +1,5 @@
-//! What the desks ask of a key device. The software vault answers it today; a PKCS#11 device will
-//! answer the same calls under the same tests.
+//! What the desks ask of a key device. The software vault and PKCS#11 devices answer it, under the
+//! same tests.
 
 use std::sync::Arc;
 
@@ -35,10 +35,13 @@ pub(crate) enum Role {
     Ca,
     Token,
     Log,
+    /// Blobs of a PKCS#11 device; no desk has it.
+    Blob,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 4] = [Self::Subscriber, Self::Ca, Self::Token, Self::Log];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Subscriber, Self::Ca, Self::Token, Self::Log, Self::Blob];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -46,6 +49,7 @@ impl Role {
             Self::Ca => "ca",
             Self::Token => "token",
             Self::Log => "log",
+            Self::Blob => "blob",
         }
     }
 }
@@ -60,15 +64,17 @@ pub(crate) trait Device: Send + Sync {
     }
 
     /// Makes a key pair and wraps it; the private key does not stay loaded.
-    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault>;
+    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, Failed>;
 
     /// Unwraps a key for use, after checking that the blob is whole and names this key and owner.
+    /// `spki` is the public key where the caller has it; it is believed only if the blob names it.
     fn load(
         &self,
         wrapped: &[u8],
         credential: KeyId,
         owner: PersonId,
         algorithm: SignatureAlgorithm,
+        spki: Option<&[u8]>,
     ) -> Result<Arc<dyn Held>, Failed>;
 
     /// Takes over a key that was wrapped to the named import key, whose blob and place in it are
@@ -98,18 +104,6 @@ pub(crate) trait Device: Send + Sync {
 
     /// `M(domain; fields)` under the key of this role.
     fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault>;
-
-    /// The wrapped form of a key that lives with the device under a name.
-    fn read_named(&self, name: &str) -> Result<Vec<u8>, Refusal>;
-
-    /// Keeps a wrapped key under a new name, durably.
-    fn write_named(&self, name: &str, wrapped: &[u8]) -> Result<(), Refusal>;
-
-    /// The names that begin so, sorted.
-    fn names(&self, beginning: &str) -> Result<Vec<String>, Refusal>;
-
-    /// Removes a named key for good.
-    fn remove_named(&self, name: &str) -> Result<(), Refusal>;
 }
 
 /// A loaded key: an object in the device that can sign until dropped, when it is zeroed.
@@ -121,4 +115,15 @@ pub(crate) trait Held: Send + Sync {
     /// Signs a SHA-256 digest that the caller made: RSASSA-PKCS1-v1_5 over its DigestInfo. The same
     /// value as [`Held::sign`] over what it is the digest of. RSA keys only.
     fn sign_digest(&self, digest: &Digest32) -> Result<Vec<u8>, DeviceFault>;
+}
+
+/// The statement whose keyed hash is the generation proof: this device made this key, for this
+/// credential and owner, then. A device with an attestation of its own could give that instead.
+pub(crate) fn generation(label: &Label, spki_sha256: &Digest32) -> Statement {
+    Statement::new("azukari/generation/v1")
+        .octets_field(label.credential.octets())
+        .octets_field(label.owner.octets())
+        .number(u64::from(label.policy))
+        .time(label.created)
+        .octets_field(spki_sha256)
 }

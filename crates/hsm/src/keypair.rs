@@ -11,6 +11,8 @@ use hpki::encoding::Digest32;
 use hpki::sign::{DeviceFault, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
+use crate::device::Held;
+
 /// A private key that AWS-LC holds; it zeroes its memory when this is dropped.
 ///
 /// P-256 signatures are raw r‖s (as JWS wants them and as PKCS#11 devices give them).
@@ -101,6 +103,24 @@ impl Pair {
         let mut signature = vec![0; pair.public_modulus_len()];
         pair.sign_digest(&RSA_PKCS1_SHA256, &digest, &mut signature).map_err(broke)?;
         Ok(signature)
+    }
+}
+
+/// A pair in this process's memory that signs.
+pub(crate) struct HeldPair {
+    pub(crate) pair: Pair,
+    pub(crate) spki: Vec<u8>,
+}
+
+impl Held for HeldPair {
+    fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, DeviceFault> {
+        self.pair.sign(message)
+    }
+    fn sign_digest(&self, digest: &Digest32) -> Result<Vec<u8>, DeviceFault> {
+        self.pair.sign_digest(digest)
     }
 }
 

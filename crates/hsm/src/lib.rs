@@ -19,8 +19,8 @@
 //! another room's seal.
 //!
 //! Behind the desks is one private trait, [`device::Device`]; the software vault ([`vault`])
-//! is its first implementation, PKCS#11 comes next under the same tests. Start reading at
-//! [`device`].
+//! and PKCS#11 devices ([`pkcs11`]) answer it, under the same tests. Which one it is, is said to
+//! [`open`] by a [`DeviceConfig`]. Start reading at [`device`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -31,13 +31,19 @@ mod config;
 pub mod desk;
 mod device;
 mod files;
+mod health;
 mod import;
 mod keypair;
+mod named;
 mod officer;
+pub mod pkcs11;
 mod queue;
 mod random;
 mod refusal;
 pub mod shares;
+mod spki;
+#[cfg(any(test, feature = "anomalies"))]
+pub mod testing;
 mod unseal;
 mod vault;
 
@@ -48,7 +54,8 @@ pub use desk::{
     CaAlgorithm, CaDesk, CaKey, Desks, GenerateDone, Generated, LoadDone, LoadedKey, LogDesk,
     SignDone, SubscriberDesk, TokenDesk, TokenKey, TokenPublic,
 };
-pub use desk::{create, open};
+pub use desk::{create, open, prepare_token};
+pub use health::{DeviceWatch, Health, Nameplate};
 pub use import::{OaepDigest, Package};
 pub use officer::change_secret;
 pub use random::SystemRandom;

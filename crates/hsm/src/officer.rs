@@ -1,8 +1,7 @@
 //! What officers do to a device as a whole.
 
-use hpki::sign::DeviceFault;
-
 use crate::config::DeviceConfig;
+use crate::pkcs11;
 use crate::refusal::Failed;
 use crate::unseal::UnsealSecret;
 use crate::vault;
@@ -21,8 +20,8 @@ pub fn change_secret(
 ) -> Result<(), Failed> {
     match device {
         DeviceConfig::Vault { folder } => vault::change_secret(folder, old, new),
-        DeviceConfig::Pkcs11 { .. } => {
-            Err(DeviceFault("the PIN of a PKCS#11 device cannot be changed yet".into()).into())
+        DeviceConfig::Pkcs11 { folder, module, token } => {
+            pkcs11::change_secret(folder, module, token, old, new)
         }
     }
 }

@@ -56,6 +56,51 @@ pub enum Refusal {
     /// Key names are 1 to 64 of a–z, 0–9 and hyphen.
     #[error("a key cannot be named {0:?}")]
     KeyNameMalformed(String),
+    /// The PKCS#11 module cannot be loaded or initialised.
+    #[error("the PKCS#11 module cannot be used: {0}")]
+    ModuleUnusable(String),
+    /// No token of this label in the module.
+    #[error("the module has no token labelled {0:?}")]
+    TokenUnknown(String),
+    /// More than one token has this label.
+    #[error("more than one token is labelled {0:?}")]
+    TokenDoubled(String),
+    /// The folder belongs to another token: another label, or another serial number under the same.
+    #[error("the folder belongs to another token than {0:?}")]
+    TokenAnother(String),
+    /// A token of this label is there already; none is ever initialised over another.
+    #[error("there is already a token labelled {0:?}")]
+    TokenExists(String),
+    /// The token has no user PIN yet, or it has expired.
+    #[error("the token {0:?} has no user PIN, or it has expired")]
+    TokenNotReady(String),
+    /// The token holds keys of the house, but this folder does not know them.
+    #[error("the token {0:?} already holds keys of a device")]
+    TokenNotEmpty(String),
+    /// The token has no room for another object, session or token.
+    #[error("the token {0:?} is full")]
+    TokenFull(String),
+    /// The device cannot do something that the house needs.
+    #[error("the device lacks {0}")]
+    MechanismMissing(String),
+    /// The PIN derived from the secret is not the token's. It was tried once.
+    #[error("the secret does not give the PIN of the token {0:?}")]
+    PinWrong(String),
+    /// One more wrong PIN would lock the token, so it was not tried.
+    #[error("one more wrong PIN would lock the token {0:?}; it was not tried")]
+    PinFinalTry(String),
+    /// The token has locked its PIN.
+    #[error("the PIN of the token {0:?} is locked")]
+    PinLocked(String),
+    /// The key-encryption key or a keyed-hash key is not in the token.
+    #[error("the key-encryption key is not there: {0}")]
+    KekMissing(String),
+    /// A key-encryption key lacks an attribute that protects it: somebody else made or changed it.
+    #[error("the key-encryption key is not protected as it should be: {0}")]
+    KekWeak(String),
+    /// The device does not answer.
+    #[error("the device does not answer: {0}")]
+    DeviceLost(String),
 }
 
 /// Every code of this room.
@@ -76,6 +121,21 @@ pub const CODES: &[&str] = &[
     "import-unsupported",
     "rebind-unsupported",
     "vault-key-name-malformed",
+    "module-unusable",
+    "token-unknown",
+    "token-doubled",
+    "token-another",
+    "token-exists",
+    "token-not-ready",
+    "token-not-empty",
+    "token-full",
+    "mechanism-missing",
+    "pin-wrong",
+    "pin-final-try",
+    "pin-locked",
+    "kek-missing",
+    "kek-weak",
+    "device-lost",
 ];
 
 impl Refuse for Refusal {
@@ -97,6 +157,21 @@ impl Refuse for Refusal {
             Self::ImportUnsupported => "import-unsupported",
             Self::RebindUnsupported => "rebind-unsupported",
             Self::KeyNameMalformed(_) => "vault-key-name-malformed",
+            Self::ModuleUnusable(_) => "module-unusable",
+            Self::TokenUnknown(_) => "token-unknown",
+            Self::TokenDoubled(_) => "token-doubled",
+            Self::TokenAnother(_) => "token-another",
+            Self::TokenExists(_) => "token-exists",
+            Self::TokenNotReady(_) => "token-not-ready",
+            Self::TokenNotEmpty(_) => "token-not-empty",
+            Self::TokenFull(_) => "token-full",
+            Self::MechanismMissing(_) => "mechanism-missing",
+            Self::PinWrong(_) => "pin-wrong",
+            Self::PinFinalTry(_) => "pin-final-try",
+            Self::PinLocked(_) => "pin-locked",
+            Self::KekMissing(_) => "kek-missing",
+            Self::KekWeak(_) => "kek-weak",
+            Self::DeviceLost(_) => "device-lost",
         }
     }
 }
@@ -135,6 +210,21 @@ mod tests {
             Refusal::ImportUnsupported,
             Refusal::RebindUnsupported,
             Refusal::KeyNameMalformed(String::new()),
+            Refusal::ModuleUnusable(String::new()),
+            Refusal::TokenUnknown(String::new()),
+            Refusal::TokenDoubled(String::new()),
+            Refusal::TokenAnother(String::new()),
+            Refusal::TokenExists(String::new()),
+            Refusal::TokenNotReady(String::new()),
+            Refusal::TokenNotEmpty(String::new()),
+            Refusal::TokenFull(String::new()),
+            Refusal::MechanismMissing(String::new()),
+            Refusal::PinWrong(String::new()),
+            Refusal::PinFinalTry(String::new()),
+            Refusal::PinLocked(String::new()),
+            Refusal::KekMissing(String::new()),
+            Refusal::KekWeak(String::new()),
+            Refusal::DeviceLost(String::new()),
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

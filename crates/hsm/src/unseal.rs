@@ -6,6 +6,8 @@
 use std::path::Path;
 
 use aws_lc_rs::hkdf;
+use cryptoki::types::AuthPin;
+use hpki::encoding::sha256;
 use hpki::sign::{DeviceFault, Random};
 use zeroize::Zeroizing;
 
@@ -78,6 +80,27 @@ impl UnsealSecret {
         purpose: &[u8],
     ) -> Result<Zeroizing<[u8; 32]>, DeviceFault> {
         expand(salt, &*self.0, purpose)
+    }
+}
+
+impl UnsealSecret {
+    /// The user's PIN of a token: HKDF over U. Nobody ever types or sees it.
+    pub(crate) fn pin(&self, token: &str) -> Result<AuthPin, DeviceFault> {
+        Ok(AuthPin::from(self.pin_for("user", token)?))
+    }
+
+    /// The security officers' PIN of a token, from their own secret.
+    pub(crate) fn officers_pin(&self, token: &str) -> Result<AuthPin, DeviceFault> {
+        Ok(AuthPin::from(self.pin_for("officers", token)?))
+    }
+
+    /// 32 hexadecimal digits, 128 bits: tokens differ in the PINs they take, but this they take.
+    pub(crate) fn pin_for(&self, who: &str, token: &str) -> Result<Box<str>, DeviceFault> {
+        let purpose = format!("azukari/pkcs11/pin/{who}/v1");
+        let key = self.derive(&sha256(token.as_bytes()), purpose.as_bytes())?;
+        let digits = key.iter().take(16).flat_map(|octet| [octet >> 4, octet & 15]);
+        let pin: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+        Ok(pin.into_boxed_str())
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! The trailing hash is no protection; it tells an unlucky file from a wrong secret.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -23,7 +23,7 @@ use crate::blob::{ALG_VAULT, Blob, Header};
 use crate::device::{Device, Fresh, Held, Label, Role};
 use crate::files::{self, Lock};
 use crate::import::{Package, arrival};
-use crate::keypair::Pair;
+use crate::keypair::{HeldPair, Pair};
 use crate::random::SystemRandom;
 use crate::refusal::{Failed, Refusal};
 use crate::unseal::{self, UnsealSecret};
@@ -38,7 +38,6 @@ const PURPOSE: &[u8] = b"azukari/vault/kek/v1";
 
 /// An open vault.
 pub(crate) struct Vault {
-    folder: PathBuf,
     kek: LessSafeKey,
     kek_version: u32,
     mac_version: u32,
@@ -111,19 +110,8 @@ impl Vault {
             let key = unseal::expand(&salt, &rest[..32], purpose.as_bytes())?;
             macs.push(hmac::Key::new(hmac::HMAC_SHA256, &*key));
         }
-        let vault =
-            Self { folder: folder.to_owned(), kek: aes(kek)?, kek_version, mac_version, macs };
+        let vault = Self { kek: aes(kek)?, kek_version, mac_version, macs };
         Ok((vault, lock))
-    }
-
-    fn named(&self, name: &str) -> Result<PathBuf, Refusal> {
-        let fits = (1..=64).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits {
-            Ok(self.folder.join(format!("{name}.azkb")))
-        } else {
-            Err(Refusal::KeyNameMalformed(name.into()))
-        }
     }
 }
 
@@ -197,11 +185,12 @@ impl Device for Vault {
         true
     }
 
-    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, DeviceFault> {
+    fn generate(&self, label: &Label, algorithm: SignatureAlgorithm) -> Result<Fresh, Failed> {
         let pair = Pair::generate(algorithm)?;
         let spki = pair.spki()?;
-        let proof = self.mac(Role::Subscriber, &generation(label, &sha256(&spki)))?;
-        self.wrap(label, pair.pkcs8()?, spki, proof)
+        let proof =
+            self.mac(Role::Subscriber, &crate::device::generation(label, &sha256(&spki)))?;
+        Ok(self.wrap(label, pair.pkcs8()?, spki, proof)?)
     }
 
     fn load(
@@ -210,6 +199,7 @@ impl Device for Vault {
         credential: KeyId,
         owner: PersonId,
         algorithm: SignatureAlgorithm,
+        _spki: Option<&[u8]>,
     ) -> Result<Arc<dyn Held>, Failed> {
         let (pkcs8, spki_sha256) = self.unwrap(wrapped, credential, owner)?;
         let pair = Pair::from_pkcs8(algorithm, &pkcs8).ok_or(Refusal::BlobBroken)?;
@@ -217,7 +207,7 @@ impl Device for Vault {
         if sha256(&spki) != spki_sha256 {
             return Err(Refusal::BlobBroken.into());
         }
-        Ok(Arc::new(Loaded { pair, spki }))
+        Ok(Arc::new(HeldPair { pair, spki }))
     }
 
     fn import(
@@ -254,7 +244,7 @@ impl Device for Vault {
         if sha256(&spki) != spki_sha256 {
             return Err(Refusal::BlobBroken.into());
         }
-        let proof = self.mac(Role::Subscriber, &generation(label, &spki_sha256))?;
+        let proof = self.mac(Role::Subscriber, &crate::device::generation(label, &spki_sha256))?;
         Ok(self.wrap(label, pkcs8, spki, proof)?)
     }
 
@@ -267,55 +257,6 @@ impl Device for Vault {
         out.copy_from_slice(hmac::sign(key, &statement.octets()).as_ref());
         Ok(out)
     }
-
-    fn read_named(&self, name: &str) -> Result<Vec<u8>, Refusal> {
-        let path = self.named(name)?;
-        match std::fs::read(path) {
-            Ok(wrapped) => Ok(wrapped),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(Refusal::KeyUnknown(name.into()))
-            }
-            Err(error) => Err(unusable(&self.folder, &error)),
-        }
-    }
-
-    fn write_named(&self, name: &str, wrapped: &[u8]) -> Result<(), Refusal> {
-        let path = self.named(name)?;
-        if path.exists() {
-            return Err(Refusal::KeyExists(name.into()));
-        }
-        files::write_atomically(&path, wrapped).map_err(|error| unusable(&self.folder, &error))
-    }
-
-    fn names(&self, beginning: &str) -> Result<Vec<String>, Refusal> {
-        let broke = |error: std::io::Error| unusable(&self.folder, &error);
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.folder).map_err(broke)? {
-            let file = entry.map_err(broke)?.file_name();
-            let name = file.to_str().and_then(|file| file.strip_suffix(".azkb"));
-            if let Some(name) = name.filter(|name| name.starts_with(beginning)) {
-                names.push(name.to_owned());
-            }
-        }
-        names.sort();
-        Ok(names)
-    }
-
-    fn remove_named(&self, name: &str) -> Result<(), Refusal> {
-        let path = self.named(name)?;
-        files::remove(&path).map_err(|error| unusable(&self.folder, &error))
-    }
-}
-
-/// The statement whose keyed hash is the software vault's generation proof: this device made this
-/// key, for this credential and owner, then. A hardware device gives its own attestation instead.
-pub(crate) fn generation(label: &Label, spki_sha256: &Digest32) -> Statement {
-    Statement::new("azukari/generation/v1")
-        .octets_field(label.credential.octets())
-        .octets_field(label.owner.octets())
-        .number(u64::from(label.policy))
-        .time(label.created)
-        .octets_field(spki_sha256)
 }
 
 /// Wraps the vault's keys under another secret. The keys stay; whoever dies here has a vault that
@@ -358,24 +299,7 @@ pub(crate) fn change_secret(
     Ok(())
 }
 
-struct Loaded {
-    pair: Pair,
-    spki: Vec<u8>,
-}
-
-impl Held for Loaded {
-    fn spki(&self) -> &[u8] {
-        &self.spki
-    }
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, DeviceFault> {
-        self.pair.sign(message)
-    }
-    fn sign_digest(&self, digest: &Digest32) -> Result<Vec<u8>, DeviceFault> {
-        self.pair.sign_digest(digest)
-    }
-}
-
-fn aes(key: &[u8]) -> Result<LessSafeKey, DeviceFault> {
+pub(crate) fn aes(key: &[u8]) -> Result<LessSafeKey, DeviceFault> {
     UnboundKey::new(&AES_256_GCM, key)
         .map(LessSafeKey::new)
         .map_err(|_| DeviceFault("not an AES-256 key".into()))

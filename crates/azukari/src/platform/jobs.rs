@@ -101,11 +101,32 @@ async fn retire(platform: &Platform) {
 
 async fn tidy_up(platform: &Platform) {
     retire(platform).await;
+    look_at_device(&platform.watch.look(now()));
     if let Err(failed) = platform.custody.sweep(now()).await {
         tracing::warn!(%failed, "expired leases could not be closed yet");
     }
     if let Err(failed) = renew_lists(platform).await {
         tracing::warn!(%failed, "revocation lists could not be renewed yet");
+    }
+}
+
+/// A device that is gone is told each time, until it is back.
+fn look_at_device(health: &hsm::Health) {
+    match health {
+        hsm::Health::Working => {}
+        hsm::Health::Lost { since, why } => {
+            let since = since.rfc3339();
+            tracing::error!(%since, %why, "鍵装置が応答しません (the key device is lost; the next request tries again)");
+        }
+        hsm::Health::Reopening => {
+            tracing::warn!("鍵装置につなぎ直しています (reopening the key device)")
+        }
+        hsm::Health::Barred { code } => {
+            tracing::error!(
+                code,
+                "鍵装置に入れません。原因を除いて起動し直してください (the key device does not let us in)"
+            );
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Platform {
     pub(crate) csc: crate::flows::csc::Waiting,
     /// What is published of the journal, and who is asked to look at it.
     pub(crate) publication: journal::Publication,
+    /// How the key device is.
+    pub(crate) watch: hsm::DeviceWatch,
     /// Held by whoever delivers messages between rooms: one at a time, in the order of commits.
     pub(crate) delivering: tokio::sync::Mutex<()>,
 }

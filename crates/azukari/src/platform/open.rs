@@ -58,7 +58,8 @@ pub(crate) async fn open_with(
     purpose: &str,
 ) -> Result<Platform, Stop> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let Desks { subscriber, ca, token, log } = hsm::open(&config.device, source.secret(), threads)?;
+    let Desks { subscriber, ca, token, log, watch } =
+        hsm::open(&config.device, source.secret(), threads)?;
     let (log, streams) = log.split();
     let seals = Arc::clone(&streams);
     let random: Arc<dyn Random> = Arc::new(hsm::SystemRandom);
@@ -121,6 +122,7 @@ pub(crate) async fn open_with(
         authn,
         custody,
         seals,
+        watch,
         clients,
         csc: Default::default(),
         publication,

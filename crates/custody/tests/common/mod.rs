@@ -54,13 +54,13 @@ pub struct House {
 
 /// The key device of the house in this folder.
 pub fn device(folder: &Path) -> DeviceConfig {
-    DeviceConfig::vault(folder.join("vault"))
+    hsm::testing::device(&folder.join("vault"))
 }
 
 pub fn found(folder: &Path) -> House {
     let unseal = UnsealSecret::random(&SystemRandom);
     unseal.to_file(&folder.join("unseal")).unwrap();
-    hsm::create(&device(folder), &unseal).unwrap();
+    hsm::testing::found(&folder.join("vault"), &unseal);
     open(folder)
 }
 

@@ -66,7 +66,7 @@ impl CaDesk {
     /// # Errors
     /// The folder cannot be read.
     pub fn names(&self) -> Result<Vec<String>, Failed> {
-        let names = self.opened.device.names("ca-")?;
+        let names = self.opened.named.names("ca-")?;
         Ok(names.iter().filter_map(|name| name.strip_prefix("ca-")).map(str::to_owned).collect())
     }
 }

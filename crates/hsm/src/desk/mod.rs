@@ -18,6 +18,9 @@ use hpki::time::Timestamp;
 use crate::config::DeviceConfig;
 use crate::device::{Device, Fresh, Held, Label};
 use crate::files::Lock;
+use crate::health::DeviceWatch;
+use crate::named::{Named, NamedKeys};
+use crate::pkcs11::Token;
 use crate::queue::Queue;
 use crate::refusal::{Failed, Refusal};
 use crate::unseal::UnsealSecret;
@@ -39,11 +42,14 @@ pub struct Desks {
     pub token: TokenDesk,
     /// For `ledger`.
     pub log: LogDesk,
+    /// For whoever runs the platform: how the device is.
+    pub watch: DeviceWatch,
 }
 
 /// An opened device; the folder stays locked until the last desk and key is gone.
 pub(crate) struct Opened {
     device: Arc<dyn Device>,
+    named: NamedKeys,
     queue: Queue,
     _lock: Lock,
 }
@@ -54,14 +60,38 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// Makes a new device in its folder, to be opened with the same secret.
+/// Initialises a free token of the device's module under its label. The PINs of security officers
+/// and user are derived from their two secrets; nobody types or sees them. A vault needs no
+/// preparation: nothing happens.
 ///
 /// # Errors
-/// [`Refusal::VaultExists`], [`Refusal::VaultUnusable`], or a device fault.
+/// [`Refusal::ModuleUnusable`], [`Refusal::TokenExists`], [`Refusal::TokenFull`] (no free token),
+/// or a device fault.
+pub fn prepare_token(
+    device: &DeviceConfig,
+    officers: &UnsealSecret,
+    unseal: &UnsealSecret,
+) -> Result<(), Failed> {
+    match device {
+        DeviceConfig::Vault { .. } => Ok(()),
+        DeviceConfig::Pkcs11 { module, token, .. } => {
+            crate::pkcs11::prepare(module, token, officers, unseal)
+        }
+    }
+}
+
+/// Makes a new device in its folder, to be opened with the same secret. A token must have been
+/// prepared ([`crate::prepare_token`]).
+///
+/// # Errors
+/// [`Refusal::VaultExists`], [`Refusal::VaultUnusable`], of a token also what [`open`] says and
+/// [`Refusal::TokenNotEmpty`]; or a device fault.
 pub fn create(device: &DeviceConfig, unseal: &UnsealSecret) -> Result<(), Failed> {
     match device {
         DeviceConfig::Vault { folder } => Vault::create(folder, unseal),
-        DeviceConfig::Pkcs11 { .. } => Err(not_yet()),
+        DeviceConfig::Pkcs11 { folder, module, token } => {
+            Token::create(folder, module, token, unseal)
+        }
     }
 }
 
@@ -71,19 +101,13 @@ pub fn create(device: &DeviceConfig, unseal: &UnsealSecret) -> Result<(), Failed
 /// # Errors
 /// [`Refusal::VaultMissing`], [`Refusal::VaultInUse`], [`Refusal::UnsealSecretWrong`],
 /// [`Refusal::VaultBroken`], [`Refusal::VaultUnusable`], [`Refusal::BlobBroken`] (a damaged token
-/// or log key), or a device fault.
+/// or log key), or a device fault. Of a PKCS#11 device also [`Refusal::ModuleUnusable`],
+/// [`Refusal::TokenUnknown`], [`Refusal::TokenDoubled`], [`Refusal::TokenAnother`],
+/// [`Refusal::TokenNotReady`], [`Refusal::TokenFull`], [`Refusal::MechanismMissing`],
+/// [`Refusal::PinWrong`], [`Refusal::PinFinalTry`], [`Refusal::PinLocked`],
+/// [`Refusal::KekMissing`], [`Refusal::KekWeak`], [`Refusal::DeviceLost`].
 pub fn open(device: &DeviceConfig, unseal: &UnsealSecret, threads: usize) -> Result<Desks, Failed> {
-    match device {
-        DeviceConfig::Vault { folder } => {
-            let (vault, lock) = Vault::open(folder, unseal)?;
-            desks(Arc::new(vault), lock, threads)
-        }
-        DeviceConfig::Pkcs11 { .. } => Err(not_yet()),
-    }
-}
-
-fn not_yet() -> Failed {
-    hpki::sign::DeviceFault("PKCS#11 devices cannot be opened yet".into()).into()
+    opened(device, unseal, threads, |device| device)
 }
 
 /// As [`open`], on a device that fails as planned. For tests.
@@ -94,41 +118,54 @@ pub fn open_failing(
     threads: usize,
     anomalies: crate::anomaly::Anomalies,
 ) -> Result<Desks, Failed> {
-    match device {
-        DeviceConfig::Vault { folder } => {
-            let (device, lock) = Vault::open(folder, unseal)?;
-            desks(Arc::new(crate::anomaly::Failing { device, anomalies }), lock, threads)
-        }
-        DeviceConfig::Pkcs11 { .. } => Err(not_yet()),
-    }
+    opened(device, unseal, threads, |device| {
+        Arc::new(crate::anomaly::Failing { device, anomalies })
+    })
 }
 
-fn desks(device: Arc<dyn Device>, lock: Lock, threads: usize) -> Result<Desks, Failed> {
-    let opened = Arc::new(Opened { device, queue: Queue::start(threads)?, _lock: lock });
+fn opened(
+    config: &DeviceConfig,
+    unseal: &UnsealSecret,
+    threads: usize,
+    dress: impl FnOnce(Arc<dyn Device>) -> Arc<dyn Device>,
+) -> Result<Desks, Failed> {
+    let (device, watch, lock): (Arc<dyn Device>, _, _) = match config {
+        DeviceConfig::Vault { folder } => {
+            let (vault, lock) = Vault::open(folder, unseal)?;
+            (Arc::new(vault), DeviceWatch::vault(), lock)
+        }
+        DeviceConfig::Pkcs11 { folder, module, token } => {
+            let (token, lock) = Token::open(folder, module, token, unseal)?;
+            let watch = token.watch();
+            (Arc::new(token), watch, lock)
+        }
+    };
+    let opened = Arc::new(Opened {
+        device: dress(device),
+        named: NamedKeys::new(config.folder()),
+        queue: Queue::start(threads)?,
+        _lock: lock,
+    });
     Ok(Desks {
         subscriber: SubscriberDesk::new(Arc::clone(&opened)),
         ca: CaDesk::new(Arc::clone(&opened)),
         token: TokenDesk::new(Arc::clone(&opened))?,
         log: LogDesk::new(opened)?,
+        watch,
     })
 }
 
 impl Opened {
     /// Makes a key that lives with the device under this name.
     fn make_named(&self, name: &str, algorithm: SignatureAlgorithm) -> Result<Fresh, Failed> {
-        if !matches!(self.device.read_named(name), Err(Refusal::KeyUnknown(_))) {
+        if !matches!(self.named.read(name), Err(Refusal::KeyUnknown(_))) {
             // Also tells a malformed name; a key that cannot be read is not overwritten either.
-            self.device.read_named(name)?;
+            self.named.read(name)?;
             return Err(Refusal::KeyExists(name.into()).into());
         }
-        let label = Label {
-            credential: name_id(name),
-            owner: DEVICE,
-            policy: policy(algorithm),
-            created: Timestamp::from_seconds(0),
-        };
-        let fresh = self.device.generate(&label, algorithm)?;
-        self.device.write_named(name, &fresh.wrapped)?;
+        let fresh = self.device.generate(&name_label(name, algorithm), algorithm)?;
+        let named = Named { wrapped: fresh.wrapped.clone(), spki: fresh.spki.clone() };
+        self.named.write(name, &named)?;
         Ok(fresh)
     }
 
@@ -137,27 +174,41 @@ impl Opened {
         name: &str,
         algorithm: SignatureAlgorithm,
     ) -> Result<Arc<dyn Held>, Failed> {
-        let wrapped = self.device.read_named(name)?;
-        self.device.load(&wrapped, name_id(name), DEVICE, algorithm)
+        let Named { wrapped, spki } = self.named.read(name)?;
+        let held = self.device.load(&wrapped, name_id(name), DEVICE, algorithm, Some(&spki))?;
+        // The file's own copy of the public key is not under the blob's tag.
+        if held.spki() != spki {
+            return Err(Refusal::BlobBroken.into());
+        }
+        Ok(held)
     }
 
     /// The blob of a named key.
     fn wrapped_named(&self, name: &str) -> Result<Vec<u8>, Failed> {
-        Ok(self.device.read_named(name)?)
+        Ok(self.named.read(name)?.wrapped)
     }
 
     /// The algorithm of a named key, as its blob says.
     fn algorithm_named(&self, name: &str) -> Result<SignatureAlgorithm, Failed> {
-        let wrapped = self.device.read_named(name)?;
-        let header = crate::blob::header(&wrapped).ok_or(Refusal::BlobBroken)?;
+        let header = crate::blob::header(&self.named.read(name)?.wrapped);
+        let policy_told = header.ok_or(Refusal::BlobBroken)?.policy;
         [
             SignatureAlgorithm::RsaSha256,
             SignatureAlgorithm::EcdsaP256Sha256,
             SignatureAlgorithm::Ed25519,
         ]
         .into_iter()
-        .find(|&algorithm| policy(algorithm) == header.policy)
+        .find(|&algorithm| policy(algorithm) == policy_told)
         .ok_or_else(|| Refusal::BlobBroken.into())
+    }
+}
+
+fn name_label(name: &str, algorithm: SignatureAlgorithm) -> Label {
+    Label {
+        credential: name_id(name),
+        owner: DEVICE,
+        policy: policy(algorithm),
+        created: Timestamp::from_seconds(0),
     }
 }
 

@@ -111,7 +111,7 @@ impl SubscriberDesk {
         created: Timestamp,
     ) -> Result<bool, DeviceFault> {
         let label = Label { credential, owner, policy, created };
-        self.check(&crate::vault::generation(&label, &sha256(spki_der)), proof)
+        self.check(&crate::device::generation(&label, &sha256(spki_der)), proof)
     }
 
     /// Loads a key (some 230 µs): the blob must be whole and name this key and owner.
@@ -199,7 +199,8 @@ fn generate_on(
     device: &dyn crate::device::Device,
     label: &Label,
 ) -> Result<Generated, DeviceFault> {
-    let fresh = device.generate(label, SignatureAlgorithm::RsaSha256)?;
+    let fresh =
+        device.generate(label, SignatureAlgorithm::RsaSha256).map_err(crate::pkcs11::fault)?;
     Ok(Generated { wrapped: fresh.wrapped, spki_der: fresh.spki, proof: fresh.proof.to_vec() })
 }
 
@@ -209,6 +210,6 @@ fn load_on(
     credential: KeyId,
     owner: PersonId,
 ) -> Result<LoadedKey, Failed> {
-    let held = device.load(wrapped, credential, owner, SignatureAlgorithm::RsaSha256)?;
+    let held = device.load(wrapped, credential, owner, SignatureAlgorithm::RsaSha256, None)?;
     Ok(LoadedKey { credential, held })
 }

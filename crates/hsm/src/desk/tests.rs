@@ -1,4 +1,4 @@
-//! The desks over the software vault; the same tests will run over a PKCS#11 device.
+//! The desks, over the software vault and over SoftHSM2.
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -16,7 +16,7 @@ use hpki::time::Timestamp;
 use super::*;
 use crate::anomaly::{Anomalies, Anomaly, Call};
 use crate::random::SystemRandom;
-use crate::{Failed, UnsealSecret, blob};
+use crate::{Failed, UnsealSecret, blob, testing};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const A: (KeyId, PersonId) = (KeyId::from_octets([1; 16]), PersonId::from_octets([2; 16]));
@@ -33,14 +33,14 @@ impl House {
             folder: tempfile::tempdir().unwrap(),
             secret: UnsealSecret::random(&SystemRandom),
         };
-        create(&house.device(), &house.secret).unwrap();
+        testing::found(house.path(), &house.secret);
         house
     }
     fn path(&self) -> &Path {
         self.folder.path()
     }
     fn device(&self) -> DeviceConfig {
-        DeviceConfig::vault(self.path())
+        testing::device(self.path())
     }
     fn open(&self) -> Desks {
         open(&self.device(), &self.secret, 2).unwrap()
@@ -174,7 +174,8 @@ fn a_generation_proof_holds_for_exactly_its_key() {
 fn a_wrong_secret_opens_nothing() {
     let house = House::new();
     let other = UnsealSecret::random(&SystemRandom);
-    assert_eq!(code(open(&house.device(), &other, 1)), "unseal-secret-wrong");
+    let expected = if testing::on_softhsm() { "pin-wrong" } else { "unseal-secret-wrong" };
+    assert_eq!(code(open(&house.device(), &other, 1)), expected);
     // And the right one still does: the failed try left no lock behind.
     drop(house.open());
 }
@@ -185,7 +186,7 @@ fn a_folder_is_open_once() {
     let desks = house.open();
     assert_eq!(code(open(&house.device(), &house.secret, 1)), "vault-in-use");
     // One desk or key alone keeps it.
-    let Desks { subscriber, ca, token, log } = desks;
+    let Desks { subscriber, ca, token, log, watch: _ } = desks;
     drop((subscriber, token, log));
     ca.generate("root", CaAlgorithm::P256).unwrap();
     let key = ca.key("root").unwrap();
@@ -196,14 +197,22 @@ fn a_folder_is_open_once() {
 }
 
 #[test]
+fn all_of_this_is_so_on_softhsm_too() {
+    const WORDS: [&str; 2] = ["desk::tests::", "pkcs11::tests::"];
+    testing::again_on_softhsm("on_softhsm_too", &WORDS, &["pkcs11::tests::away::"]);
+    testing::again_on_softhsm("on_softhsm_too", &["pkcs11::tests::away::"], &[]);
+}
+
+#[test]
 fn a_missing_doubled_or_damaged_vault_is_told() {
     let house = House::new();
     assert_eq!(code(create(&house.device(), &house.secret)), "vault-exists");
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(code(open(&DeviceConfig::vault(empty.path()), &house.secret, 1)), "vault-missing");
-    let inside = DeviceConfig::vault(house.path().join("vault.azkv/x"));
+    assert_eq!(code(open(&testing::device(empty.path()), &house.secret, 1)), "vault-missing");
+    let file = if testing::on_softhsm() { "device.azkd" } else { "vault.azkv" };
+    let inside = testing::device(&house.path().join(file).join("x"));
     assert_eq!(code(create(&inside, &house.secret)), "vault-unusable");
-    let path = house.path().join("vault.azkv");
+    let path = house.path().join(file);
     let whole = std::fs::read(&path).unwrap();
     for position in 0..whole.len() {
         let mut changed = whole.clone();
@@ -226,8 +235,8 @@ fn the_files_of_a_vault_are_for_their_owner_only_and_hold_no_key_in_the_clear() 
         let path = entry.unwrap().path();
         assert!(!crate::files::others_may_read(&path).unwrap(), "{}", path.display());
         let octets = std::fs::read(&path).unwrap();
-        // rsaEncryption and id-ecPublicKey, as in any PKCS#8 key.
-        for oid in [&b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"[..], b"\x2a\x86\x48\xce\x3d\x02\x01"] {
+        // A PKCS#8 key begins with version 0 and rsaEncryption or id-ecPublicKey (RFC 5958).
+        for oid in [&b"\x02\x01\x00\x30\x0d\x06\x09\x2a"[..], b"\x02\x01\x00\x30\x13\x06\x07\x2a"] {
             assert!(!octets.windows(oid.len()).any(|window| window == oid));
         }
         files += 1;

@@ -80,7 +80,7 @@ impl TokenKey {
 
 impl TokenDesk {
     pub(super) fn new(opened: Arc<Opened>) -> Result<Self, Failed> {
-        let mut names = opened.device.names("token-")?;
+        let mut names = opened.named.names("token-")?;
         if names.is_empty() {
             names.push(name(1));
             opened.make_named(&name(1), ALGORITHM)?;
@@ -151,7 +151,7 @@ impl TokenDesk {
             .iter()
             .position(|slot| slot.public.kid == kid && slot.public.kid != current.public.kid)
             .ok_or_else(|| Refusal::KeyUnknown(kid.into()))?;
-        self.opened.device.remove_named(&ring.keys[position].name)?;
+        self.opened.named.remove(&ring.keys[position].name)?;
         if position + 1 == ring.keys.len() {
             ring.next_prepared = false;
         }
