@@ -1,6 +1,8 @@
 //! `azukari gateway`: the gateway of a hospital or pharmacy on the network of that facility. The
 //! EHR's door opens on loopback only and asks for the EHR's own secret.
 
+pub(crate) mod approvals;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Weak};
@@ -124,6 +126,7 @@ pub(crate) async fn open_tapped(
         gateway::GatewayConfig {
             facility: config.facility.clone(),
             name: config.facility_name.clone(),
+            x5t: crate::verify::certificate(&config.certificate)?.sha256(),
             gateway: config.gateway_id.clone(),
             staff: config.staff.clone(),
             terminals: config.terminals.clone(),
@@ -204,6 +207,7 @@ pub(crate) fn router(hospital: Arc<Hospital>) -> Router {
         .route("/v1/staff/{staff}/authentication", post(begin))
         .route("/v1/staff/{staff}/authentication/{ceremony}", get(state))
         .route("/v1/staff/{staff}/authentication/{ceremony}/number", post(number))
+        .merge(approvals::routes())
         .route("/v1/prescriptions", post(prescriptions))
         .route("/v1/dispensings", post(dispensings))
         .layer(axum::extract::DefaultBodyLimit::max(8 * 1024 * 1024))

@@ -18,6 +18,7 @@ mod platform;
 mod revoke;
 mod runtime;
 mod verify;
+mod verify_activation;
 mod witness;
 
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ enum Role {
     Witness(witness::WitnessArguments),
     /// 署名を検証する: 0 有効, 1 無効, 2 判断できない (verify a signed document)
     Verify(verify::VerifyArguments),
+    /// 証跡から、本人が承認した署名かを検証する: 0 有効, 1 無効, 2 判断できない (verify an owner's approval)
+    VerifyActivation(verify_activation::VerifyActivationArguments),
     /// 証明書を失効させる。基盤を止めてから (revoke a certificate; stop the platform first)
     Revoke(revoke::RevokeArguments),
     /// 担当者（m-of-n）の手続: 任命・開封・控え・復元 (what officers do together)
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Role::Gateway { config } => hospital::run(&config),
         Role::Witness(arguments) => witness::run(arguments),
         Role::Verify(arguments) => verify::run(&arguments, clock::now()),
+        Role::VerifyActivation(arguments) => verify_activation::run(&arguments),
         Role::Revoke(arguments) => revoke::run(arguments),
         Role::Officer(command) => officer::run(command),
         Role::Custody(command) => custody_cmd::run(command),

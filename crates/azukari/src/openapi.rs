@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::demo::service;
 use crate::hospital;
-use crate::platform::{csc, door, import, journal, phone};
+use crate::platform::{approvals, csc, door, import, journal, phone};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,6 +27,10 @@ use crate::platform::{csc, door, import, journal, phone};
         import::key,
         import::import,
         journal::file,
+        approvals::begin,
+        approvals::state,
+        approvals::signatures,
+        approvals::evidence,
         phone::open,
         phone::birth,
         phone::finish,
@@ -54,6 +58,9 @@ use crate::platform::{csc, door, import, journal, phone};
         hospital::end,
         hospital::prescriptions,
         hospital::dispensings,
+        hospital::approvals::begin,
+        hospital::approvals::state,
+        hospital::approvals::evidence,
         service::prescriptions,
         service::fetch,
         service::dispensings,

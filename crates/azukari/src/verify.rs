@@ -46,7 +46,7 @@ pub(crate) struct VerifyArguments {
 }
 
 /// There are two arms; another number is a slip, and judging on a guessed arm would hide it.
-fn arm(text: &str) -> Result<u32, String> {
+pub(crate) fn arm(text: &str) -> Result<u32, String> {
     match text {
         "3" => Ok(3),
         "0" => Ok(0),
@@ -143,7 +143,7 @@ pub(crate) fn with_folder(
 }
 
 /// The document, or as much of it as is needed to refuse it: a file without end takes no memory.
-fn document(file: &Path) -> Result<Vec<u8>, Problem> {
+pub(crate) fn document(file: &Path) -> Result<Vec<u8>, Problem> {
     let unreadable = |error| Problem::Unreadable(file.to_owned(), error);
     let mut octets = Vec::new();
     let opened = std::fs::File::open(file).map_err(unreadable)?;
@@ -162,7 +162,7 @@ pub(crate) fn certificate(file: &Path) -> Result<Certificate, Problem> {
         .map_err(|error| Problem::NotACertificate(file.to_owned(), error.to_string()))
 }
 
-fn authorities(given: &[PathBuf], anchor: &Path) -> Result<Vec<Certificate>, Problem> {
+pub(crate) fn authorities(given: &[PathBuf], anchor: &Path) -> Result<Vec<Certificate>, Problem> {
     if !given.is_empty() {
         return given.iter().map(|file| certificate(file)).collect();
     }
@@ -189,7 +189,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
 
 /// Every list in the folder that can be read. A file that is no list is passed over: what counts is
 /// whether the lists that the chain needs are there, and the verifier says so if not.
-fn lists(folder: &Path) -> Result<Vec<Crl>, Problem> {
+pub(crate) fn lists(folder: &Path) -> Result<Vec<Crl>, Problem> {
     if !folder.exists() {
         return Ok(Vec::new());
     }

@@ -20,7 +20,7 @@ use crate::orders::Order;
 use crate::refusal::Refusal;
 
 /// Clocks further apart than this stop the order (protocols §9).
-const CLOCK_OFF_S: u64 = 120;
+pub(crate) const CLOCK_OFF_S: u64 = 120;
 
 /// A checked answer.
 pub(crate) struct Believed {
@@ -32,6 +32,8 @@ pub(crate) struct Believed {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) note: String,
     pub(crate) clock_difference_s: u64,
+    pub(crate) dtbsr: [u8; 32],
+    pub(crate) value_hash: [u8; 32],
 }
 
 pub(crate) fn believe(
@@ -76,6 +78,8 @@ pub(crate) fn believe(
         checkpoint: entry.checkpoint,
         note,
         clock_difference_s,
+        dtbsr: made.dtbsr,
+        value_hash: made.value_hash,
     })
 }
 

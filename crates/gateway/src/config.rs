@@ -1,6 +1,7 @@
 //! What the facility configures.
 
 use hpki::certificate::Certificate;
+use hpki::encoding::Digest32;
 use hpki::id::{FacilityCode, PersonId};
 use hpki::kind::DocumentKind;
 use hpki::path::Anchor;
@@ -32,6 +33,8 @@ pub struct GatewayConfig {
     pub facility: FacilityCode,
     /// What the gateway's own screens call the facility; phones show the platform's name for it.
     pub name: String,
+    /// SHA-256 of its client certificate (`x5t#S256`).
+    pub x5t: Digest32,
     /// This gateway.
     pub gateway: GatewayId,
     /// The staff list.

@@ -44,6 +44,21 @@ pub struct Signed {
     pub clock_difference_s: u64,
 }
 
+impl Signed {
+    pub(crate) fn of(order: &Order, believed: answer::Believed) -> Self {
+        Self {
+            order: order.number,
+            kind: order.kind,
+            document: believed.document,
+            report: believed.report,
+            signing_time: believed.signing_time,
+            index: believed.index,
+            left: believed.left,
+            clock_difference_s: believed.clock_difference_s,
+        }
+    }
+}
+
 /// What became of an order that was left open.
 #[derive(Debug)]
 pub struct Resumed {
@@ -63,8 +78,8 @@ pub struct Gateway<P> {
     pub(crate) platform: P,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) shelf: Shelf,
-    orders: Orders,
-    watch: Watch,
+    pub(crate) orders: Orders,
+    pub(crate) watch: Watch,
     crls: RwLock<Option<Arc<Vec<Crl>>>>,
 }
 
@@ -110,7 +125,7 @@ impl<P: Platform> Gateway<P> {
         now: Timestamp,
     ) -> Result<Signed, Failed<Refusal>> {
         let staff = self.staff(staff)?;
-        let unsigned = unsigned_prescription(staff, csv).map_err(Failed::Refused)?;
+        let unsigned = self.prescription(staff, csv)?;
         self.sign(staff, DocumentKind::Prescription, unsigned, now).await
     }
 
@@ -124,6 +139,27 @@ impl<P: Platform> Gateway<P> {
         now: Timestamp,
     ) -> Result<Signed, Failed<Refusal>> {
         let staff = self.staff(staff)?;
+        let unsigned = self.dispensing(staff, registered_prescription, csv, now)?;
+        self.sign(staff, DocumentKind::Dispensing, unsigned, now).await
+    }
+
+    /// The unsigned document of a prescription record.
+    pub(crate) fn prescription(
+        &self,
+        staff: &Staff,
+        csv: &[u8],
+    ) -> Result<Vec<u8>, Failed<Refusal>> {
+        unsigned_prescription(staff, csv).map_err(Failed::Refused)
+    }
+
+    /// The unsigned document of a dispensing record over a prescription that verifies.
+    pub(crate) fn dispensing(
+        &self,
+        staff: &Staff,
+        registered_prescription: &[u8],
+        csv: &[u8],
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Failed<Refusal>> {
         // Version 7 like order numbers: unique, and telling nothing but the time.
         let id = OrderNumber::new(now.seconds().saturating_mul(1000), &*self.random);
         let unsigned = unsigned_dispensing(staff, registered_prescription, csv, &id.to_string())
@@ -136,7 +172,7 @@ impl<P: Platform> Gateway<P> {
             };
             return Err(Failed::Refused(refusal(answer::reason(&report))));
         }
-        self.sign(staff, DocumentKind::Dispensing, unsigned, now).await
+        Ok(unsigned)
     }
 
     /// What the verifier says of any document, with this facility's anchors and lists.
@@ -153,7 +189,7 @@ impl<P: Platform> Gateway<P> {
     /// signature is made when nobody expects it any more.
     pub async fn resume(&self, now: Timestamp) -> Result<Vec<Resumed>, Failed<Refusal>> {
         let mut all = Vec::new();
-        for order in self.orders.open().await? {
+        for order in self.orders.open(now).await? {
             let (number, staff) = (order.number, order.staff.clone());
             let outcome = self.take_up(&order, now).await;
             all.push(Resumed { order: number, staff, outcome });
@@ -181,7 +217,7 @@ impl<P: Platform> Gateway<P> {
         self.config.staff(id).ok_or(Failed::Refused(Refusal::StaffUnknown))
     }
 
-    fn crls(&self) -> Option<Arc<Vec<Crl>>> {
+    pub(crate) fn crls(&self) -> Option<Arc<Vec<Crl>>> {
         self.crls.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -204,6 +240,7 @@ impl<P: Platform> Gateway<P> {
             digest,
             created: now,
             document: unsigned,
+            approval: None,
         };
         let order = self.orders.begin(order, &*self.random).await?;
         // From here the order is durable: dying now leaves it open, to be resumed.
@@ -211,7 +248,7 @@ impl<P: Platform> Gateway<P> {
         self.send(&order, kept, patience, now).await
     }
 
-    async fn token(
+    pub(crate) async fn token(
         &self,
         staff: &Staff,
         kind: DocumentKind,
@@ -231,7 +268,7 @@ impl<P: Platform> Gateway<P> {
             None => None,
         };
         let kept = kept.filter(|kept| kept.person == order.person);
-        if age <= FRESH_S {
+        if age <= FRESH_S && order.approval.is_none() {
             let kept = kept.ok_or(Failed::Refused(Refusal::NoToken))?;
             return self.send(order, kept, Patience::Once, now).await;
         }
@@ -256,7 +293,13 @@ impl<P: Platform> Gateway<P> {
             }
             Err(refusal) => return Err(Failed::Refused(refusal)),
         };
-        self.finish(order, &answer, now).await
+        let Some(ceremony) = order.approval else {
+            return self.finish(order, &answer, now).await;
+        };
+        // It was approved and signed, and we died before we had it: its evidence comes with it.
+        let asked = self.orders.asked(ceremony).await?;
+        let asked = asked.ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
+        self.finish_approved(order, &asked, &answer, now).await
     }
 
     async fn send(
@@ -294,19 +337,14 @@ impl<P: Platform> Gateway<P> {
         self.watch.accept(&self.platform, &believed.checkpoint, &believed.note, now).await?;
         // Two callers may finish one order; both have checked the same signature.
         self.orders.done(order.number, &believed.document, &*self.random).await?;
-        Ok(Signed {
-            order: order.number,
-            kind: order.kind,
-            document: believed.document,
-            report: believed.report,
-            signing_time: believed.signing_time,
-            index: believed.index,
-            left: believed.left,
-            clock_difference_s: believed.clock_difference_s,
-        })
+        Ok(Signed::of(order, believed))
     }
 
-    async fn close<T>(&self, order: &Order, refusal: Refusal) -> Result<T, Failed<Refusal>> {
+    pub(crate) async fn close<T>(
+        &self,
+        order: &Order,
+        refusal: Refusal,
+    ) -> Result<T, Failed<Refusal>> {
         if !refusal.leaves_order_open() {
             self.orders.refused(order.number, &refusal).await?;
         }

@@ -16,16 +16,19 @@
 //! checkpoint of the journal. Tokens and documents are sealed in it under the gateway's
 //! [`ShelfKey`].
 //!
-//! Start reading at [`Gateway::prescribe`] in `desk`, then `sending` (the retry rules) and `answer`
+//! Start reading at [`Gateway::prescribe`] in `desk` (or [`Gateway::ask_approval`] where the owner
+//! approves each document), then `sending` (the retry rules) and `answer`
 //! (what is believed).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
+mod approving;
 mod authentication;
 mod checkpoint;
 mod config;
 mod desk;
+pub mod evidence;
 mod migrations;
 mod names;
 mod orders;
@@ -34,7 +37,9 @@ mod refusal;
 mod seal;
 mod sending;
 mod shelf;
+mod waiting;
 
+pub use approving::{ApprovedDocument, Approving, ApprovingState, Paper};
 pub use authentication::{Authentication, AuthenticationState, Light, StaffState};
 pub use config::{GatewayConfig, Staff};
 pub use desk::{Gateway, Resumed, Signed};

@@ -15,12 +15,29 @@ CREATE TABLE gateway_order (
     kind      TEXT NOT NULL,
     digest    BLOB NOT NULL,
     created   INTEGER NOT NULL,
-    state     TEXT NOT NULL,      -- open, done, refused
+    state     TEXT NOT NULL,      -- open, waiting (for its owner's approval), done, refused
     code      TEXT,               -- why it was refused
-    document  BLOB                -- sealed: to be signed while open, signed once done
+    document  BLOB,               -- sealed: to be signed while open, signed once done
+    approval  BLOB,               -- the ceremony, where the owner approves each document
+    item      INTEGER,            -- its place among those approved together
+    evidence  TEXT                -- of that approval, kept with the document
 ) WITHOUT ROWID;
 CREATE INDEX gateway_order_state ON gateway_order (state, created);
 CREATE INDEX gateway_order_digest ON gateway_order (staff, digest);
+CREATE INDEX gateway_order_approval ON gateway_order (approval);
+-- What was asked of an owner: computed here, to be compared with what her phone signs.
+CREATE TABLE gateway_approval (
+    ceremony  BLOB NOT NULL PRIMARY KEY,
+    staff     TEXT NOT NULL,
+    terminal  TEXT NOT NULL,
+    person    BLOB NOT NULL,
+    kept      BLOB NOT NULL,
+    kinds     TEXT NOT NULL,
+    documents INTEGER NOT NULL,
+    root      BLOB NOT NULL,
+    not_after INTEGER NOT NULL,
+    began     INTEGER NOT NULL
+);
 CREATE TABLE gateway_shelf (
     staff     TEXT PRIMARY KEY,
     person    BLOB NOT NULL,

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use hpki::encoding::{Digest32, Statement};
-use hpki::id::{KeyId, OrderNumber, PersonId};
+use hpki::id::{CeremonyId, KeyId, OrderNumber, PersonId};
 use hpki::kind::DocumentKind;
 use hpki::refusal::Refuse as _;
 use hpki::sign::Random;
@@ -38,15 +38,17 @@ pub(crate) struct Order {
     pub(crate) created: Timestamp,
     /// The unsigned document.
     pub(crate) document: Vec<u8>,
+    /// The ceremony in which its owner approves it, where she approves each document.
+    pub(crate) approval: Option<CeremonyId>,
 }
 
 pub(crate) struct Orders {
-    store: Store,
+    pub(crate) store: Store,
     config: Arc<GatewayConfig>,
     key: Arc<ShelfKey>,
 }
 
-const COLUMNS: &str = "number, staff, person, key, kind, digest, created, document";
+const COLUMNS: &str = "number, staff, person, key, kind, digest, created, document, approval";
 
 impl Orders {
     pub(crate) const fn new(store: Store, config: Arc<GatewayConfig>, key: Arc<ShelfKey>) -> Self {
@@ -74,7 +76,7 @@ impl Orders {
             .store
             .write(move |tx| {
                 let same = tx.query(
-                    "SELECT number, staff, person, key, kind, digest, created, document
+                    "SELECT number, staff, person, key, kind, digest, created, document, approval
                      FROM gateway_order WHERE staff = $1 AND digest = $2 AND kind = $3
                      AND person = $4 AND state = 'open' AND created >= $5 LIMIT 1",
                     &[
@@ -112,16 +114,18 @@ impl Orders {
         }
     }
 
-    /// Every open order, oldest first.
-    pub(crate) async fn open(&self) -> Result<Vec<Order>, Failed<Refusal>> {
+    /// Every open order, oldest first; one that waits for an approval only when nobody can give it
+    /// any more.
+    pub(crate) async fn open(&self, now: Timestamp) -> Result<Vec<Order>, Failed<Refusal>> {
         let rows = self
             .store
-            .read(|tx| {
+            .read(move |tx| {
                 let sql = format!(
-                    "SELECT {COLUMNS} FROM gateway_order WHERE state = 'open'
+                    "SELECT {COLUMNS} FROM gateway_order
+                     WHERE state = 'open' OR (state = 'waiting' AND created < $1)
                      ORDER BY created, number LIMIT 1000"
                 );
-                Ok::<_, Failed<Refusal>>(tx.query(&sql, &[])?)
+                Ok::<_, Failed<Refusal>>(tx.query(&sql, &[now.minus(FRESH_S).into()])?)
             })
             .await?;
         rows.iter().map(|row| Ok(self.read(row)?)).collect()
@@ -153,15 +157,12 @@ impl Orders {
         number: OrderNumber,
         refusal: &Refusal,
     ) -> Result<(), Failed<Refusal>> {
-        let code = match refusal {
-            Refusal::PlatformRefused { code, .. } => format!("platform-refused:{code}"),
-            other => other.code().to_owned(),
-        };
+        let code = code_of(refusal);
         self.store
             .write(move |tx| {
                 tx.exec(
                     "UPDATE gateway_order SET state = 'refused', code = $2, document = NULL
-                     WHERE number = $1 AND state = 'open'",
+                     WHERE number = $1 AND state IN ('open', 'waiting')",
                     &[number.into(), code.as_str().into()],
                 )?;
                 Ok(())
@@ -192,7 +193,7 @@ impl Orders {
             .write(move |tx| {
                 let before = now.minus(ORDER_LIFE_S);
                 let erased = tx.exec(
-                    "UPDATE gateway_order SET document = NULL
+                    "UPDATE gateway_order SET document = NULL, evidence = NULL
                      WHERE state = 'done' AND document IS NOT NULL AND created < $1",
                     &[before.into()],
                 )?;
@@ -200,12 +201,36 @@ impl Orders {
                     tx.exec("DELETE FROM gateway_shelf WHERE until <= $1", &[now.into()])?;
                 let before = now.minus(3600);
                 tx.exec("DELETE FROM gateway_ceremony WHERE began < $1", &[before.into()])?;
+                let before = now.minus(ORDER_LIFE_S);
+                tx.exec("DELETE FROM gateway_approval WHERE began < $1", &[before.into()])?;
                 Ok(erased + tokens)
             })
             .await
     }
 
-    fn read(&self, row: &Row) -> Result<Order, Fault> {
+    /// Seals a document of an order in this state.
+    pub(crate) fn seal(
+        &self,
+        number: &OrderNumber,
+        state: &str,
+        document: &[u8],
+        random: &dyn Random,
+    ) -> Result<Vec<u8>, Fault> {
+        Ok(self.key.seal(&self.about(number, state), document, random)?)
+    }
+
+    /// Opens what was sealed so.
+    pub(crate) fn unseal(
+        &self,
+        number: &OrderNumber,
+        state: &str,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        let clear = self.key.open(&self.about(number, state), sealed);
+        Ok(clear.ok_or_else(|| broken_seal(number))?.to_vec())
+    }
+
+    pub(crate) fn read(&self, row: &Row) -> Result<Order, Fault> {
         let number: [u8; 16] = row.array(0)?;
         let number = order_number(&number)?;
         let staff = row.text(1)?.parse().map_err(|_| Fault::Row("not a staff ID".into()))?;
@@ -220,7 +245,16 @@ impl Orders {
             digest: row.array(5)?,
             created: row.time(6)?,
             document: clear.ok_or_else(|| broken_seal(&number))?.to_vec(),
+            approval: row.opt_array(8)?.map(CeremonyId::from_octets),
         })
+    }
+}
+
+/// The code under which a refused order is remembered.
+pub(crate) fn code_of(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::PlatformRefused { code, .. } => format!("platform-refused:{code}"),
+        other => other.code().to_owned(),
     }
 }
 
@@ -228,7 +262,7 @@ fn broken_seal(number: &OrderNumber) -> Fault {
     Fault::Row(format!("the document of order {number} does not open under this shelf key"))
 }
 
-fn order_number(octets: &[u8; 16]) -> Result<OrderNumber, Fault> {
+pub(crate) fn order_number(octets: &[u8; 16]) -> Result<OrderNumber, Fault> {
     let hex = hex::encode(octets);
     hex.parse().map_err(|_| Fault::Row("not an order number".into()))
 }

@@ -85,6 +85,21 @@ pub enum Refusal {
     /// The verifier cannot tell (no current revocation list). The order stays open.
     #[error("the verifier cannot tell: {0}")]
     VerificationUndetermined(String),
+    /// Too many documents, or none, for one approval.
+    #[error("one approval is for 1 to 300 documents, not {0}")]
+    ApprovalSize(usize),
+    /// The phone was asked to sign something else than was asked here. Nothing was signed for us.
+    #[error("the statement on the phone differs: {0}")]
+    StatementDiffers(&'static str),
+    /// The owner refused on the phone.
+    #[error("the owner refused on the phone")]
+    ApprovalRefused,
+    /// The owner did not approve in time.
+    #[error("the owner did not approve in time")]
+    ApprovalExpired,
+    /// The evidence of the approval does not hold.
+    #[error("the evidence of the approval does not hold: {0}")]
+    EvidenceWrong(String),
     /// No order of this number.
     #[error("no such order")]
     OrderUnknown,
@@ -121,6 +136,11 @@ pub const CODES: &[&str] = &[
     "clock-off",
     "verification-failed",
     "verification-undetermined",
+    "approval-size-wrong",
+    "statement-differs",
+    "approval-refused",
+    "approval-expired",
+    "answer-evidence-wrong",
     "order-unknown",
     "order-expired",
 ];
@@ -152,6 +172,11 @@ impl Refuse for Refusal {
             Self::ClockOff(_) => "clock-off",
             Self::VerificationFailed(_) => "verification-failed",
             Self::VerificationUndetermined(_) => "verification-undetermined",
+            Self::ApprovalSize(_) => "approval-size-wrong",
+            Self::StatementDiffers(_) => "statement-differs",
+            Self::ApprovalRefused => "approval-refused",
+            Self::ApprovalExpired => "approval-expired",
+            Self::EvidenceWrong(_) => "answer-evidence-wrong",
             Self::OrderUnknown => "order-unknown",
             Self::OrderExpired => "order-expired",
         }
@@ -222,6 +247,11 @@ mod tests {
             Refusal::ClockOff(1),
             Refusal::VerificationFailed(text()),
             Refusal::VerificationUndetermined(text()),
+            Refusal::ApprovalSize(0),
+            Refusal::StatementDiffers(""),
+            Refusal::ApprovalRefused,
+            Refusal::ApprovalExpired,
+            Refusal::EvidenceWrong(text()),
             Refusal::OrderUnknown,
             Refusal::OrderExpired,
         ];

@@ -16,8 +16,8 @@ use crate::refusal::{ORDER_IN_PROGRESS, Refusal};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// No answer of the platform is longer.
-const REPLY_MAX: usize = 1024 * 1024;
+/// No answer of the platform is longer: 300 signatures that were approved at once, with their proofs.
+const REPLY_MAX: usize = 8 * 1024 * 1024;
 
 /// Whether to wait and send again, or to leave it at one attempt.
 #[derive(Clone, Copy)]

@@ -21,9 +21,11 @@ use serde::Serialize;
 use crate::report::{Revocation, Verdict};
 use crate::{Reason, rules};
 
-/// What was allowed until `notAfter` may have been begun at its last second: a minute to spend it,
-/// half a minute for the device (custody's own limits).
-const LATE_S: u64 = 90;
+mod show;
+
+/// What was approved at the last second of `notAfter` may be begun for a minute, and what a crash
+/// interrupted then may be taken up again for ten (custody's own limits, and half a minute).
+const LATE_S: u64 = 690;
 
 /// An entry of the journal that was proven to stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +66,8 @@ pub trait Journal {
 pub struct Grounds<'a> {
     /// The journal under its pinned key; without it nobody can tell whose phone it was.
     pub journal: Option<&'a dyn Journal>,
-    /// The octets that were signed (canonical SignedInfo), where they are at hand.
-    pub signed_info: Option<&'a [u8]>,
+    /// SHA-256 of what was signed (canonical SignedInfo), where a document is at hand.
+    pub at_hand: Option<Digest32>,
     /// The pinned roots; without any, nobody can tell whether the certificate counted.
     pub anchors: &'a [Anchor],
     /// Certificates that may stand between.
@@ -339,7 +341,7 @@ fn approved(
         Some(journal) => Some(linked(bundle, journal)?),
         None => None,
     };
-    signature(bundle, certificate, grounds.signed_info)?;
+    signature(bundle, certificate, grounds.at_hand)?;
     let outcome = match grounds.journal {
         Some(journal) => Some(signed(bundle, journal)?),
         None => None,
@@ -371,14 +373,14 @@ fn linked(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
 fn signature(
     bundle: &Bundle,
     certificate: &Certificate,
-    signed_info: Option<&[u8]>,
+    at_hand: Option<Digest32>,
 ) -> Result<(), Refusal> {
     VerifyingKey::new(Algorithm::RsaSha256, certificate.spki_der())
         .ok()
         .and_then(|key| key.verify_digest(&bundle.document.dtbsr, &bundle.signature).ok())
         .ok_or(Refusal::SignatureWrong)?;
-    match signed_info {
-        Some(octets) if sha256(octets) != bundle.document.dtbsr => Err(Refusal::SignedInfoOther),
+    match at_hand {
+        Some(dtbsr) if dtbsr != bundle.document.dtbsr => Err(Refusal::SignedInfoOther),
         _ => Ok(()),
     }
 }

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod api;
+pub mod approvals;
 pub mod csc;
 pub mod import;
 pub mod path;
@@ -14,4 +15,5 @@ pub mod refusal;
 pub mod token;
 
 pub use api::*;
+pub use approvals::*;
 pub use import::{ImportAnswer, ImportKeyAnswer, ImportRequest};

@@ -4,6 +4,14 @@
 pub const SIGNATURES: &str = "/v1/signatures";
 /// The stored answer of an order, for 24 h (GET).
 pub const SIGNATURE: &str = "/v1/signatures/{order}";
+/// Ask a person to approve exactly these documents (POST).
+pub const APPROVALS: &str = "/v1/approvals";
+/// How an approval stands (GET).
+pub const APPROVAL: &str = "/v1/approvals/{ceremony}";
+/// The signatures of approved documents (POST).
+pub const APPROVAL_SIGNATURES: &str = "/v1/approvals/{ceremony}/signatures";
+/// The evidence of a signature that its owner approved by itself or in a batch (GET).
+pub const EVIDENCE: &str = "/v1/signatures/{order}/evidence";
 /// Begin an authentication at a terminal (POST).
 pub const CEREMONIES: &str = "/v1/ceremonies";
 /// How an authentication stands (GET).

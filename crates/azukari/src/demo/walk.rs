@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use approval::{LinkStatement, SessionStatement};
+use approval::{DocumentsStatement, LinkStatement, SessionStatement};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hpki::encoding::Digest32;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use town::people::{Facility, Person};
@@ -72,8 +73,20 @@ pub(crate) struct Begun {
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed {
     pub(crate) ceremony: String,
+    /// `session` or `documents`.
+    pub(crate) kind: String,
     pub(crate) statement: Value,
     pub(crate) options: Value,
+}
+
+impl Claimed {
+    /// The challenge, as the phone computes it from what it displays.
+    fn challenge(&self) -> Result<Digest32, StepFailed> {
+        match self.kind.as_str() {
+            "documents" => Ok(displayed::<DocumentsStatement>(&self.statement)?.challenge()),
+            _ => Ok(displayed::<SessionStatement>(&self.statement)?.challenge()),
+        }
+    }
 }
 
 /// A signed document, as the gateway handed it to the EHR.
@@ -126,6 +139,7 @@ pub(crate) async fn claim(
         call(platform, "POST", wire::path::SESSION_CLAIM, None, Some(&claim)).await?;
     Ok(Claimed {
         ceremony: id,
+        kind: asked["type"].as_str().unwrap_or_default().to_owned(),
         statement: asked["statement"].clone(),
         options: asked["options"].clone(),
     })
@@ -137,8 +151,7 @@ pub(crate) async fn approve(
     phone: &mut Phone,
     claimed: &Claimed,
 ) -> Result<Option<String>, StepFailed> {
-    let shown: SessionStatement = displayed(&claimed.statement)?;
-    let credential = phone.approve(&shown.challenge(), &claimed.options)?;
+    let credential = phone.approve(&claimed.challenge()?, &claimed.options)?;
     let approval = json!({"ceremony": claimed.ceremony, "credential": credential});
     let done: Value =
         call(platform, "POST", wire::path::SESSION_APPROVE, None, Some(&approval)).await?;

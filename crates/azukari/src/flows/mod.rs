@@ -2,6 +2,7 @@
 //! what it gave to the next room. Where a step must not be lost, the deciding room has committed a
 //! message with its change, and `deliver` repeats it until it arrived.
 
+pub(crate) mod approve_documents;
 pub(crate) mod certify;
 pub(crate) mod csc;
 pub(crate) mod deliver;

@@ -8,7 +8,7 @@ use wire::{Base64, SignAnswer, SignRequest};
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
 
-fn answer_of(signed: custody::Signed) -> SignAnswer {
+pub(super) fn answer_of(signed: custody::Signed) -> SignAnswer {
     SignAnswer {
         order: signed.order,
         kind: signed.kind,

@@ -16,7 +16,7 @@ use wire::{
     SignAnswer, SignRequest, StartAnswer, StartRequest,
 };
 
-use super::{Platform, csc, import, journal, phone, repository};
+use super::{Platform, approvals, csc, import, journal, phone, repository};
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};
@@ -38,6 +38,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/consistency", get(consistency))
         .merge(import::routes())
+        .merge(approvals::routes())
         .merge(phone::routes())
         .merge(repository::routes())
         .merge(csc::routes())
@@ -60,7 +61,7 @@ pub(super) async fn standing(
     Ok(platform.ca.facility_in_force(&peer.0, now()).await?)
 }
 
-fn place(facility: &Facility) -> Place {
+pub(crate) fn place(facility: &Facility) -> Place {
     Place { facility: facility.code.clone(), name: facility.name.clone(), x5t: facility.x5t }
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn config(world: &World) -> GatewayConfig {
     GatewayConfig {
         facility: world.facility.clone(),
         name: "架空総合病院（TEST）".into(),
+        x5t: [1; 32],
         gateway: "g1".parse().unwrap(),
         staff: vec![
             staff("dr-1", Some("架空 太郎"), Some(1), DocumentKind::Prescription),
