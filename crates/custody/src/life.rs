@@ -69,7 +69,7 @@ impl Custody {
         }
         let key = KeyId::random(&*inner.random);
         let policy = purpose.policy();
-        let made = match inner.from_pool(key, owner, policy, now).await? {
+        let made = match inner.stocked_for(key, owner, policy, now).await? {
             Some(made) => made,
             None => inner.room.generate(key, owner, policy, now).await?,
         };

@@ -125,7 +125,7 @@ impl Inner {
     }
 
     /// Takes a key out of the pool and binds it; `None` if there is none that can be.
-    pub(crate) async fn from_pool(
+    pub(crate) async fn stocked_for(
         &self,
         key: KeyId,
         owner: hpki::id::PersonId,
