@@ -11,6 +11,7 @@ mod hospital;
 mod http;
 mod inspect;
 mod journal;
+mod memory;
 mod officer;
 mod openapi;
 mod pages;
@@ -96,6 +97,7 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
+    memory::keep_to_itself();
     match Arguments::parse().role {
         Role::Demo(arguments) => demo::run(arguments),
         Role::Serve { config } => platform::run(&config),

@@ -12,6 +12,7 @@ mod page;
 pub(crate) mod papers;
 pub(crate) mod prepare;
 pub(crate) mod service;
+mod softhsm;
 mod story;
 pub(crate) mod timeline;
 pub(crate) mod town;
@@ -44,9 +45,21 @@ pub(crate) struct DemoArguments {
     /// 基盤と医療機関側を別々のプロセスで動かす (platform and gateways as processes of their own)
     #[arg(long)]
     pub(crate) separate: bool,
+    /// 鍵の置き場所 (where the keys are)
+    #[arg(long, value_enum, default_value_t = Keys::Vault)]
+    pub(crate) device: Keys,
     /// CSC API も試せる町にする: 文書作成ソフトと、ハッシュに署名する鍵 (a registered CSC client, too)
     #[arg(long)]
     pub(crate) csc: bool,
+}
+
+/// Where the town's keys are.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// ソフトウェアの金庫 (the software vault)
+    Vault,
+    /// SoftHSM2 のトークン (a token of SoftHSM2, through PKCS#11)
+    Softhsm,
 }
 
 /// Runs the demo.
@@ -56,7 +69,13 @@ pub(crate) fn run(arguments: DemoArguments) -> ExitCode {
             None => None,
             Some(file) => Some(record(file)?),
         };
+        if arguments.device == Keys::Softhsm {
+            softhsm::settle(arguments.out.as_deref())?;
+        }
         let home = Home::open(arguments.out.as_deref())?;
+        if arguments.device == Keys::Softhsm {
+            softhsm::choose(&home.town)?;
+        }
         // The page's port is taken first: a town that nobody can look at need not be founded.
         let page = match arguments.once {
             true => None,

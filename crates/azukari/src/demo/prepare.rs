@@ -81,8 +81,14 @@ pub(crate) async fn found(
             "\n[[platform.witness]]\nkey = \"witness-{authority}.vkey\"\nurl = \"http://{at}\"\n"
         );
     }
+    if let Ok(device) = std::fs::read_to_string(home.join(super::softhsm::DEVICE)) {
+        text.push_str(&device);
+    }
     std::fs::write(home.join("platform.toml"), text)?;
     let config = PlatformConfig::load(&home.join("platform.toml"))?;
+    let officers = UnsealSecret::random(&SystemRandom);
+    officers.to_file(&home.join("security-officers.secret"))?;
+    hsm::prepare_token(&config.device, &officers, &unseal)?;
     hsm::create(&config.device, &unseal)?;
 
     let rooms = open::open(config).await?;

@@ -32,9 +32,6 @@ pub struct Quirks {
     pub wraps_ed25519: bool,
     /// More sessions than this are not asked for, whatever the token says.
     pub sessions_max: usize,
-    /// The digest of RSA-OAEP in transfers: SHA-1 where the device knows no other. OAEP needs no
-    /// collision resistance of it.
-    pub transfer_sha1: bool,
     /// Whether a lost device comes back only after the module was initialised anew.
     pub reinitialise: bool,
 }
@@ -50,7 +47,6 @@ pub const SOFTHSM2: Quirks = Quirks {
     shows_unwrap_template: true,
     wraps_ed25519: false,
     sessions_max: 256,
-    transfer_sha1: true,
     reinitialise: true,
 };
 
@@ -65,7 +61,6 @@ pub const UNKNOWN: Quirks = Quirks {
     shows_unwrap_template: false,
     wraps_ed25519: false,
     sessions_max: 32,
-    transfer_sha1: false,
     reinitialise: true,
 };
 
