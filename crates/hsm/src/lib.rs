@@ -40,6 +40,7 @@ pub mod pkcs11;
 mod queue;
 mod random;
 mod refusal;
+mod rotation;
 pub mod shares;
 mod spki;
 #[cfg(any(test, feature = "anomalies"))]
@@ -60,4 +61,5 @@ pub use import::{OaepDigest, Package};
 pub use officer::change_secret;
 pub use random::SystemRandom;
 pub use refusal::{CODES, Failed, Refusal};
+pub use rotation::Rotation;
 pub use unseal::UnsealSecret;

@@ -101,6 +101,9 @@ pub enum Refusal {
     /// The device does not answer.
     #[error("the device does not answer: {0}")]
     DeviceLost(String),
+    /// A rotation of the key-encryption key was interrupted and must be finished first.
+    #[error("a rotation of the keys in {0} is not finished")]
+    RotationUnfinished(String),
 }
 
 /// Every code of this room.
@@ -136,6 +139,7 @@ pub const CODES: &[&str] = &[
     "kek-missing",
     "kek-weak",
     "device-lost",
+    "rotation-unfinished",
 ];
 
 impl Refuse for Refusal {
@@ -172,6 +176,7 @@ impl Refuse for Refusal {
             Self::KekMissing(_) => "kek-missing",
             Self::KekWeak(_) => "kek-weak",
             Self::DeviceLost(_) => "device-lost",
+            Self::RotationUnfinished(_) => "rotation-unfinished",
         }
     }
 }
@@ -225,6 +230,7 @@ mod tests {
             Refusal::KekMissing(String::new()),
             Refusal::KekWeak(String::new()),
             Refusal::DeviceLost(String::new()),
+            Refusal::RotationUnfinished(String::new()),
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

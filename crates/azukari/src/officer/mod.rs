@@ -12,6 +12,7 @@ mod manifest;
 mod passphrase;
 mod record;
 mod restore;
+mod rotate;
 pub(crate) mod say;
 mod transcript;
 pub(crate) mod unseal;
@@ -31,6 +32,8 @@ pub(crate) enum OfficerCommand {
     Paper(init::PaperArguments),
     /// 担当者を入れ替える。前の分割片は使えなくなる (replace the officers; old shares open nothing)
     Renew(init::RenewArguments),
+    /// 鍵暗号化鍵を新しくし、すべての鍵を包み直す (a new key-encryption key; every key is wrapped anew)
+    Rotate(rotate::RotateArguments),
     /// 控えを取る。包まれた鍵だけが入る (make a backup: wrapped keys only)
     Backup(backup::BackupArguments),
     /// 控えから、別のフォルダに復元する (restore a backup into another folder)
@@ -45,6 +48,7 @@ pub(crate) fn run(command: OfficerCommand) -> ExitCode {
             OfficerCommand::Unseal(arguments) => unseal::hand_in(arguments).await,
             OfficerCommand::Paper(arguments) => init::paper(&arguments),
             OfficerCommand::Renew(arguments) => init::renew(arguments).await,
+            OfficerCommand::Rotate(arguments) => rotate::run(arguments).await,
             OfficerCommand::Backup(arguments) => backup::run(arguments).await,
             OfficerCommand::Restore(arguments) => restore::run(arguments).await,
         }
