@@ -150,6 +150,11 @@ pub(crate) async fn init(arguments: InitArguments) -> Result<(), Stop> {
 
     // The device's own secret, or that of a new device; the security officers have their own.
     let fresh = users && plain.is_none();
+    let token = matches!(config.device, hsm::DeviceConfig::Pkcs11 { .. });
+    if fresh && token && arguments.security_officers.is_empty() {
+        // Its security officer's PIN comes from their secret, once and for all.
+        return Err(say::refused("officers-not-appointed", Duty::Security.ja()));
+    }
     let source = match &plain {
         _ if fresh => Source::File(UnsealSecret::random(&SystemRandom)),
         Some(plain) if users => {
@@ -171,6 +176,8 @@ pub(crate) async fn init(arguments: InitArguments) -> Result<(), Stop> {
         files.extend(hand_out(secret(&appointed.set), appointed, &arguments.out)?);
     }
     if fresh {
+        // Of a token; a vault needs no preparation.
+        hsm::prepare_token(&config.device, &security, source.secret()).map_err(say::device)?;
         hsm::create(&config.device, source.secret()).map_err(say::device)?;
     }
     let platform = open::open_with(config, &source, "任命").await?;

@@ -82,6 +82,8 @@ pub(crate) async fn run(arguments: RotateArguments) -> Result<(), Stop> {
         walked.done + walked.already,
         left.display()
     );
-    println!("前の控えは前の鍵で包まれたままです。新しい控えを取り、古い控えは期限が来たら廃棄してください (make a new backup)");
+    println!(
+        "前の控えは前の鍵で包まれたままです。新しい控えを取り、古い控えは期限が来たら廃棄してください (make a new backup)"
+    );
     Ok(())
 }

@@ -89,9 +89,35 @@ pub(crate) struct Place {
     home: PathBuf,
     demo: Value,
     secret: RefCell<String>,
+    /// Where SoftHSM2 finds its tokens, if the device is one.
+    tokens: Option<PathBuf>,
 }
 
 impl Place {
+    fn azukari(&self) -> Command {
+        let mut command = Command::new(AZUKARI);
+        if let Some(tokens) = &self.tokens {
+            command.env("SOFTHSM2_CONF", tokens);
+        }
+        command
+    }
+
+    /// A platform that does not exist yet, on an empty token of SoftHSM2.
+    pub(crate) fn fresh_on_a_token(home: &Path) -> Self {
+        let mut place = Self::fresh(home);
+        let folder = place.path("tokens");
+        std::fs::create_dir(&folder).unwrap();
+        let conf = place.path("softhsm2.conf");
+        let text =
+            format!("directories.tokendir = {}\nobjectstore.backend = file\n", folder.display());
+        std::fs::write(&conf, text).unwrap();
+        place.tokens = Some(conf);
+        let text = std::fs::read_to_string(place.config()).unwrap();
+        let text = changed(&text, "# [device]\n# pkcs11", "[device]\npkcs11");
+        std::fs::write(place.config(), text).unwrap();
+        place
+    }
+
     /// A town is founded and closed again; its platform stays.
     pub(crate) fn found(home: &Path) -> Self {
         std::fs::create_dir_all(home).unwrap();
@@ -108,7 +134,7 @@ impl Place {
         demo.end();
         let home = home.join("town").canonicalize().unwrap();
         let secret = std::fs::read_to_string(home.join("unseal.secret")).unwrap();
-        Self { home, demo: told, secret: RefCell::new(secret.trim().to_owned()) }
+        Self { home, demo: told, secret: RefCell::new(secret.trim().to_owned()), tokens: None }
     }
 
     /// A platform that does not exist yet: the officers make it.
@@ -120,7 +146,7 @@ impl Place {
         std::fs::write(home.join("platform.toml"), example).unwrap();
         let home = home.canonicalize().unwrap();
         let _ = std::fs::remove_dir_all(scratch_beside(&home));
-        Self { home, demo: Value::Null, secret: RefCell::default() }
+        Self { home, demo: Value::Null, secret: RefCell::default(), tokens: None }
     }
 
     /// The machine with this platform is gone. On another one stand its configuration and the TLS
@@ -136,7 +162,7 @@ impl Place {
             std::fs::copy(entry.path(), other.join("tls").join(entry.file_name())).unwrap();
         }
         std::fs::remove_dir_all(&self.home).unwrap();
-        Self { home: other, demo: self.demo.clone(), secret: self.secret.clone() }
+        Self { home: other, demo: self.demo.clone(), secret: self.secret.clone(), tokens: None }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -154,7 +180,7 @@ impl Place {
 
     /// Runs `azukari officer …`.
     pub(crate) fn officer(&self, words: &[&str], paths: &[(&str, PathBuf)]) -> Ran {
-        let mut command = Command::new(AZUKARI);
+        let mut command = self.azukari();
         command.arg("officer").args(words);
         for (flag, path) in paths {
             command.arg(flag).arg(path);
@@ -173,17 +199,63 @@ impl Place {
         self.appointing()
     }
 
+    /// Appoints both sets in one ceremony: their share files.
+    pub(crate) fn appoint_both(&self) -> (Vec<Kept>, Vec<Kept>) {
+        let folder = self.shares();
+        let (mut words, mut paths) = self.appointing_with("init", &folder);
+        for officer in OFFICERS {
+            words.extend(["--security-officer", officer]);
+        }
+        paths.extend_from_within(2..);
+        let ran = self.officer(&words, &paths);
+        assert!(ran.well(), "{ran:?}");
+        (kept_in(&folder, "user"), kept_in(&folder, "so"))
+    }
+
+    /// Starts appointing security officers, for which the key officers open the device.
+    pub(crate) fn start_appointing_security(&self) -> (Process, Vec<Kept>) {
+        let folder = self.shares().join("security");
+        let (words, paths) = self.appointing_with("init", &folder);
+        let words = words.into_iter().map(|word| match word {
+            "--officer" => "--security-officer",
+            word => word,
+        });
+        let mut command = self.azukari();
+        command.arg("officer").args(words);
+        for (flag, path) in paths {
+            command.arg(flag).arg(path);
+        }
+        let process = self.waiting_for_officers(&mut command, "security.log");
+        wait_for("the share files", || folder.join("passphrase-5").exists().then_some(()));
+        (process, kept_in(&folder, "so"))
+    }
+
+    pub(crate) fn start_rotating(&self) -> Process {
+        let mut command = self.azukari();
+        command.args(["officer", "rotate", "--config"]).arg(self.config());
+        self.waiting_for_officers(&mut command, "rotate.log")
+    }
+
+    /// The security officers are through: the key officers are asked.
+    pub(crate) fn wait_for_the_key_officers(&self) {
+        wait_for("the key officers' turn", || {
+            let said = std::fs::read_to_string(self.path("rotate.log")).unwrap();
+            let asked = said.contains("鍵管理者の分割片を待っています");
+            asked.then(|| std::os::unix::net::UnixStream::connect(self.socket()).ok()).flatten()
+        });
+    }
+
     /// Starts replacing the officers; the new ones' files go into another folder.
     pub(crate) fn start_renewing(&self) -> (Process, Vec<Kept>) {
         let folder = self.shares().join("renewed");
         std::fs::create_dir_all(&folder).unwrap();
         let (words, paths) = self.appointing_with("renew", &folder);
-        let mut command = Command::new(AZUKARI);
+        let mut command = self.azukari();
         command.arg("officer").args(words);
         for (flag, path) in paths {
             command.arg(flag).arg(path);
         }
-        (self.waiting_for_officers(&mut command, "renew.log"), kept_in(&folder))
+        (self.waiting_for_officers(&mut command, "renew.log"), kept_in(&folder, "user"))
     }
 
     fn shares(&self) -> PathBuf {
@@ -225,13 +297,13 @@ impl Place {
     }
 
     pub(crate) fn start_serving(&self) -> Process {
-        let mut command = Command::new(AZUKARI);
+        let mut command = self.azukari();
         command.args(["serve", "--config"]).arg(self.config());
         self.waiting_for_officers(&mut command, "serve.log")
     }
 
     pub(crate) fn start_restoring(&self, backup: &Path, since: &[&Path]) -> Process {
-        let mut command = Command::new(AZUKARI);
+        let mut command = self.azukari();
         command.args(["officer", "restore", "--config"]).arg(self.config());
         command.arg("--backup").arg(backup);
         for file in since {
@@ -242,7 +314,7 @@ impl Place {
 
     /// A backup of a platform that is not running: its officers open it for that.
     pub(crate) fn start_backing_up(&self, out: &Path) -> Process {
-        let mut command = Command::new(AZUKARI);
+        let mut command = self.azukari();
         command.args(["officer", "backup", "--config"]).arg(self.config()).arg("--out").arg(out);
         self.waiting_for_officers(&mut command, "backup.log")
     }
@@ -372,7 +444,7 @@ impl Place {
     }
 
     pub(crate) fn journal_is_whole(&self, since: &[&Path]) {
-        let mut command = Command::new(AZUKARI);
+        let mut command = self.azukari();
         command.args(["journal", "verify", "--folder"]).arg(self.path("platform/ledger"));
         command.arg("--log-key").arg(self.path("log.vkey"));
         for file in since {
@@ -392,13 +464,13 @@ impl Place {
 
 /// The share files of a place.
 pub(crate) fn kept_shares(place: &Place) -> Vec<Kept> {
-    let kept = kept_in(&place.shares());
+    let kept = kept_in(&place.shares(), "user");
     kept.into_iter().filter(|kept| kept.file.exists()).collect()
 }
 
-fn kept_in(folder: &Path) -> Vec<Kept> {
+fn kept_in(folder: &Path, duty: &str) -> Vec<Kept> {
     let kept = (1..=OFFICERS.len()).map(|number| Kept {
-        file: folder.join(format!("share-user-{number}.txt")),
+        file: folder.join(format!("share-{duty}-{number}.txt")),
         passphrase: folder.join(format!("passphrase-{number}")),
     });
     kept.collect()
