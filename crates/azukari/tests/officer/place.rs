@@ -143,6 +143,10 @@ impl Place {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../azukari.example.toml");
         let example = std::fs::read_to_string(example).unwrap();
         let example = changed(&example, "unseal = \"file\"", "unseal = \"officers\"");
+        // No witness looks at this one.
+        let witnesses = between(&example, "[[platform.witness]]", "\n# ──").to_owned();
+        let example = changed(&example, &format!("[[platform.witness]]{witnesses}"), "");
+        let example = changed(&example, "witnesses_needed = 1", "");
         std::fs::write(home.join("platform.toml"), example).unwrap();
         let home = home.canonicalize().unwrap();
         let _ = std::fs::remove_dir_all(scratch_beside(&home));
@@ -154,8 +158,11 @@ impl Place {
     pub(crate) fn lost(&self, other: &Path) -> Self {
         std::fs::create_dir_all(other.join("town/tls")).unwrap();
         let other = other.join("town").canonicalize().unwrap();
-        for name in ["platform.toml", "log.vkey"] {
-            std::fs::copy(self.path(name), other.join(name)).unwrap();
+        for entry in std::fs::read_dir(&self.home).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name == "platform.toml" || name.ends_with(".vkey") {
+                std::fs::copy(self.path(&name), other.join(&name)).unwrap();
+            }
         }
         for entry in std::fs::read_dir(self.path("tls")).unwrap() {
             let entry = entry.unwrap();
