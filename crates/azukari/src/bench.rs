@@ -5,6 +5,7 @@
 //! says what each figure means.
 
 mod check;
+mod custody;
 mod drive;
 mod estate;
 mod phone;
@@ -27,16 +28,19 @@ use crate::http;
 use crate::http::client::Client;
 use crate::runtime::Stop;
 use check::Log;
-use drive::Load;
-use estate::FACILITY;
+use drive::{Driven, Load};
+use estate::{Estate, FACILITY};
+use process::Started;
 use raw::Raw;
 use show::Figures;
 
 /// What can be measured.
-#[derive(Subcommand)]
+#[derive(Subcommand, Clone)]
 pub(crate) enum BenchCommand {
     /// 署名: 素の RSA と、端から端まで (signing: raw and end to end)
     Sign(SignArguments),
+    /// 鍵預かり: 同じ 1,000 鍵を、小さな倉と大きな倉で (the same keys in a small and a large store)
+    Custody(custody::CustodyArguments),
 }
 
 /// Flags of `azukari bench sign`.
@@ -61,16 +65,21 @@ pub(crate) struct SignArguments {
 
 /// `azukari bench …`
 pub(crate) fn run(command: &BenchCommand) -> ExitCode {
-    let BenchCommand::Sign(arguments) = command;
-    let arguments = arguments.clone();
     // The load needs less than one core: on one thread its tasks wake each other for nothing.
     let mut threads = tokio::runtime::Builder::new_multi_thread();
+    let command = command.clone();
     crate::runtime::run_on(threads.worker_threads(1), async move {
         let (stop, mut stopped) = crate::runtime::until_interrupted();
         let ended = Arc::new(AtomicBool::new(false));
+        let measuring = async {
+            match &command {
+                BenchCommand::Sign(arguments) => sign(arguments, &ended).await,
+                BenchCommand::Custody(arguments) => custody::measure(arguments, &ended).await,
+            }
+        };
         // Leaving the work ends the platform's process and removes a passing folder.
         let done = tokio::select! {
-            done = sign(&arguments, Arc::clone(&ended)) => done,
+            done = measuring => done,
             _ = stopped.wait_for(|stopped| *stopped) => Err("中断しました (interrupted)".into()),
         };
         ended.store(true, Ordering::Relaxed);
@@ -79,44 +88,23 @@ pub(crate) fn run(command: &BenchCommand) -> ExitCode {
     })
 }
 
-async fn sign(arguments: &SignArguments, ended: Arc<AtomicBool>) -> Result<(), Stop> {
+async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), Stop> {
     let SignArguments { seconds, json, keys, in_flight, folder } = arguments;
     let (keys, in_flight) = (usize::try_from(*keys)?, usize::try_from(*in_flight)?);
     let folder = Folder::open(folder.as_deref())?;
     let listen = free_address()?;
-
-    let kept = folder.kept().map(|folder| folder.join("raw-keys"));
-    let ending = Arc::clone(&ended);
-    let raw_keys = blocking(move || raw::keys(keys, kept.as_deref(), &ending)).await?;
-    let raw_keys = Arc::new(raw_keys);
+    let raw_keys = raw_keys(&folder, keys, ended).await?;
     let estate = estate::prepare(folder.path(), keys, listen).await?;
+    let run = Run { in_flight, time: Duration::from_secs(*seconds), listen };
+    let (raw, _, driven) = run.measure(&estate, &raw_keys, ended).await?;
 
-    let time = Duration::from_secs((*seconds).min(3));
-    let before = measure_raw(&raw_keys, time, &ended).await?;
-
-    let mut child = process::serve(&estate.config, listen).await?;
-    let platform = child.id().ok_or("基盤が終わりました (the platform ended)")?;
-    let identity = |kind: &str| estate.tls.join(format!("{}.{kind}", FACILITY.code));
-    let tls = http::tls::client(
-        &estate.tls.join("facility-ca.pem"),
-        Some((&identity("pem"), &identity("key"))),
-    )?;
-    let url = format!("https://localhost:{}", listen.port());
-    let client = Client::new(&url, Some(tls), Duration::from_secs(20))?;
-    let log = Log::new(estate.log, FACILITY.code.parse()?);
-    let load = Arc::new(Load::new(client, estate.signatories, log));
-    let driven = load.drive(platform, in_flight, Duration::from_secs(*seconds)).await?;
-    crate::runtime::terminate(&mut child).await;
-
-    let raw = before.mean(measure_raw(&raw_keys, time, &ended).await?);
     let signatures = driven.latencies.len() as u64;
     let each_us = |cpu: process::Cpu| cpu.0 * 1e6 / signatures as f64;
     let (raw_cpu_us, platform_cpu_us) = (raw.cpu_s_each * 1e6, each_us(driven.platform));
-    let end_to_end_per_s = signatures as f64 / driven.seconds;
     let figures = Figures {
         raw_per_s: raw.per_s,
-        end_to_end_per_s,
-        ratio: end_to_end_per_s / raw.per_s,
+        end_to_end_per_s: driven.per_s(),
+        ratio: driven.per_s() / raw.per_s,
         cpu_ratio: raw_cpu_us / platform_cpu_us,
         p50_ms: driven.percentile(0.50),
         p99_ms: driven.percentile(0.99),
@@ -129,8 +117,55 @@ async fn sign(arguments: &SignArguments, ended: Arc<AtomicBool>) -> Result<(), S
         platform_cpu_us,
         client_cpu_us: each_us(driven.client),
     };
-    println!("{}", if *json { figures.json()? } else { figures.table() });
+    println!("{}", if *json { show::json(&figures)? } else { figures.table() });
     Ok(())
+}
+
+/// How an end-to-end measurement is run.
+struct Run {
+    in_flight: usize,
+    time: Duration,
+    listen: SocketAddr,
+}
+
+impl Run {
+    /// The raw signature, the platform as a process of its own under load, the raw signature again.
+    async fn measure(
+        &self,
+        estate: &Estate,
+        raw_keys: &Arc<Vec<KeyPair>>,
+        ended: &Arc<AtomicBool>,
+    ) -> Result<(Raw, Started, Driven), Stop> {
+        let time = self.time.min(Duration::from_secs(3));
+        let before = measure_raw(raw_keys, time, ended).await?;
+        let mut started = process::serve(&estate.config, self.listen).await?;
+        let platform = started.process.id().ok_or("基盤が終わりました (the platform ended)")?;
+        let identity = |kind: &str| estate.tls.join(format!("{}.{kind}", FACILITY.code));
+        let tls = http::tls::client(
+            &estate.tls.join("facility-ca.pem"),
+            Some((&identity("pem"), &identity("key"))),
+        )?;
+        let url = format!("https://localhost:{}", self.listen.port());
+        let client = Client::new(&url, Some(tls), Duration::from_secs(20))?;
+        let log = Log::new(estate.log.clone(), FACILITY.code.parse()?);
+        let load = Arc::new(Load::new(client, Arc::clone(&estate.signatories), log));
+        let driven = load.drive(platform, self.in_flight, self.time).await?;
+        started.peak_mb = process::peak_mb(platform)?;
+        crate::runtime::terminate(&mut started.process).await;
+        let raw = before.mean(measure_raw(raw_keys, time, ended).await?);
+        Ok((raw, started, driven))
+    }
+}
+
+/// The keys of the raw measurement, kept where the folder is.
+async fn raw_keys(
+    folder: &Folder,
+    keys: usize,
+    ended: &Arc<AtomicBool>,
+) -> Result<Arc<Vec<KeyPair>>, Stop> {
+    let kept = folder.kept().map(|folder| folder.join("raw-keys"));
+    let ending = Arc::clone(ended);
+    Ok(Arc::new(blocking(move || raw::keys(keys, kept.as_deref(), &ending)).await?))
 }
 
 async fn measure_raw(

@@ -22,7 +22,7 @@ use crate::runtime::Stop;
 /// What all workers share.
 pub(super) struct Load {
     pub(super) client: Client,
-    pub(super) signatories: Vec<Signatory>,
+    pub(super) signatories: Arc<Vec<Signatory>>,
     pub(super) log: Log,
     next: AtomicUsize,
     counting: AtomicBool,
@@ -36,9 +36,16 @@ pub(super) struct Driven {
     pub(super) seconds: f64,
     pub(super) platform: Cpu,
     pub(super) client: Cpu,
+    /// Answers per second while each key was used for the first time.
+    pub(super) cold_per_s: f64,
 }
 
 impl Driven {
+    /// Verified answers per second.
+    pub(super) fn per_s(&self) -> f64 {
+        self.latencies.len() as f64 / self.seconds
+    }
+
     /// The latency that this share of the answers did not exceed, in milliseconds.
     pub(super) fn percentile(&self, share: f64) -> f64 {
         let place = (self.latencies.len() as f64 * share) as usize;
@@ -48,7 +55,7 @@ impl Driven {
 }
 
 impl Load {
-    pub(super) fn new(client: Client, signatories: Vec<Signatory>, log: Log) -> Self {
+    pub(super) fn new(client: Client, signatories: Arc<Vec<Signatory>>, log: Log) -> Self {
         let (next, counting, ended) = Default::default();
         Self { client, signatories, log, next, counting, ended }
     }
@@ -65,6 +72,10 @@ impl Load {
             workers.spawn(Arc::clone(&self).work());
         }
         let warm = Stopwatch::start();
+        while self.next.load(Ordering::Relaxed) < self.signatories.len() + in_flight {
+            pause(&mut workers, Duration::from_millis(5)).await?;
+        }
+        let cold_per_s = self.signatories.len() as f64 / warm.elapsed().as_secs_f64();
         while self.next.load(Ordering::Relaxed) < 2 * self.signatories.len() + in_flight
             || warm.elapsed() < Duration::from_secs(1)
         {
@@ -86,7 +97,7 @@ impl Load {
             return Err("この時間では一件も終わりません。--seconds を増やしてください (no answer within this time)".into());
         }
         let (platform, client) = (after.0.since(before.0), after.1.since(before.1));
-        Ok(Driven { latencies, seconds, platform, client })
+        Ok(Driven { latencies, seconds, platform, client, cold_per_s })
     }
 
     async fn work(self: Arc<Self>) -> Result<Vec<f32>, Stop> {

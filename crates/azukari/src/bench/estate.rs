@@ -65,7 +65,7 @@ pub(super) struct Estate {
     pub(super) config: PathBuf,
     pub(super) tls: PathBuf,
     pub(super) log: VerifyKey,
-    pub(super) signatories: Vec<Signatory>,
+    pub(super) signatories: Arc<Vec<Signatory>>,
 }
 
 /// A prepared person as kept in the folder.
@@ -126,7 +126,7 @@ pub(super) async fn prepare(
     };
     let work =
         persons.into_iter().map(|person| approve(Arc::clone(&platform), place.clone(), person));
-    let signatories = all(work, &bar).await?;
+    let signatories = Arc::new(all(work, &bar).await?);
     let log = platform.ledger.verify_key().clone();
     Ok(Estate { config, tls, log, signatories })
 }

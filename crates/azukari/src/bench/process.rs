@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
+use crate::clock::Stopwatch;
 use crate::runtime::Stop;
 
 /// Processor time, user and system, in seconds.
@@ -35,8 +36,28 @@ pub(super) fn cpu_of(process: u32) -> Result<Cpu, Stop> {
     Ok(Cpu((user + system) / 100.0))
 }
 
-/// Starts `azukari serve` and waits until its door is open. It ends with the value, at the latest.
-pub(super) async fn serve(config: &Path, address: SocketAddr) -> Result<Child, Stop> {
+/// A platform that was started.
+pub(super) struct Started {
+    /// Ends with this value, at the latest.
+    pub(super) process: Child,
+    /// Seconds until its door was open.
+    pub(super) start_s: f64,
+    /// The most memory that it held, in megabytes, once measured.
+    pub(super) peak_mb: f64,
+}
+
+/// The most memory that a process has held, in megabytes (proc(5): VmHWM).
+pub(super) fn peak_mb(process: u32) -> Result<f64, Stop> {
+    let file = format!("/proc/{process}/status");
+    let text = std::fs::read_to_string(&file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kilobytes.ok_or(format!("{file} を読めません (not as proc(5) says)"))? / 1000.0)
+}
+
+/// Starts `azukari serve` and waits until its door is open.
+pub(super) async fn serve(config: &Path, address: SocketAddr) -> Result<Started, Stop> {
+    let watch = Stopwatch::start();
     let log = config.with_extension("log");
     let mut child = Command::new(std::env::current_exe()?)
         .arg("serve")
@@ -53,8 +74,9 @@ pub(super) async fn serve(config: &Path, address: SocketAddr) -> Result<Child, S
             return Err(format!("基盤が起動しません: {status} (it ended at once)\n{said}").into());
         }
         if tokio::net::TcpStream::connect(address).await.is_ok() {
-            return Ok(child);
+            let start_s = watch.elapsed().as_secs_f64();
+            return Ok(Started { process: child, start_s, peak_mb: 0.0 });
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

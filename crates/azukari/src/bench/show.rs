@@ -40,17 +40,18 @@ pub(super) struct Figures {
 const RATIO: f64 = 0.60;
 const CPU_RATIO: f64 = 0.75;
 
-impl Figures {
-    pub(super) fn json(&self) -> Result<String, serde_json::Error> {
-        let mut value = serde_json::to_value(self)?;
-        for (_, figure) in value.as_object_mut().into_iter().flatten() {
-            if let Some(number) = figure.as_f64().filter(|_| figure.is_f64()) {
-                *figure = ((number * 1000.0).round() / 1000.0).into();
-            }
+/// One JSON object, its figures to three places.
+pub(super) fn json(figures: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut value = serde_json::to_value(figures)?;
+    for (_, figure) in value.as_object_mut().into_iter().flatten() {
+        if let Some(number) = figure.as_f64().filter(|_| figure.is_f64()) {
+            *figure = ((number * 1000.0).round() / 1000.0).into();
         }
-        Ok(value.to_string())
     }
+    Ok(value.to_string())
+}
 
+impl Figures {
     pub(super) fn table(&self) -> String {
         let mark = |good: bool| if good { "✓" } else { "△" };
         let mut lines = vec![
