@@ -1,7 +1,7 @@
 //! The journal as people meet it: `azukari journal …`, and the text that a demo leaves, from
 //! which anyone can recompute the tree.
 
-mod reading;
+pub(crate) mod reading;
 pub(crate) mod watching;
 
 use std::fmt::Write as _;
@@ -55,8 +55,14 @@ pub(crate) struct LogKey {
 }
 
 impl LogKey {
+    /// What flags of another command name; `None` if they name nothing.
+    pub(crate) fn given(log_key: Option<PathBuf>, log_key_from_ledger: bool) -> Option<Self> {
+        let named = log_key.is_some() || log_key_from_ledger;
+        named.then_some(Self { log_key, log_key_from_ledger })
+    }
+
     /// The key, and where it came from in words.
-    fn find(&self, folder: &Path) -> Result<(VerifyKey, String), String> {
+    pub(crate) fn find(&self, folder: &Path) -> Result<(VerifyKey, String), String> {
         if let Some(file) = &self.log_key {
             let said = format!("検証鍵: {}（指定されたもの; given）", file.display());
             return Ok((read_key(file)?, said));
@@ -118,7 +124,7 @@ pub(crate) fn run(command: &JournalCommand) -> ExitCode {
 }
 
 /// The ledger in this folder, or where a platform or a demo below it keeps its own.
-fn find_ledger(folder: &Path) -> Result<PathBuf, String> {
+pub(crate) fn find_ledger(folder: &Path) -> Result<PathBuf, String> {
     ["", "ledger", "platform/ledger", "town/platform/ledger"]
         .iter()
         .map(|below| folder.join(below))

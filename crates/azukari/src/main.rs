@@ -3,6 +3,7 @@
 mod bench;
 mod clock;
 mod config;
+mod criteria;
 mod custody_cmd;
 mod demo;
 mod files;
@@ -79,6 +80,8 @@ enum Role {
     /// 署名記録を調べる (the journal)
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// 検証項目: 守る場所・試験・この基盤の証跡 (criteria for a committee, with live evidence)
+    Criteria(criteria::CriteriaArguments),
     /// 速さを測る (measure)
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
         Role::Custody(command) => custody_cmd::run(command),
         Role::Inspect { file } => inspect::run(&file),
         Role::Journal(command) => journal::run(&command),
+        Role::Criteria(arguments) => criteria::run(&arguments),
         Role::Bench(command) => bench::run(&command),
         Role::Config(ConfigCommand::Check { file }) => config::check(&file),
     }

@@ -34,7 +34,7 @@ impl Where {
     }
 }
 
-fn said(failed: Failed<Refusal>) -> String {
+pub(crate) fn said(failed: Failed<Refusal>) -> String {
     match failed {
         Failed::Refused(refusal) => refusal.to_string(),
         Failed::Fault(fault) => fault.to_string(),
