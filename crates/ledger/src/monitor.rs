@@ -89,7 +89,9 @@ impl Monitor {
 
     /// Whether a checkpoint that somebody else was shown belongs to the history seen here.
     ///
-    /// Caught: `log-forked`; `log-rolled-back` where it speaks of more than the log shows here.
+    /// Caught: `log-forked`; `log-rolled-back` where it speaks of more than the log shows here. A
+    /// log publishes a moment after it answers: whoever compares a fresh checkpoint looks again
+    /// before he believes the latter.
     pub async fn compare<S: Source>(&self, source: &S, note: &str) -> Result<Checkpoint, Missed> {
         let theirs = self.quorum.log().verify(note)?;
         let ours = self.known().await?.map(|known| known.checkpoint);

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use hpki::refusal::Refuse as _;
 use ledger::tlog::{Missed, Source, Unreachable};
-use ledger::{Failed, Monitor, Seen};
+use ledger::{Failed, Monitor, Refusal, Seen};
 
 use super::reading::Witnesses;
 use super::{note_in, read, read_key};
@@ -18,6 +18,10 @@ use crate::http::client::Client;
 
 /// How long the platform may take for one file.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An answer's checkpoint may be newer than the published one, which follows it within a second;
+/// after so many seconds it is not late but missing.
+const PUBLISHED_SECONDS: u32 = 10;
 
 /// Flags of `journal watch`.
 #[derive(Args)]
@@ -140,9 +144,19 @@ async fn follow(arguments: &WatchArguments) -> Result<ExitCode, String> {
 }
 
 async fn look(monitor: &Monitor, web: &Web, others: &[String]) -> Result<Seen, Missed> {
-    let seen = monitor.look(web).await?;
+    let mut seen = monitor.look(web).await?;
     for note in others {
-        monitor.compare(web, note).await?;
+        let mut compared = monitor.compare(web, note).await;
+        for _ in 0..PUBLISHED_SECONDS {
+            if !matches!(compared, Err(Missed::Caught(Refusal::LogRolledBack { .. }))) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let more = monitor.look(web).await?;
+            seen = Seen { new_entries: seen.new_entries + more.new_entries, ..more };
+            compared = monitor.compare(web, note).await;
+        }
+        compared?;
     }
     Ok(seen)
 }

@@ -276,13 +276,16 @@ fn what_is_not_as_agreed_is_refused_by_name(town: &Town) {
     sign(physician, &body).refused("digest-not-allowed");
     for (member, value) in [
         ("order", json!("8d5b8f0e-0f43-4f3c-9d0c-0d7c4b1f3a11")), // version 4
-        ("kind", json!("referral")),
+        ("kind", json!("a love letter")),
         ("document", json!("the document itself")),
     ] {
         let mut body = good();
         body[member] = value;
         sign(physician, &body).refused("request-malformed");
     }
+    let mut body = good();
+    body["kind"] = json!("referral");
+    sign(physician, &body).refused("kind-not-enabled");
     // The EHR's door.
     let url = format!("{}/v1/staff/S0001", town.text("/gateway"));
     town.curl(url.clone()).get().refused("ehr-key-wrong");
