@@ -1,8 +1,9 @@
 //! 鍵認可: the last door. An [`Activation`] is the decision that this key signs exactly this hash
 //! once, for the bearer of this token, out of what its owner approved.
 //!
-//! It has private fields, cannot be copied, and is made by [`Activation::open`] alone, which asks
-//! every rule of the house. It is used up by `Strongroom::sign`.
+//! It has private fields, cannot be copied, and is made by [`Activation::open`] (out of a session's
+//! budget) and [`Activation::approved`] (a document approved by itself) alone, which ask every rule
+//! of the house. It is used up by `Strongroom::sign`.
 
 use hpki::encoding::Digest32;
 use hpki::id::{ActivationId, KeyId, TokenId};
@@ -10,8 +11,10 @@ use hpki::kind::DocumentKind;
 use hpki::sign::Random;
 use hpki::time::Timestamp;
 
+use crate::bearer::Bearer;
 use crate::budget::BudgetRow;
 use crate::key::{Certified, Kept, KeyState, StopReason, stops};
+use crate::prepared::{Document, PreparedRow};
 use crate::refusal::Refusal;
 use crate::token::VerifiedToken;
 
@@ -56,6 +59,36 @@ impl Activation {
             kind,
             dtbsr,
             bearer: token.id(),
+        })
+    }
+
+    /// As [`Activation::open`], where the owner approved exactly this: `approved` is what her
+    /// phone signed for, its seal checked, and holds this document.
+    pub(crate) fn approved(
+        bearer: &Bearer,
+        approved: &PreparedRow,
+        document: &Document,
+        id: ActivationId,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
+        let theirs = approved.approved.is_some()
+            && approved.is_of(bearer)
+            && approved.documents.contains(document)
+            && bearer.kept.row.id == approved.key
+            && bearer.kept.row.owner == approved.person;
+        if !theirs {
+            return Err(Refusal::HashNotAuthorised);
+        }
+        let certified = usable(&bearer.kept, now)?;
+        if !may_sign(certified, &bearer.kept, document.kind) {
+            return Err(Refusal::KindNotAllowed);
+        }
+        Ok(Self {
+            id,
+            key: approved.key,
+            kind: document.kind,
+            dtbsr: document.dtbsr,
+            bearer: bearer.token.id(),
         })
     }
 

@@ -81,11 +81,12 @@ impl BindingRow {
         })
     }
 
+    /// The row, and where the journal will hold the note that commits with it.
     fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
         let changed = tx.exec(
             "INSERT INTO custody_binding (id, person, kept, credential, public_key, evidence,
-                 linked, ended, counter, seal)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9) ON CONFLICT DO NOTHING",
+                 linked, ended, counter, seal, leaf)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10) ON CONFLICT DO NOTHING",
             &[
                 self.id.into(),
                 self.person.into(),
@@ -96,6 +97,7 @@ impl BindingRow {
                 self.linked.into(),
                 self.counter.into(),
                 (&self.seal).into(),
+                tx.next_index()?.into(),
             ],
         )?;
         Ok(changed == 1)
@@ -211,6 +213,16 @@ impl Inner {
             Ok(Some(row))
         } else {
             refused(Refusal::SealBroken("custody_binding"))
+        }
+    }
+
+    /// Where the journal holds the linking of a phone.
+    pub(crate) async fn binding_leaf(&self, id: BindingId) -> Result<u64, Bad> {
+        let sql = "SELECT leaf FROM custody_binding WHERE id = $1";
+        let row = self.ledger.read(move |tx| Ok(tx.query_opt(sql, &[id.into()])?)).await?;
+        match row {
+            Some(row) => Ok(row.number(0)?),
+            None => refused(Refusal::BindingUnknown),
         }
     }
 

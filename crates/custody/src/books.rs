@@ -1,13 +1,18 @@
 //! Balancing the books: what was drawn equals what was signed, nothing stays open, every seal holds.
 
-use hpki::id::{BudgetId, KeyId};
+use std::collections::HashMap;
+
+use hpki::id::{BudgetId, KeyId, PreparedId};
 use ledger::Fault;
 
 use crate::Failed as Bad;
 use crate::binding::BindingRow;
 use crate::budget::BudgetRow;
 use crate::key::KeyRow;
-use crate::room::Custody;
+use crate::order::OrderRow;
+use crate::prepared::PreparedRow;
+use crate::room::{Custody, Inner};
+use crate::sad::SadRow;
 
 /// What a reckoning found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,26 +27,36 @@ pub struct Books {
     pub consumed: u64,
     /// Reservations that are open now.
     pub reserved: u64,
+    /// Approved by themselves and waiting to be signed.
+    pub authorised: u64,
+    /// Approved by themselves and not signed in time.
+    pub expired: u64,
     /// Orders that were interrupted and gave their draw back.
     pub released: u64,
     /// Signatures that failed the self-check.
     pub failed: u64,
     /// Budgets whose draws are not what their orders say.
     pub unbalanced: Vec<BudgetId>,
+    /// Approvals whose documents are not, one for one, the activations that rest on them.
+    pub misapproved: Vec<PreparedId>,
     /// Rows that do not bear our seal.
     pub broken_seals: u64,
 }
 
 impl Books {
-    /// Whether nothing is open and nothing is wrong.
+    /// Whether nothing is open and nothing is wrong. What waits to be signed is not open yet.
     pub fn balance(&self) -> bool {
-        self.reserved == 0 && self.unbalanced.is_empty() && self.broken_seals == 0
+        self.reserved == 0
+            && self.unbalanced.is_empty()
+            && self.misapproved.is_empty()
+            && self.broken_seals == 0
     }
 }
 
 impl Custody {
     /// Reads every row once. For start-up checks of small stores, tests and audits.
     pub async fn books(&self) -> Result<Books, Bad> {
+        let (prepared, sads, approved) = self.0.approvals().await?;
         let (keys, bindings, budgets, states, drawn) = self
             .0
             .ledger
@@ -55,13 +70,13 @@ impl Custody {
                     tx.query("SELECT state, count(*) FROM custody_activation GROUP BY state", &[])?;
                 let drawn = tx.query(
                     "SELECT budget, count(*) FROM custody_activation
-                     WHERE state <> 'released' GROUP BY budget",
+                     WHERE state <> 'released' AND prepared IS NULL GROUP BY budget",
                     &[],
                 )?;
                 let drawn = drawn
                     .iter()
                     .map(|row| Ok((BudgetId::from_octets(row.array(0)?), row.int(1)?)))
-                    .collect::<Result<std::collections::HashMap<_, _>, Fault>>()?;
+                    .collect::<Result<HashMap<_, _>, Fault>>()?;
                 Ok((keys, BindingRow::all(tx)?, BudgetRow::all(tx)?, states, drawn))
             })
             .await?;
@@ -77,6 +92,8 @@ impl Custody {
                 "consumed" => books.consumed = count,
                 "reserved" => books.reserved = count,
                 "released" => books.released = count,
+                "authorised" => books.authorised = count,
+                "expired" => books.expired = count,
                 _ => books.failed = count,
             }
         }
@@ -89,11 +106,46 @@ impl Custody {
         for row in &bindings {
             broken_bindings += usize::from(!room.seal_holds(&row.statement()?, &row.seal));
         }
-        books.broken_seals = (broken_keys + broken_bindings + broken_budgets) as u64;
+        let broken_prepared =
+            prepared.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
+        let broken_sads =
+            sads.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
+        let broken = [broken_keys, broken_bindings, broken_budgets, broken_prepared, broken_sads];
+        books.broken_seals = broken.iter().sum::<usize>() as u64;
+        books.misapproved = misapproved(&prepared, &approved);
         let wrong = budgets.iter().filter(|row| {
             i64::from(row.count) - row.remaining != drawn.get(&row.id).copied().unwrap_or(0)
         });
         books.unbalanced = wrong.map(|row| row.id).collect();
         Ok(books)
     }
+}
+
+impl Inner {
+    /// Everything that documents approved by themselves left: what was prepared, the SADs, and the
+    /// activations.
+    async fn approvals(&self) -> Result<(Vec<PreparedRow>, Vec<SadRow>, Vec<OrderRow>), Bad> {
+        self.ledger
+            .read(|tx| Ok((PreparedRow::all(tx)?, SadRow::all(tx)?, OrderRow::approved(tx)?)))
+            .await
+    }
+}
+
+/// Each approved document has one activation and each activation rests on one approved document.
+fn misapproved(prepared: &[PreparedRow], activations: &[OrderRow]) -> Vec<PreparedId> {
+    let mut rows: HashMap<PreparedId, Vec<&OrderRow>> = HashMap::new();
+    for row in activations {
+        rows.entry(row.prepared.unwrap_or(PreparedId::from_octets([0; 16]))).or_default().push(row);
+    }
+    let mut wrong = Vec::new();
+    for one in prepared {
+        let found = rows.remove(&one.id).unwrap_or_default();
+        let expected = if one.approved.is_some() { one.documents.len() } else { 0 };
+        let theirs = found.iter().all(|row| one.document_of(row).is_some());
+        if found.len() != expected || !theirs {
+            wrong.push(one.id);
+        }
+    }
+    wrong.extend(rows.into_keys());
+    wrong
 }

@@ -173,6 +173,23 @@ impl BudgetRow {
         })
     }
 
+    /// What is left of the budget as it was read, if it still runs, and its key too: both bear the
+    /// seals that were checked. Nothing is drawn.
+    pub(crate) fn still_open(
+        tx: &Tx<'_>,
+        budget: &Self,
+        key_seal: &[u8],
+    ) -> Result<Option<u32>, Fault> {
+        let row = tx.query_opt(
+            "SELECT remaining FROM custody_counter WHERE budget = $1
+                 AND EXISTS (SELECT 1 FROM custody_budget
+                     WHERE id = $1 AND seal = $2 AND ended IS NULL)
+                 AND EXISTS (SELECT 1 FROM custody_key WHERE id = $3 AND seal = $4)",
+            &[budget.id.into(), (&budget.seal).into(), budget.key.into(), key_seal.into()],
+        )?;
+        row.map(|row| Ok(u32::try_from(row.int(0)?).unwrap_or(0))).transpose()
+    }
+
     fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
         let sql = format!(
             "INSERT INTO custody_budget ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,

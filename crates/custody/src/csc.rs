@@ -1,22 +1,23 @@
-//! What the CSC API asks of custody. How it is spoken over HTTP is not known here.
+//! What the CSC API asks of custody. How it is spoken over HTTP is not known here. How hashes are
+//! signed stands in `hashes`.
 
 use std::sync::Arc;
 
 use hpki::encoding::Digest32;
 use hpki::id::{KeyId, PreparedId};
-use hpki::kind::DocumentKind;
+use hpki::kind::{DocumentKind, Form};
 use hpki::time::Timestamp;
-use ledger::Failed;
+use ledger::{Failed, Fault};
 
-use crate::Failed as Bad;
 use crate::activation::{may_sign, usable};
 use crate::client::Client;
 use crate::policy::Mode;
-use crate::prepared::Prepared;
+use crate::prepared::{Document, Prepared};
 use crate::refusal::Refusal;
 use crate::room::Custody;
-use crate::sad::{Granted, Sad};
+use crate::sad::{Granted, SAD_S, Sad, SadRow};
 use crate::token::Peer;
+use crate::{Failed as Bad, refused};
 
 /// A kept key as a client of the CSC API sees it: only the bearer's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,12 +136,64 @@ impl Custody {
     /// `budget-exhausted`, and what signing refuses about the token and the key.
     pub async fn csc_authorize(
         &self,
-        _token: &str,
-        _peer: &Peer,
-        _ask: &Authorize,
-        _now: Timestamp,
+        token: &str,
+        peer: &Peer,
+        ask: &Authorize,
+        now: Timestamp,
     ) -> Result<Authorized, Bad> {
-        not_yet()
+        let inner = &*self.0;
+        let bearer = inner.client_bearer(token, peer, ask.credential, now).await?;
+        let client = Client::of(&inner.config.clients, peer).map_err(Failed::Refused)?;
+        let kind = client.kind(ask.kind).map_err(Failed::Refused)?;
+        let pinned = ask.hashes.as_ref().map(Vec::len);
+        let fits = (1..=MULTISIGN).contains(&ask.count)
+            && pinned.is_none_or(|pinned| pinned == ask.count as usize);
+        if !fits {
+            return refused(Refusal::BatchSize);
+        }
+        let mode = inner.config.policy.rule(kind).approval;
+        bearer.may(inner, kind, mode, now).map_err(Failed::Refused)?;
+        match (mode, &ask.hashes) {
+            (Mode::EachDocument, None) => refused(Refusal::ApprovalNeeded),
+            (Mode::EachDocument, Some(hashes)) => {
+                let number = inner.own_number(now);
+                let document = |(item, hash): (u32, &Digest32)| Document {
+                    number,
+                    item,
+                    kind,
+                    digest: *hash,
+                    mark: [0; 4],
+                    dtbsr: *hash,
+                };
+                let documents = (0..).zip(hashes).map(document).collect();
+                let prepared = inner.wait_for_approval(bearer, documents, now).await?;
+                Ok(Authorized::Pending(prepared))
+            }
+            (Mode::Session, hashes) => {
+                inner.why_not_drawn(&bearer.budget, ask.count, now).await?;
+                let until = now.plus(SAD_S).min(bearer.budget.until);
+                let row = SadRow {
+                    hash: [0; 32],
+                    prepared: None,
+                    budget: bearer.budget.id,
+                    facility: bearer.budget.facility.clone(),
+                    x5t: bearer.budget.x5t,
+                    person: bearer.budget.person,
+                    key: bearer.budget.key,
+                    kind,
+                    hashes: hashes.clone(),
+                    count: ask.count,
+                    minted: now,
+                    until,
+                    remaining: ask.count,
+                    ended: None,
+                    seal: Vec::new(),
+                };
+                let (granted, row) = inner.mint(row)?;
+                inner.ledger.write(move |tx| Ok::<_, Failed<Refusal>>(row.insert(tx)?)).await?;
+                Ok(Authorized::Granted(granted))
+            }
+        }
     }
 
     /// `credentials/authorizeCheck`: the SAD once the owner has approved. Asking again gives a new
@@ -149,49 +202,114 @@ impl Custody {
     /// Refused: `prepared-unknown`, `prepared-expired`, `activation-expired`.
     pub async fn csc_check(
         &self,
-        _token: &str,
-        _peer: &Peer,
-        _prepared: PreparedId,
-        _now: Timestamp,
+        token: &str,
+        peer: &Peer,
+        prepared: PreparedId,
+        now: Timestamp,
     ) -> Result<Authorized, Bad> {
-        not_yet()
+        let inner = &*self.0;
+        let bearer = inner.bearer(token, peer, now).await?;
+        Client::of(&inner.config.clients, peer).map_err(Failed::Refused)?;
+        let row = inner.prepared_row(prepared).await?;
+        if !row.is_of(&bearer) || row.form() != Form::Hash {
+            return refused(Refusal::PreparedUnknown);
+        }
+        match row.approved {
+            Some(_) => Ok(Authorized::Granted(inner.grant_again(&row, now).await?)),
+            None if now > row.until => refused(Refusal::PreparedExpired),
+            None => Ok(Authorized::Pending(row.to_prepared(&bearer.kept))),
+        }
     }
 
     /// `credentials/extendTransaction`: ends this SAD and gives another for what is left of the
-    /// same number of signatures. Under SCAL2 only `hashes` of the approved root can be named.
+    /// same number of signatures. Where hashes were pinned or approved, only those can be named.
     ///
-    /// Refused: `sad-unknown`, `sad-expired`, `hash-not-authorised`.
+    /// What was approved can be extended for as long as it could have been approved (three minutes
+    /// from its preparation).
+    ///
+    /// Refused: `sad-unknown`, `sad-expired`, `sad-exhausted`, `hash-not-authorised`.
     pub async fn csc_extend(
         &self,
-        _token: &str,
-        _peer: &Peer,
-        _credential: KeyId,
-        _sad: &Sad,
-        _hashes: Option<&[Digest32]>,
-        _now: Timestamp,
+        token: &str,
+        peer: &Peer,
+        credential: KeyId,
+        sad: &Sad,
+        hashes: Option<&[Digest32]>,
+        now: Timestamp,
     ) -> Result<Granted, Bad> {
-        not_yet()
+        let inner = &*self.0;
+        let bearer = inner.client_bearer(token, peer, credential, now).await?;
+        let before = inner.sad_of(sad, &bearer).await?;
+        before.live(now).map_err(Failed::Refused)?;
+        let approved = match before.prepared {
+            None => None,
+            Some(prepared) => Some(inner.prepared_row(prepared).await?),
+        };
+        before.names(approved.as_ref(), hashes.unwrap_or_default()).map_err(Failed::Refused)?;
+        if approved.is_none() && before.remaining == 0 {
+            return refused(Refusal::SadExhausted);
+        }
+        let most = approved.as_ref().map_or(bearer.budget.until, |row| row.until);
+        let mut after = before.clone();
+        after.minted = now;
+        after.until = now.plus(SAD_S).min(most).max(before.until);
+        let until = after.until;
+        let (granted, after) = inner.mint(after)?;
+        let documents: Vec<_> = approved
+            .iter()
+            .flat_map(|row| row.documents.iter().map(|one| (one.number, one.item)))
+            .collect();
+        inner
+            .ledger
+            .write(move |tx| {
+                if !before.end(tx, now)? {
+                    return Err(Failed::Refused(Refusal::SadUnknown));
+                }
+                for (number, item) in &documents {
+                    tx.exec(
+                        "UPDATE custody_activation SET expires = $4
+                         WHERE facility = $1 AND number = $2 AND item = $3
+                             AND state = 'authorised' AND expires > $5",
+                        &[
+                            (&after.facility).into(),
+                            (*number).into(),
+                            (*item).into(),
+                            until.into(),
+                            now.into(),
+                        ],
+                    )?;
+                }
+                after.insert(tx)?;
+                Ok(())
+            })
+            .await?;
+        Ok(granted)
     }
 
     /// `signatures/signHash`: every hash is authorised, or none is signed. Signatures come in the
-    /// order of the hashes.
+    /// order of the hashes. A hash that stands twice is two signatures.
     ///
-    /// Refused: `sad-unknown`, `sad-expired`, `sad-exhausted`, `hash-not-authorised`,
-    /// `activation-spent`, `activation-expired`, `credential-unknown`, and what signing refuses
-    /// about the token, the budget and the key.
+    /// Refused: `batch-size-wrong`, `sad-unknown`, `sad-expired`, `sad-exhausted`,
+    /// `hash-not-authorised`, `activation-spent`, `activation-expired`, `credential-unknown`, and
+    /// what signing refuses about the token, the budget and the key.
     pub async fn csc_sign_hash(
         &self,
-        _token: &str,
-        _peer: &Peer,
-        _credential: KeyId,
-        _sad: &Sad,
-        _hashes: &[Digest32],
-        _now: Timestamp,
+        token: &str,
+        peer: &Peer,
+        credential: KeyId,
+        sad: &Sad,
+        hashes: &[Digest32],
+        now: Timestamp,
     ) -> Result<Vec<SignedHash>, Bad> {
-        not_yet()
+        let inner = Arc::clone(&self.0);
+        let bearer = inner.client_bearer(token, peer, credential, now).await?;
+        let sad = inner.sad_of(sad, &bearer).await?;
+        sad.live(now).map_err(Failed::Refused)?;
+        if !(1..=MULTISIGN as usize).contains(&hashes.len()) {
+            return refused(Refusal::BatchSize);
+        }
+        let hashes = hashes.to_vec();
+        let work = tokio::spawn(async move { inner.sign_hashes(bearer, sad, hashes, now).await });
+        work.await.unwrap_or(Err(Failed::Fault(Fault::Panicked)))
     }
-}
-
-pub(crate) fn not_yet<T>() -> Result<T, Bad> {
-    Err(ledger::Fault::Misuse("not built yet".into()).into())
 }

@@ -77,16 +77,8 @@ impl Strongroom {
         kept: &Kept,
         now: Timestamp,
     ) -> Result<Vec<u8>, Failed<Refusal>> {
-        let record = intention.record();
-        let same = activation.key() == kept.row.id
-            && record.key == Some(activation.key())
-            && record.activation == Some(activation.id())
-            && record.kind == Some(activation.kind())
-            && record.dtbsr.as_ref() == Some(activation.dtbsr())
-            && draft.dtbsr() == *activation.dtbsr();
-        if !same {
-            let why = "an activation was brought with another intention's receipt".to_owned();
-            return Err(Failed::Fault(Fault::Misuse(why)));
+        if !decided(&activation, &intention, kept) || draft.dtbsr() != *activation.dtbsr() {
+            return Err(another());
         }
         let key = self.load(kept, now).await?;
         let (done, answer) = oneshot::channel();
@@ -95,6 +87,30 @@ impl Strongroom {
             draft.signed_info().to_vec(),
             Box::new(move |signed| {
                 // Nobody waits any more: the signature is dropped, and the lease runs out.
+                let _ = done.send(signed);
+            }),
+        );
+        Ok(answer.await.unwrap_or_else(|_| Err(gone()))?)
+    }
+
+    /// As [`Strongroom::sign`], for a hash that needs no SignedInfo at hand: what was decided is
+    /// what is signed.
+    pub(crate) async fn sign_digest(
+        &self,
+        activation: Activation,
+        intention: Receipt<Intention>,
+        kept: &Kept,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Failed<Refusal>> {
+        if !decided(&activation, &intention, kept) {
+            return Err(another());
+        }
+        let key = self.load(kept, now).await?;
+        let (done, answer) = oneshot::channel();
+        self.desk.sign_digest(
+            key,
+            *activation.dtbsr(),
+            Box::new(move |signed| {
                 let _ = done.send(signed);
             }),
         );
@@ -238,6 +254,21 @@ fn from_device(failed: hsm::Failed) -> Failed<Refusal> {
         hsm::Failed::Refused(refusal) => Failed::Refused(Refusal::Device(refusal)),
         hsm::Failed::Fault(fault) => Failed::from(fault),
     }
+}
+
+/// Whether the intention is the one of this activation, for this key.
+fn decided(activation: &Activation, intention: &Receipt<Intention>, kept: &Kept) -> bool {
+    let record = intention.record();
+    activation.key() == kept.row.id
+        && record.key == Some(activation.key())
+        && record.activation == Some(activation.id())
+        && record.kind == Some(activation.kind())
+        && record.dtbsr.as_ref() == Some(activation.dtbsr())
+}
+
+fn another() -> Failed<Refusal> {
+    let why = "an activation was brought with another intention's receipt".to_owned();
+    Failed::Fault(Fault::Misuse(why))
 }
 
 fn gone() -> DeviceFault {

@@ -14,6 +14,8 @@ pub(crate) const LEASE_S: u64 = 30;
 pub(crate) const RESUME_S: u64 = 600;
 /// How long a stored answer is repeated.
 pub(crate) const ANSWER_S: u64 = 86_400;
+/// How long what led to nothing is kept: SADs, and preparations that nobody approved.
+pub(crate) const FORGET_S: u64 = 86_400;
 /// How far our clock may be behind the last time in the journal: two requests that read the clock
 /// on either side of a second may be committed in the other order.
 pub(crate) const CLOCK_BEHIND_S: u64 = 5;

@@ -10,11 +10,12 @@
 //! that failed all go through [`Inner::release`].
 
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Outcome, OutcomeFields, Record};
+use ledger::{Event, Failed, Fault, Outcome, OutcomeFields, Record, Tx};
 
 use crate::Failed as Bad;
-use crate::limits::hour;
+use crate::limits::{FORGET_S, hour};
 use crate::order::{OrderRow, OrderState};
+use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
 
 /// What recovery did.
@@ -22,6 +23,8 @@ use crate::room::{Custody, Inner};
 pub struct Recovered {
     /// Reservations that were closed as interrupted.
     pub released: u64,
+    /// Approved documents whose sixty seconds were over before they were signed.
+    pub expired: u64,
 }
 
 impl Custody {
@@ -41,7 +44,7 @@ impl Custody {
 
 impl Inner {
     async fn close(&self, now: Timestamp, alone: Option<[u8; 16]>) -> Result<Recovered, Bad> {
-        let mut recovered = Recovered::default();
+        let mut recovered = Recovered { released: 0, expired: self.expire(now).await? };
         loop {
             let abandoned = self
                 .ledger
@@ -50,63 +53,109 @@ impl Inner {
             if abandoned.is_empty() {
                 return Ok(recovered);
             }
-            for row in &abandoned {
-                self.release(row, OrderState::Released, now).await?;
-                recovered.released += 1;
-            }
+            self.release(&abandoned, OrderState::Released, now).await?;
+            recovered.released += abandoned.len() as u64;
         }
     }
 
-    /// Closes a reservation without a signature: `released` returns the draw, `failed` does not.
-    /// Somebody else having moved it is as good.
+    /// Expires what was approved and not signed in time, and forgets preparations that nobody
+    /// approved and SADs of yesterday. Nobody's key was touched, so the journal says nothing.
+    async fn expire(&self, now: Timestamp) -> Result<u64, Bad> {
+        let day_ago = now.minus(FORGET_S);
+        let due = self
+            .ledger
+            .read(move |tx| {
+                let due = tx.query(
+                    "SELECT 1 FROM custody_activation WHERE state = 'authorised' AND expires <= $1
+                     UNION ALL SELECT 1 FROM custody_sad WHERE until <= $2
+                     UNION ALL SELECT 1 FROM custody_prepared
+                         WHERE approved IS NULL AND until <= $2
+                     LIMIT 1",
+                    &[now.into(), day_ago.into()],
+                )?;
+                Ok::<_, Failed<Refusal>>(!due.is_empty())
+            })
+            .await?;
+        if !due {
+            return Ok(0);
+        }
+        self.ledger
+            .write(move |tx| {
+                tx.exec("DELETE FROM custody_sad WHERE until <= $1", &[day_ago.into()])?;
+                tx.exec(
+                    "DELETE FROM custody_prepared WHERE approved IS NULL AND until <= $1",
+                    &[day_ago.into()],
+                )?;
+                Ok(tx.exec(
+                    "UPDATE custody_activation SET state = 'expired'
+                     WHERE state = 'authorised' AND expires <= $1",
+                    &[now.into()],
+                )?)
+            })
+            .await
+    }
+
+    /// Closes reservations without a signature: `released` returns the draw, `failed` does not.
+    /// Somebody else having moved one is as good.
     pub(crate) async fn release(
         &self,
-        row: &OrderRow,
+        rows: &[OrderRow],
         to: OrderState,
         now: Timestamp,
     ) -> Result<(), Bad> {
-        let mut record = Record::of_key(Event::SignatureInterrupted, row.key, self.present(now));
-        record.facility = Some(row.facility.clone());
-        record.kind = Some(row.recipe.kind);
-        record.dtbsr = Some(row.dtbsr);
-        record.activation = Some(row.id);
-        record.outcome =
-            Some(OutcomeFields { signature_hash: None, intention_index: row.intention });
-        let work = (row.clone(), record);
-        let recorded = self
+        let present = self.present(now);
+        let record = |row: &OrderRow| {
+            let mut record = Record::of_key(Event::SignatureInterrupted, row.key, present);
+            record.facility = Some(row.facility.clone());
+            record.kind = Some(row.recipe.kind);
+            record.dtbsr = Some(row.dtbsr);
+            record.activation = Some(row.id);
+            record.outcome =
+                Some(OutcomeFields { signature_hash: None, intention_index: row.intention });
+            record
+        };
+        let work: Vec<_> = rows.iter().map(|row| (row.clone(), record(row))).collect();
+        let recorded: Result<_, Failed<Refusal>> = self
             .ledger
-            .record(move |tx| {
-                let (row, record) = &work;
-                let changed = tx.exec(
-                    "UPDATE custody_activation SET state = $3, outcome = $4
-                     WHERE facility = $1 AND number = $2 AND state = 'reserved' AND id = $5",
-                    &[
-                        (&row.facility).into(),
-                        row.number.into(),
-                        to.name().into(),
-                        tx.next_index()?.into(),
-                        row.id.into(),
-                    ],
-                )?;
-                if changed != 1 {
-                    return Err(Failed::Refused(()));
-                }
-                if to == OrderState::Released {
-                    tx.exec(
-                        "UPDATE custody_counter SET remaining = remaining + 1,
-                             hour_used = CASE WHEN hour = $2 AND hour_used > 0
-                                 THEN hour_used - 1 ELSE hour_used END
-                         WHERE budget = $1 AND remaining <
-                             (SELECT count FROM custody_budget WHERE id = $1)",
-                        &[row.budget.into(), hour(row.reserved).into()],
+            .record_many(move |tx| {
+                let mut outcomes = Vec::with_capacity(work.len());
+                for (row, record) in &work {
+                    let changed = tx.exec(
+                        "UPDATE custody_activation SET state = $3, outcome = $4
+                         WHERE facility = $1 AND number = $2 AND item = $5 AND state = 'reserved'
+                             AND id = $6",
+                        &[
+                            (&row.facility).into(),
+                            row.number.into(),
+                            to.name().into(),
+                            (tx.next_index()? + outcomes.len() as u64).into(),
+                            row.item.into(),
+                            row.id.into(),
+                        ],
                     )?;
+                    if changed != 1 {
+                        continue;
+                    }
+                    if to == OrderState::Released && row.prepared.is_none() {
+                        give_back(tx, row)?;
+                    }
+                    outcomes.push(Outcome(record.clone()));
                 }
-                Ok(((), Outcome(record.clone())))
+                Ok(((), outcomes))
             })
             .await;
-        match recorded {
-            Ok(_) | Err(Failed::Refused(())) => Ok(()),
-            Err(Failed::Fault(fault)) => Err(fault.into()),
-        }
+        recorded.map(drop)
     }
+}
+
+/// Returns one draw to its budget.
+fn give_back(tx: &Tx<'_>, row: &OrderRow) -> Result<(), Fault> {
+    tx.exec(
+        "UPDATE custody_counter SET remaining = remaining + 1,
+             hour_used = CASE WHEN hour = $2 AND hour_used > 0 THEN hour_used - 1
+                 ELSE hour_used END
+         WHERE budget = $1 AND remaining < (SELECT count FROM custody_budget WHERE id = $1)",
+        &[row.budget.into(), hour(row.reserved).into()],
+    )?;
+    Ok(())
 }

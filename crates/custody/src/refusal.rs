@@ -102,6 +102,8 @@ refusals! {
     BatchSize "batch-size-wrong" "a batch has between 1 and 1,000 documents";
     /// Nothing was prepared under this id, or not for this bearer.
     PreparedUnknown "prepared-unknown" "no documents were prepared under this number";
+    /// Too many preparations wait for approval.
+    PreparationsTooMany "preparations-too-many" "too many documents wait for approval already";
     /// What was prepared was not approved in time.
     PreparedExpired "prepared-expired" "the time to approve these documents is over";
     /// The approval is for other documents, another person or another place.

@@ -24,7 +24,8 @@ CREATE UNIQUE INDEX custody_key_one ON custody_key (owner, role) WHERE state <> 
 CREATE INDEX custody_key_expiry ON custody_key (not_after) WHERE ended IS NULL;
 CREATE INDEX custody_key_ended ON custody_key (ended) WHERE state = 'suspended';
 
--- Our own copy of a linked phone: its public key. Every column but `counter` and `seal` is sealed.
+-- Our own copy of a linked phone: its public key. Every column but `counter`, `seal`
+-- and `leaf` (where the journal holds the linking) is sealed.
 CREATE TABLE custody_binding (
     id BLOB NOT NULL PRIMARY KEY,
     person BLOB NOT NULL,
@@ -35,7 +36,8 @@ CREATE TABLE custody_binding (
     linked INTEGER NOT NULL,
     ended INTEGER,
     counter INTEGER NOT NULL,
-    seal BLOB NOT NULL
+    seal BLOB NOT NULL,
+    leaf INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX custody_binding_key ON custody_binding (kept) WHERE ended IS NULL;
 CREATE UNIQUE INDEX custody_binding_credential ON custody_binding (credential) WHERE ended IS NULL;
@@ -69,10 +71,13 @@ CREATE TABLE custody_counter (
 );
 CREATE INDEX custody_budget_open ON custody_budget (kept) WHERE ended IS NULL;
 
--- One hash to be signed, and the order that asks for it.
+-- One occurrence of one hash to be signed, and the order that asks for it.
 -- Rows lie in the order in which they came, so that a group of them shares pages whatever their
 -- facilities and numbers are.
--- reserved → consumed | released | failed; released → reserved (a retry within ten minutes).
+-- authorised → reserved → consumed | released | failed; authorised → expired; released → reserved
+-- (a retry within ten minutes). What is drawn from a session's budget begins as reserved.
+-- `size` is 0 for a document that was asked for alone, else how many items the order has.
+-- `prepared` names the approval of exactly these documents; without it, `budget` was drawn.
 CREATE TABLE custody_activation (
     facility TEXT NOT NULL,
     number BLOB NOT NULL,
@@ -97,9 +102,14 @@ CREATE TABLE custody_activation (
     -- Octets of the signature's length keep its place from the beginning: a row that grew at the
     -- outcome would have to move. What stands here counts only where the state is consumed.
     signature BLOB NOT NULL,
-    PRIMARY KEY (facility, number)
+    item INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    prepared BLOB,
+    expires INTEGER,
+    PRIMARY KEY (facility, number, item)
 );
 CREATE INDEX custody_activation_open ON custody_activation (lease) WHERE state = 'reserved';
+CREATE INDEX custody_activation_waiting ON custody_activation (expires) WHERE state = 'authorised';
 
 -- A person with an office in running the platform. Every column but `seal` is sealed.
 CREATE TABLE custody_officer (
@@ -157,3 +167,45 @@ CREATE TABLE custody_alarm (
     PRIMARY KEY (kind, concerned, hour)
 );
 CREATE INDEX custody_alarm_raised ON custody_alarm (raised);
+
+-- Documents as they will be signed, waiting for their owner's approval or approved. All is sealed.
+CREATE TABLE custody_prepared (
+    id BLOB NOT NULL PRIMARY KEY,
+    facility TEXT NOT NULL,
+    x5t BLOB NOT NULL,
+    person BLOB NOT NULL,
+    kept BLOB NOT NULL,
+    budget BLOB NOT NULL,
+    documents BLOB NOT NULL,
+    root BLOB NOT NULL,
+    created INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    approved INTEGER,
+    binding BLOB,
+    evidence_hash BLOB,
+    evidence TEXT,
+    seal BLOB NOT NULL
+);
+CREATE INDEX custody_prepared_waiting ON custody_prepared (budget, until) WHERE approved IS NULL;
+CREATE INDEX custody_prepared_old ON custody_prepared (until) WHERE approved IS NULL;
+
+-- Signature activation data (SAD), by SHA-256. `remaining` and `ended` are not sealed.
+CREATE TABLE custody_sad (
+    hash BLOB NOT NULL PRIMARY KEY,
+    prepared BLOB,
+    budget BLOB NOT NULL,
+    facility TEXT NOT NULL,
+    x5t BLOB NOT NULL,
+    person BLOB NOT NULL,
+    kept BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    hashes BLOB,
+    count INTEGER NOT NULL,
+    minted INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    seal BLOB NOT NULL,
+    remaining INTEGER NOT NULL,
+    ended INTEGER
+);
+CREATE INDEX custody_sad_prepared ON custody_sad (prepared) WHERE prepared IS NOT NULL;
+CREATE INDEX custody_sad_until ON custody_sad (until);

@@ -1,10 +1,11 @@
 //! One signature: commit A → device → self-check → commit B → answer.
 
+use std::slice;
 use std::sync::Arc;
 
 use hpki::encoding::{Digest32, sha256};
 use hpki::id::{FacilityCode, OrderNumber, PersonId, TokenId};
-use hpki::kind::DocumentKind;
+use hpki::kind::{DocumentKind, Form};
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Intention, Outcome, OutcomeFields, Receipt, Record, Tx};
 use xades::compose::{Draft, Recipe};
@@ -42,9 +43,6 @@ pub struct Signed {
     /// How many signatures the budget still allows.
     pub left: u32,
 }
-
-/// Octets of an RSA-2048 signature, kept free in the row of an order.
-const PLACE: usize = 256;
 
 /// How often an order is looked at again when others move it or what is remembered is stale.
 const TRIES: usize = 6;
@@ -113,7 +111,12 @@ impl Custody {
         let Some(row) = self.0.order(facility, number).await? else {
             return refused(Refusal::OrderUnknown);
         };
+        if row.size != 0 || row.recipe.kind.form() != Form::Xades {
+            return refused(Refusal::OrderUnknown);
+        }
         match row.state {
+            OrderState::Authorised => refused(Refusal::OrderInProgress),
+            OrderState::Expired => refused(Refusal::ActivationExpired),
             OrderState::Consumed => {
                 row.answerable(now).map_err(Failed::Refused)?;
                 self.0.stored(&row).await
@@ -172,6 +175,10 @@ impl Inner {
                     outcome: None,
                     consumed: None,
                     signature: None,
+                    item: 0,
+                    size: 0,
+                    prepared: None,
+                    expires: None,
                 },
                 person: budget.person,
                 evidence: budget.evidence_hash,
@@ -193,7 +200,7 @@ impl Inner {
                 Err(Failed::Fault(fault)) => return Err(fault.into()),
                 Err(Failed::Refused(Stumble::Refused(refusal))) => return refused(refusal),
                 Err(Failed::Refused(Stumble::NotDrawn)) => {
-                    self.why_not_drawn(&budget, now).await?;
+                    self.why_not_drawn(&budget, 1, now).await?;
                 }
                 Err(Failed::Refused(Stumble::Taken | Stumble::Moved)) => {
                     match self.retry(&reservation.row, now).await? {
@@ -229,7 +236,11 @@ impl Inner {
                     return Ok(Some(Again::Answer(Box::new(self.stored(&row).await?))));
                 }
                 Retry::Resume => return Ok(Some(Again::Resume(Box::new(row)))),
-                Retry::Release => self.release(&row, OrderState::Released, now).await?,
+                Retry::Release => {
+                    self.release(slice::from_ref(&row), OrderState::Released, now).await?;
+                }
+                // Approved by itself, so another request's number.
+                Retry::Reserve => return refused(Refusal::OrderReused),
             }
         }
         refused(Refusal::OrderInProgress)
@@ -254,7 +265,9 @@ impl Inner {
             Err(failed) => {
                 // Nothing was handed out: give the draw back at once. If that fails too, the
                 // lease does it.
-                if let Err(also) = self.release(&row, OrderState::Released, now).await {
+                if let Err(also) =
+                    self.release(slice::from_ref(&row), OrderState::Released, now).await
+                {
                     tracing::warn!(fault = %also, "a reservation stays until its lease is over");
                 }
                 return Err(failed);
@@ -308,8 +321,8 @@ impl Inner {
                 let changed = tx.exec(
                     "UPDATE custody_activation
                      SET state = 'consumed', outcome = $3, consumed = $4, signature = $5
-                     WHERE facility = $1 AND number = $2 AND state = 'reserved' AND id = $6
-                         AND holder = $7 AND lease > $4",
+                     WHERE facility = $1 AND number = $2 AND item = 0 AND state = 'reserved'
+                         AND id = $6 AND holder = $7 AND lease > $4",
                     &[
                         (&row.facility).into(),
                         row.number.into(),
@@ -330,8 +343,13 @@ impl Inner {
         Ok(recorded.1)
     }
 
-    /// Why nothing could be drawn; `Ok` if only our memory was stale.
-    async fn why_not_drawn(&self, before: &BudgetRow, now: Timestamp) -> Result<(), Bad> {
+    /// Why so many could not be drawn; `Ok` if only our memory was stale.
+    pub(crate) async fn why_not_drawn(
+        &self,
+        before: &BudgetRow,
+        wanted: u32,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
         self.budgets.remove(&before.id);
         self.kept.remove(&before.key);
         // A stopped key says more than the budgets that ended with it.
@@ -343,11 +361,12 @@ impl Inner {
         if budget.remaining > budget.count.into() {
             return refused(Refusal::SealBroken("custody_budget"));
         }
-        if budget.remaining < 1 {
+        if budget.remaining < wanted.into() {
             self.raise(AlarmKind::BudgetExhausted, Some(budget.key), &budget.id.to_string(), now);
             return refused(Refusal::BudgetExhausted);
         }
-        if budget.hour == hour(now) && budget.hour_used >= budget.hourly.into() {
+        let hour_used = if budget.hour == hour(now) { budget.hour_used } else { 0 };
+        if hour_used + u64::from(wanted) > budget.hourly.into() {
             self.raise(AlarmKind::HourlyLimit, Some(budget.key), &budget.id.to_string(), now);
             return refused(Refusal::HourlyLimit);
         }
@@ -359,12 +378,12 @@ impl Inner {
     async fn freeze(&self, row: &OrderRow, now: Timestamp) -> Result<Signed, Bad> {
         self.alarm(AlarmKind::SelfCheck, Some(row.key), &row.id.to_string(), now).await;
         self.stop(row.key, StopReason::SelfCheck, Event::KeyFrozen, now).await?;
-        self.release(row, OrderState::Failed, now).await?;
+        self.release(slice::from_ref(row), OrderState::Failed, now).await?;
         refused(Refusal::KeyFrozen)
     }
 
     /// The stored answer, written again from its recipe.
-    async fn stored(&self, row: &OrderRow) -> Result<Signed, Bad> {
+    pub(crate) async fn stored(&self, row: &OrderRow) -> Result<Signed, Bad> {
         let kept = self.kept(row.key).await?;
         let (Some(certified), Some(signature), Some(index)) =
             (&kept.certified, &row.signature, row.outcome)
@@ -396,7 +415,7 @@ impl Inner {
         number: OrderNumber,
     ) -> Result<Option<OrderRow>, Bad> {
         let facility = facility.clone();
-        self.ledger.read(move |tx| Ok(OrderRow::read(tx, &facility, number)?)).await
+        self.ledger.read(move |tx| Ok(OrderRow::read(tx, &facility, number, 0)?)).await
     }
 }
 
@@ -461,7 +480,7 @@ impl Reservation {
                 "UPDATE custody_activation SET state = 'reserved', id = $3, budget = $4,
                      holder = $5, lease = $6, attempts = attempts + 1, reserved = $7,
                      intention = $8, bearer = $9
-                 WHERE facility = $1 AND number = $2 AND state = 'released'",
+                 WHERE facility = $1 AND number = $2 AND item = 0 AND state = 'released'",
                 &[
                     (&row.facility).into(),
                     row.number.into(),
@@ -476,32 +495,7 @@ impl Reservation {
             )?;
             return if changed == 1 { Ok(()) } else { Err(Failed::Refused(Stumble::Moved)) };
         }
-        let changed = tx.exec(
-            "INSERT INTO custody_activation (facility, number, request, id, budget, kept, kind,
-                 digest, dtbsr, signing_time, mark, state, holder, lease, attempts, reserved,
-                 intention, bearer, signature)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'reserved', $12, $13, 1, $14,
-                 $15, $16, $17) ON CONFLICT DO NOTHING",
-            &[
-                (&row.facility).into(),
-                row.number.into(),
-                (&row.request).into(),
-                row.id.into(),
-                row.budget.into(),
-                row.key.into(),
-                row.recipe.kind.into(),
-                (&row.recipe.digest).into(),
-                (&row.dtbsr).into(),
-                row.recipe.signing_time.into(),
-                (&row.recipe.mark).into(),
-                (&row.holder).into(),
-                row.lease.into(),
-                row.reserved.into(),
-                intention.into(),
-                self.bearer.into(),
-                (&[0; PLACE]).into(),
-            ],
-        )?;
-        if changed == 1 { Ok(()) } else { Err(Failed::Refused(Stumble::Taken)) }
+        let taken = row.insert(tx, intention, self.bearer)?;
+        if taken { Ok(()) } else { Err(Failed::Refused(Stumble::Taken)) }
     }
 }

@@ -407,7 +407,7 @@ async fn a_row_put_in_or_changed_by_sql_is_worth_nothing() {
     let done = by_sql(
         &house,
         "INSERT INTO custody_binding SELECT $1, person, kept, $1, public_key, evidence, linked,
-             1, counter, seal FROM custody_binding",
+             1, counter, seal, leaf FROM custody_binding",
         vec![Value::Blob(vec![66; 16])],
     )
     .await;

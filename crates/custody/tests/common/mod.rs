@@ -10,10 +10,13 @@ use std::sync::Arc;
 
 use approval::evidence::AssertionEvidence;
 use approval::simulator::Phone;
-use approval::{Approval, LinkEvidence, LinkStatement, RelyingParty, SessionStatement, Statement};
+use approval::{
+    Approval, DocumentsStatement, LinkEvidence, LinkStatement, RelyingParty, SessionStatement,
+    Statement,
+};
 use custody::{
-    Budget, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, Purpose, SignOrder,
-    Signed, TokenKey,
+    Budget, Client, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, Policy, Prepared,
+    Purpose, Rule, SignOrder, Signed, TokenKey,
 };
 use hpki::Certificate;
 use hpki::id::{
@@ -69,6 +72,31 @@ pub fn open(folder: &Path) -> House {
 }
 
 pub fn open_with(folder: &Path, limits: Limits) -> House {
+    open_as(folder, limits, Policy::default(), Vec::new())
+}
+
+/// The policy with one kind under another rule.
+pub fn policy(kind: DocumentKind, rule: Rule) -> Policy {
+    let mut policy = Policy::default();
+    policy.set(kind, rule);
+    policy
+}
+
+/// The hospital's own program, registered for referral letters.
+pub fn client() -> Client {
+    Client {
+        id: "letters".parse().unwrap(),
+        x5t: hospital().x5t,
+        kinds: vec![DocumentKind::Referral],
+    }
+}
+
+/// A house where registered programs have referral letters signed under this rule.
+pub fn open_for_letters(folder: &Path, rule: Rule) -> House {
+    open_as(folder, Limits::default(), policy(DocumentKind::Referral, rule), vec![client()])
+}
+
+pub fn open_as(folder: &Path, limits: Limits, policy: Policy, clients: Vec<Client>) -> House {
     let anomalies = Anomalies::none();
     let unseal = UnsealSecret::from_file(&folder.join("unseal")).unwrap();
     let desks = hsm::open_failing(&device(folder), &unseal, 2, anomalies.clone()).unwrap();
@@ -90,8 +118,8 @@ pub fn open_with(folder: &Path, limits: Limits) -> House {
         audience: AUDIENCE.into(),
         rp: rp(),
         limits,
-        policy: custody::Policy::default(),
-        clients: Vec::new(),
+        policy,
+        clients,
         token_keys: token_keys(&desks.token),
         loaded_keys: 16,
     };
@@ -241,7 +269,10 @@ pub async fn session(house: &House, member: &Member, kinds: &[DocumentKind]) -> 
 }
 
 pub fn approve(member: &Member, statement: SessionStatement) -> Approval {
-    let statement = Statement::Session(statement);
+    approve_said(member, Statement::Session(statement))
+}
+
+fn approve_said(member: &Member, statement: Statement) -> Approval {
     let response = member.phone.get(&statement.challenge());
     Approval {
         statement,
@@ -257,6 +288,31 @@ pub fn approve(member: &Member, statement: SessionStatement) -> Approval {
         approved: NOW,
         number_confirmed: true,
     }
+}
+
+/// The phone approves what was prepared, as the terminal at this place shows it.
+pub fn documents(prepared: &Prepared, peer: &Peer) -> DocumentsStatement {
+    DocumentsStatement {
+        issuer: ISSUER.into(),
+        rp_id: "localhost".into(),
+        ceremony: CeremonyId::from_octets([9; 16]),
+        nonce: nonce(),
+        facility_id: peer.facility.clone(),
+        facility_name: "架空病院".into(),
+        x5t_s256: peer.x5t,
+        terminal_id: "t1".into(),
+        terminal_label: "第1診察室".into(),
+        person: prepared.person,
+        key: prepared.key,
+        kinds: prepared.kinds.clone(),
+        count: u32::try_from(prepared.documents.len()).unwrap(),
+        root: prepared.root,
+        not_after: prepared.until,
+    }
+}
+
+pub fn approve_documents(member: &Member, statement: DocumentsStatement) -> Approval {
+    approve_said(member, Statement::Documents(statement))
 }
 
 pub const PRESCRIPTION: [DocumentKind; 1] = [DocumentKind::Prescription];
