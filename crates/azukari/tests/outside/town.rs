@@ -36,11 +36,17 @@ pub(crate) struct Town {
 }
 
 impl Town {
+    /// With platform and gateways as processes of their own.
     pub(crate) fn open() -> Self {
-        let out = scratch("outside-town");
+        Self::open_with("outside-town", "--separate")
+    }
+
+    /// In this folder, with this flag.
+    pub(crate) fn open_with(folder: &str, flag: &str) -> Self {
+        let out = scratch(folder);
         let said = File::create(out.join("said.txt")).unwrap();
         let child = Command::new(AZUKARI)
-            .args(["demo", "--separate", "--port", "0", "--out"])
+            .args(["demo", flag, "--port", "0", "--out"])
             .arg(&out)
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())
@@ -57,6 +63,27 @@ impl Town {
         });
         town.demo = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         town
+    }
+
+    /// Opens the platform alone, where the town has ended.
+    #[allow(dead_code, reason = "for those who look after the town")]
+    pub(crate) fn serve(&mut self, config: &std::path::Path) {
+        let said = File::create(self.out.join("said.txt")).unwrap();
+        self.child = Command::new(AZUKARI)
+            .args(["serve", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().unwrap())
+            .stderr(said)
+            .spawn()
+            .unwrap();
+        let at = self.text("/platform").trim_start_matches("https://").to_owned();
+        wait_for("the platform's door", || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the platform ended by itself: {status}\n{}", self.said());
+            }
+            std::net::TcpStream::connect(&at).ok()
+        });
     }
 
     /// What the demo said so far.
