@@ -8,6 +8,11 @@ use common::*;
 use wire::CeremonyStep;
 use wire::token::{base64url_decode, read};
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn at_a_new_institution_the_token_waits_for_the_number() {
     let house = House::new();

@@ -7,6 +7,11 @@ use authn::{Standing, TOPIC_PHONE_LINKED};
 use common::*;
 use ledger::{Break, Failed};
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_sheet_a_birth_date_and_a_phone_make_a_binding_and_tell_custody() {
     let house = House::new();

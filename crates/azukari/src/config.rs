@@ -6,6 +6,7 @@
 
 mod client;
 mod device;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ pub(crate) enum ConfigRefusal {
 struct ConfigFile {
     platform: Option<PlatformFile>,
     device: Option<device::DeviceFile>,
+    store: Option<store::StoreFile>,
     #[serde(default)]
     kind: Vec<KindFile>,
     #[serde(default)]
@@ -267,6 +269,7 @@ pub(crate) struct ImporterConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformConfig {
     pub(crate) folder: PathBuf,
+    pub(crate) store: ledger::Place,
     pub(crate) device: hsm::DeviceConfig,
     pub(crate) listen: SocketAddr,
     pub(crate) url: String,
@@ -445,6 +448,7 @@ impl PlatformConfig {
         };
         Ok(Self {
             device,
+            store: store::place(whole.store, base, &folder.join("ledger"))?,
             folder,
             listen: written.listen,
             url,

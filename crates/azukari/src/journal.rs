@@ -13,7 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use hpki::refusal::Refuse as _;
 use ledger::tlog::{Proof, VerifiedEntry, VerifyKey, leaf_hash, tree};
-use ledger::{Failed, Ledger, audit};
+use ledger::{Failed, Ledger, Place, audit};
+
+use crate::config::PlatformConfig;
 
 /// First words of a journal text.
 pub(crate) const TITLE: &str = "# azukari journal v1";
@@ -26,6 +28,9 @@ pub(crate) enum JournalCommand {
         /// 台帳のフォルダ、またはそれを含むフォルダ (the ledger's folder, or one that holds it)
         #[arg(long, default_value = ".")]
         folder: PathBuf,
+        /// 基盤の設定ファイル。台帳の場所（フォルダか PostgreSQL）をここから読む (the platform's configuration names the store)
+        #[arg(long, conflicts_with = "folder")]
+        config: Option<PathBuf>,
         #[command(flatten)]
         log: LogKey,
         /// 手元に控えたチェックポイント。その続きであることも確かめる (a checkpoint you kept)
@@ -91,13 +96,16 @@ pub(crate) fn run(command: &JournalCommand) -> ExitCode {
         ExitCode::from(2)
     };
     match command {
-        JournalCommand::Verify { folder, log, since } => match verify(folder, log, since) {
-            Ok((text, whole)) => {
-                println!("{text}");
-                if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        JournalCommand::Verify { folder, config, log, since } => {
+            let place = find_place(folder, config.as_deref());
+            match place.and_then(|place| verify(place, log, since)) {
+                Ok((text, whole)) => {
+                    println!("{text}");
+                    if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                }
+                Err(why) => unreadable(why),
             }
-            Err(why) => unreadable(why),
-        },
+        }
         JournalCommand::Show(arguments) => {
             reading::show(arguments).map_or_else(unreadable, |()| ExitCode::SUCCESS)
         }
@@ -120,6 +128,16 @@ pub(crate) fn run(command: &JournalCommand) -> ExitCode {
             Err(why) => unreadable(why),
         },
         JournalCommand::Watch(arguments) => watching::watch(arguments),
+    }
+}
+
+/// Where the platform of this configuration keeps its ledger; without one, in or below the folder.
+fn find_place(folder: &Path, config: Option<&Path>) -> Result<Place, String> {
+    match config {
+        Some(file) => PlatformConfig::load(file)
+            .map(|config| config.store)
+            .map_err(|refusal| refusal.to_string()),
+        None => find_ledger(folder).map(|folder| Place::from(&folder)),
     }
 }
 
@@ -153,25 +171,19 @@ fn read(file: &Path) -> Result<String, String> {
         .map_err(|error| format!("{} を読めません: {error} (cannot read)", file.display()))
 }
 
-fn verify(folder: &Path, log: &LogKey, since: &[PathBuf]) -> Result<(String, bool), String> {
-    let folder = &find_ledger(folder)?;
-    let (log, where_from) = log.find(folder)?;
+fn verify(place: Place, log: &LogKey, since: &[PathBuf]) -> Result<(String, bool), String> {
+    let (log, where_from) = log.find(place.folder())?;
     let notes = since
         .iter()
         .map(|file| read(file).map(|text| note_in(&text)))
         .collect::<Result<Vec<_>, _>>()?;
     let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
-    let report = audit::verify(&audit::Audit {
-        folder,
-        head: None,
-        log: &log,
-        streams: None,
-        since: &notes,
-    })
-    .map_err(|failed| match failed {
-        Failed::Refused(refusal) => refusal.to_string(),
-        Failed::Fault(fault) => fault.to_string(),
-    })?;
+    let report =
+        audit::verify(&audit::Audit { place, head: None, log: &log, streams: None, since: &notes })
+            .map_err(|failed| match failed {
+                Failed::Refused(refusal) => refusal.to_string(),
+                Failed::Fault(fault) => fault.to_string(),
+            })?;
     let mut text = String::new();
     let _ = writeln!(text, "{where_from}");
     let _ = writeln!(

@@ -26,6 +26,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hyper", &["azukari"]),
     ("rustls", &["azukari"]),
     ("rusqlite", &["ledger"]),
+    ("tokio-postgres", &["ledger"]),
     ("cryptoki", &["hsm"]),
     ("pcsc", &["gateway", "town"]),
     ("passkey", &["town"]),

@@ -36,6 +36,7 @@ const OFFICERS: &[&str] = &[
     "passphrase-missing",
     "key-file-readable",
     "backup-exists",
+    "backup-of-database",
     "backup-unwritable",
     "backup-damaged",
     "backup-forged",

@@ -19,6 +19,11 @@ fn code<T: std::fmt::Debug>(result: Result<T, Failed<Refusal>>) -> &'static str 
     }
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    support::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_broken_step_of_an_issuance_is_made_good_by_a_restart() {
     let estate = Estate::new();

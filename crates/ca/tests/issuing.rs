@@ -52,6 +52,11 @@ fn code<T: std::fmt::Debug>(result: Result<T, Failed<Refusal>>) -> &'static str 
     }
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    support::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn subscribers_of_both_layouts_are_believed_under_the_root() {
     let (estate, running) = estate().await;
@@ -159,7 +164,7 @@ async fn one_order_placed_many_times_at_once_makes_one_certificate() {
     assert!(made.iter().all(|certificate| *certificate == made[0]));
     drop(ca);
     let audit = ledger::audit::Audit {
-        folder: &estate.books(),
+        place: support::engine::place(&estate.books()),
         head: None,
         log: running.ledger.verify_key(),
         streams: None,

@@ -33,6 +33,11 @@ async fn prepared(house: &House, token: &str, digests: &[u8]) -> Prepared {
     house.custody.prepare(token, &hospital(), asked(digests), NOW).await.unwrap()
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_kind_whose_documents_are_approved_each_is_refused_out_of_a_budget() {
     let folder = tempdir().unwrap();

@@ -30,6 +30,11 @@ fn order(certificate: &Certificate) -> Act {
     }
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_key_that_an_authority_made_arrives_signs_and_leaves_a_receipt() {
     let folder = tempdir().unwrap();

@@ -20,6 +20,11 @@ fn batch(count: u32) -> BatchOrder {
     BatchOrder { number: number(), items: (0..count).map(item).collect() }
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_thousand_documents_are_signed_under_one_number_and_asked_again_are_the_same() {
     let folder = tempdir().unwrap();

@@ -8,6 +8,11 @@ use ledger::Break;
 use tempfile::tempdir;
 use xades::compose::{Draft, Recipe, Signer};
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_step_breaks_an_order_has_one_signature_and_the_books_balance() {
     // SoftHSM2 takes a second to be founded; what breaks is the store, and one way shows the device.

@@ -61,6 +61,11 @@ fn found_for(folder: &std::path::Path, rule: Rule) -> House {
     open_for_letters(folder, rule)
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_registered_program_has_hashes_signed_out_of_the_sessions_budget() {
     let folder = tempdir().unwrap();

@@ -12,6 +12,11 @@ use hpki::qualification::Qualification;
 use ledger::Value;
 use tempfile::tempdir;
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_key_is_generated_certified_held_stopped_resumed_and_destroyed() {
     let folder = tempdir().unwrap();

@@ -7,6 +7,11 @@ use common::*;
 use custody::{Act, NewOfficer, OfficerRole};
 use tempfile::tempdir;
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 fn restart() -> Act {
     Act::Restart { key: hpki::id::KeyId::from_octets([9; 16]), evidence: "00".repeat(32) }
 }

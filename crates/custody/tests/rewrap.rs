@@ -36,6 +36,11 @@ async fn keys(house: &House, count: usize) -> BTreeSet<KeyId> {
     keys
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn each_key_is_wrapped_once_also_after_an_interruption() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,29 +13,30 @@ use std::path::Path;
 use hpki::encoding::Digest32;
 use hpki::id::StreamId;
 use hpki::sign::Mac;
-use rusqlite::{Connection, OpenFlags, Row};
 use zeroize::Zeroizing;
 
+use crate::engine::{Connection, postgres, sqlite};
 use crate::fault::{Failed, Fault};
 use crate::ledger::HEAD_FILE;
 use crate::nodes::TILE_WIDTH;
 use crate::opening::{
     LeafOpening, commitment, entry_parts, label, stream_key_hash, stream_key_statement,
 };
+use crate::place::Place;
 use crate::record::{EntryKind as _, Intention, Note, Outcome, Record};
 use crate::refusal::Refusal;
-use crate::store::DATABASE;
 use crate::tlog::tree::{EMPTY_ROOT, leaf_hash, node_hash, root_of};
 use crate::tlog::{Checkpoint, VerifyKey};
 use crate::tx::Tx;
+use crate::value::{Row, Value};
 
 /// Problems of one sort listed at most; after a deleted entry every later one is wrong somehow.
 const PROBLEMS_MAX: usize = 10;
 
 /// What is audited, and against what.
 pub struct Audit<'a> {
-    /// The ledger's folder. It may be in use.
-    pub folder: &'a Path,
+    /// Where the ledger lives. It may be in use.
+    pub place: Place,
     /// Where the head is kept outside the database; else `journal.head` in the folder.
     pub head: Option<&'a Path>,
     /// The log's pinned public key.
@@ -139,21 +140,30 @@ struct Claim {
 /// Checks everything. A journal that is wrong gives a report; only a database that cannot be read
 /// at all is a fault, and a checkpoint that is not this log's a refusal.
 pub fn verify(audit: &Audit<'_>) -> Result<Report, Failed<Refusal>> {
+    audit.place.apart(|| verify_here(audit))
+}
+
+fn verify_here(audit: &Audit<'_>) -> Result<Report, Failed<Refusal>> {
     // The head outside is read first: the database can only be further on.
-    let path = audit.head.map_or_else(|| audit.folder.join(HEAD_FILE), Path::to_path_buf);
+    let path = audit.head.map_or_else(|| audit.place.folder().join(HEAD_FILE), Path::to_path_buf);
     let kept: Vec<_> = crate::head::read(&path, audit.log).into_iter().flatten().collect();
     let mut since = Vec::new();
     for note in audit.since {
         since.push(audit.log.verify(note).map_err(Failed::Refused)?);
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(audit.folder.join(DATABASE), flags)
-        .and_then(|connection| {
-            connection.pragma_update(None, "query_only", true).map(|()| connection)
-        })
-        .map_err(Fault::from)?;
-    let snapshot = connection.unchecked_transaction().map_err(Fault::from)?;
+    let connection = match &audit.place.server {
+        Some(server) => postgres::connect(server)?,
+        None => sqlite::connect_auditor(audit.place.folder())?,
+    };
+    connection.snapshot(|connection| check(audit, connection, &kept, &since))?
+}
 
+fn check(
+    audit: &Audit<'_>,
+    connection: &Connection,
+    kept: &[Checkpoint],
+    since: &[Checkpoint],
+) -> Result<Report, Failed<Refusal>> {
     let mut claims: BTreeMap<u64, Vec<Claim>> = BTreeMap::new();
     let outside = kept.iter().map(|head| (head, Finding::KeptContradicts));
     for (head, contradicted) in outside.chain(since.iter().map(|c| (c, Finding::SinceContradicts)))
@@ -162,7 +172,7 @@ pub fn verify(audit: &Audit<'_>) -> Result<Report, Failed<Refusal>> {
     }
     let mut check = Check {
         audit,
-        tx: Tx::bare(&snapshot),
+        tx: Tx::bare(connection),
         problems: Vec::new(),
         tree: Stack::default(),
         tiles: Vec::new(),
@@ -172,16 +182,16 @@ pub fn verify(audit: &Audit<'_>) -> Result<Report, Failed<Refusal>> {
         intentions: BTreeMap::new(),
         closed: HashSet::new(),
     };
-    check.file()?;
-    check.entries(&snapshot)?;
+    check.file(connection)?;
+    check.entries()?;
     check.heads(kept.is_empty())?;
     Ok(Report {
         entries: check.tree.size,
         root: check.tree.root(),
         streams: check.streams.len() as u64,
         open_intentions: check.intentions.into_keys().collect(),
-        kept: kept.into_iter().max_by_key(|head| head.size),
-        since,
+        kept: kept.iter().max_by_key(|head| head.size).cloned(),
+        since: since.to_vec(),
         problems: check.problems,
     })
 }
@@ -245,30 +255,39 @@ impl Check<'_> {
     }
 
     /// The engine's own check: pages, indexes, constraints.
-    fn file(&mut self) -> Result<(), Fault> {
-        let rows = self.tx.query_inner("PRAGMA integrity_check(1)", &[])?;
-        if rows.first().map(|row| row.text(0)).transpose()? != Some("ok") {
+    fn file(&mut self, connection: &Connection) -> Result<(), Fault> {
+        if !connection.is_sound()? {
             self.found(0, Finding::DatabaseDamaged);
         }
         Ok(())
     }
 
-    fn entries(&mut self, snapshot: &Connection) -> Result<(), Fault> {
+    fn entries(&mut self) -> Result<(), Fault> {
         self.claims_here();
-        let mut statement = snapshot
-            .prepare("SELECT idx, entry, before, salt, opening FROM ledger_entry ORDER BY idx")?;
-        let mut rows = statement.query([])?;
         let mut expected = 0_i64;
-        while let Some(row) = rows.next()? {
-            let index: i64 = row.get(0)?;
-            if index != expected {
-                self.found(u64::try_from(expected).unwrap_or(0), Finding::EntryMissing);
+        // By pages, from the lowest index there is: whoever can write the database may have
+        // written one below 0.
+        let mut from = i64::MIN;
+        loop {
+            let rows = self.tx.query_inner(
+                "SELECT idx, entry, before, salt, opening FROM ledger_entry WHERE idx >= $1
+                 ORDER BY idx LIMIT 1000",
+                &[from.into()],
+            )?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            let last = last.int(0)?;
+            for row in &rows {
+                let index = row.int(0)?;
+                if index != expected {
+                    self.found(u64::try_from(expected).unwrap_or(0), Finding::EntryMissing);
+                }
+                expected = index.saturating_add(1);
+                self.entry(row, u64::try_from(index).unwrap_or(0))?;
+                self.claims_here();
             }
-            expected = index + 1;
-            self.entry(row, u64::try_from(index).unwrap_or(0))?;
-            self.claims_here();
+            let Some(next) = last.checked_add(1) else { return Ok(()) };
+            from = next;
         }
-        Ok(())
     }
 
     /// Compares the tree as it stands with what was signed for this size.
@@ -282,9 +301,13 @@ impl Check<'_> {
     }
 
     /// One entry, by the index that it bears; its place in the tree is where it comes.
-    fn entry(&mut self, row: &Row<'_>, index: u64) -> Result<(), Fault> {
+    fn entry(&mut self, row: &Row, index: u64) -> Result<(), Fault> {
+        // SQLite keeps whatever an intruder wrote; of another type than ours, it says nothing.
         let octets = |column: usize| -> Result<&[u8], Fault> {
-            Ok(row.get_ref(column)?.as_blob().unwrap_or_default())
+            Ok(match row.value(column)? {
+                Value::Blob(octets) => octets,
+                _ => &[],
+            })
         };
         let (entry, salt, opening) = (octets(1)?, octets(3)?, octets(4)?);
         let leaf = leaf_hash(entry);
@@ -306,7 +329,7 @@ impl Check<'_> {
             self.found(index, Finding::OpeningMalformed);
             return Ok(());
         };
-        let before: Option<i64> = row.get(2)?;
+        let before = row.opt_int(2)?;
         let stream = self.streams.get(&opening.record.stream);
         if before != stream.and_then(|stream| i64::try_from(stream.index).ok()) {
             self.found(index, Finding::LinkWrong);

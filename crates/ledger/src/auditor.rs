@@ -1,21 +1,22 @@
 //! The auditor's way in: reads everything, beside a running platform or after it, and can change
-//! and sign nothing. It is given a folder and the log's public key; no device, no secret, no desk.
+//! and sign nothing. It is given a place and the log's public key; no device, no secret, no desk.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use hpki::encoding::Digest32;
 use hpki::id::{FacilityCode, KeyId, PersonId};
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
-use rusqlite::{Connection, OpenFlags};
 
+use crate::engine::{Connection, postgres, sqlite};
 use crate::fault::{Failed, Fault};
 use crate::ledger::HEAD_FILE;
 use crate::nodes::StoredNodes;
 use crate::opening::LeafOpening;
 use crate::owner::HandedOver;
+use crate::place::Place;
 use crate::refusal::Refusal;
-use crate::store::DATABASE;
 use crate::tlog::{VerifyKey, proof_text, tree};
 use crate::tx::Tx;
 
@@ -24,7 +25,8 @@ const PAGE: u64 = 1024;
 
 /// A ledger opened for reading only.
 pub struct Auditor {
-    connection: Connection,
+    place: Place,
+    connection: Mutex<Connection>,
     log: VerifyKey,
     head: std::path::PathBuf,
 }
@@ -78,23 +80,19 @@ pub struct Shown {
 }
 
 impl Auditor {
-    /// Opens the ledger in this folder for reading. It may be in use.
+    /// Opens the ledger in this place for reading. It may be in use.
     pub fn open(
-        folder: &Path,
+        place: impl Into<Place>,
         head: Option<&Path>,
         log: VerifyKey,
     ) -> Result<Self, Failed<Refusal>> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(folder.join(DATABASE), flags)
-            .and_then(|connection| {
-                connection.busy_timeout(std::time::Duration::from_secs(10))?;
-                connection.pragma_update(None, "query_only", true)?;
-                connection.pragma_update(None, "trusted_schema", false)?;
-                Ok(connection)
-            })
-            .map_err(Fault::from)?;
-        let head = head.map_or_else(|| folder.join(HEAD_FILE), Path::to_path_buf);
-        let auditor = Self { connection, log, head };
+        let place = place.into();
+        let connection = place.apart(|| match &place.server {
+            Some(server) => postgres::connect(server),
+            None => Ok(sqlite::connect_read_only(place.folder())?),
+        })?;
+        let head = head.map_or_else(|| place.folder().join(HEAD_FILE), Path::to_path_buf);
+        let auditor = Self { place, connection: Mutex::new(connection), log, head };
         let stored = auditor.read(|tx| {
             let rows = tx.query_inner("SELECT log FROM ledger_head WHERE id = 1", &[])?;
             Ok(rows.first().map(|row| Ok::<_, Fault>(row.text(0)?.to_owned())).transpose()?)
@@ -106,13 +104,16 @@ impl Auditor {
         Ok(auditor)
     }
 
-    /// A read over one consistent state of everything committed.
-    pub fn read<T, E>(
+    /// A read over one consistent state of everything committed. It may run again.
+    pub fn read<T: Send, E: Send>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, Failed<E>>,
+        work: impl Fn(&mut Tx<'_>) -> Result<T, Failed<E>> + Send,
     ) -> Result<T, Failed<E>> {
-        let snapshot = self.connection.unchecked_transaction().map_err(Fault::from)?;
-        work(&mut Tx::bare(&snapshot))
+        let kept = &self.connection;
+        self.place.apart(move || {
+            let connection = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            connection.snapshot(|connection| work(&mut Tx::bare(connection)))?
+        })
     }
 
     /// Goes through the entries that are wanted, from the first on, until told to stop.
@@ -123,28 +124,22 @@ impl Auditor {
     ) -> Result<(), Failed<Refusal>> {
         let all = Wanted::default();
         let everything = format!("{wanted:?}") == format!("{all:?}");
-        self.read(|tx| {
-            let mut from = 0_u64;
-            loop {
-                let rows = tx.query_inner(
-                    "SELECT idx, opening FROM ledger_entry WHERE idx >= $1 AND idx < $2
-                     ORDER BY idx",
-                    &[from.into(), (from + PAGE).into()],
-                )?;
-                let Some(last) = rows.last() else { return Ok(()) };
-                from = last.number(0)? + 1;
-                for row in &rows {
-                    let opening = LeafOpening::decode(row.blob(1)?);
-                    let fits = match &opening {
-                        Some(opening) => wanted.fits(opening),
-                        None => everything,
-                    };
-                    if fits && !each(Shown { index: row.number(0)?, opening }) {
-                        return Ok(());
-                    }
+        let mut from = 0_u64;
+        loop {
+            // Page by page: entries are only ever added behind what was read.
+            let page = self.read(|tx| Ok::<_, Failed<Refusal>>(page(tx, from)?))?;
+            let Some(last) = page.last() else { return Ok(()) };
+            from = last.index + 1;
+            for shown in page {
+                let fits = match &shown.opening {
+                    Some(opening) => wanted.fits(opening),
+                    None => everything,
+                };
+                if fits && !each(shown) {
+                    return Ok(());
                 }
             }
-        })
+        }
     }
 
     /// Everything of a stream, as it is handed to its owner.
@@ -159,6 +154,7 @@ impl Auditor {
         let alone = crate::head::newest(&self.head, &self.log);
         self.read(|tx| {
             let witnessed = witnessed(tx)?;
+            let alone = alone.clone();
             let witnessed = witnessed.filter(|(size, _)| index < *size);
             let is_witnessed = witnessed.is_some();
             let (size, note) = witnessed
@@ -167,6 +163,17 @@ impl Auditor {
             Ok((prove_under(tx, index, size, &note)?, is_witnessed))
         })
     }
+}
+
+fn page(tx: &Tx<'_>, from: u64) -> Result<Vec<Shown>, Fault> {
+    let rows = tx.query_inner(
+        "SELECT idx, opening FROM ledger_entry WHERE idx >= $1 AND idx < $2 ORDER BY idx",
+        &[from.into(), (from + PAGE).into()],
+    )?;
+    let show = |row: &crate::value::Row| {
+        Ok(Shown { index: row.number(0)?, opening: LeafOpening::decode(row.blob(1)?) })
+    };
+    rows.iter().map(show).collect()
 }
 
 /// The last checkpoint that enough witnesses have cosigned: its size and the note.

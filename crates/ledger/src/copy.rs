@@ -6,11 +6,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::engine::sqlite::DATABASE;
 use crate::fault::{Failed, Fault};
 use crate::head::HeadFile;
 use crate::ledger::HEAD_FILE;
 use crate::refusal::Refusal;
-use crate::store::DATABASE;
 use crate::tlog::VerifyKey;
 
 /// Copies the database of this folder, as it is at one moment, into another folder. It may be in

@@ -8,9 +8,9 @@ use hpki::encoding::Digest32;
 use hpki::id::StreamId;
 use hpki::sign::{Mac, Random};
 use hpki::time::Timestamp;
-use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
+use crate::engine::Connection;
 use crate::fault::{Failed, Fault};
 use crate::head::HeadFile;
 use crate::migration::Migration;
@@ -20,15 +20,26 @@ use crate::opening::{
 };
 use crate::record::Record;
 use crate::refusal::Refusal;
+use crate::tlog::NoteSigner;
 use crate::tlog::tree::{EMPTY_ROOT, Edge, Growth, leaf_hash, root_of};
-use crate::tlog::{Checkpoint, NoteSigner};
 use crate::tx::Tx;
 
 /// Streams remembered in memory; beyond it we ask the database again.
 const STREAMS_MAX: usize = 65_536;
 
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { room: "ledger", number: 1, sql: include_str!("journal.sql") }];
+const TABLES: Migration = Migration { room: "ledger", number: 1, sql: include_str!("journal.sql") };
+
+/// The journal's own tables, and what forbids changing them in each engine's own words.
+pub(crate) fn migrations(connection: &Connection) -> &'static [Migration] {
+    const fn guards(sql: &'static str) -> Migration {
+        Migration { room: "ledger", number: 2, sql }
+    }
+    if connection.is_shared() {
+        &[TABLES, const { guards(include_str!("guards.postgres.sql")) }]
+    } else {
+        &[TABLES, const { guards(include_str!("guards.sqlite.sql")) }]
+    }
+}
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +114,7 @@ impl Journal {
         begin(connection, &signer)?;
         let tree = Tree::load(connection)?;
         match head.last(&signer.public) {
-            Some(kept) => contains(connection, &tree, &kept)?,
+            Some(kept) => contains(connection, &tree, kept.size, &kept.root)?,
             // Dying while the very first head is written leaves an empty journal and no head.
             None if tree.size == 0 => {}
             None => {
@@ -140,7 +151,12 @@ impl Journal {
     pub(crate) fn reload(&mut self, connection: &Connection) -> Result<(), Fault> {
         self.clear_group();
         self.heads.clear();
-        self.tree = Tree::load(connection).map_err(|failed| match failed {
+        let tree = Tree::load(connection).and_then(|tree| {
+            // A server put back to yesterday while we ran must not make us sign a second history.
+            contains(connection, &tree, self.tree.size, &self.tree.root)?;
+            Ok(tree)
+        });
+        self.tree = tree.map_err(|failed| match failed {
             Failed::Fault(fault) => fault,
             Failed::Refused(refusal) => Fault::Store(refusal.to_string()),
         })?;
@@ -309,6 +325,7 @@ impl Journal {
             ],
         )?;
         if changed != 1 {
+            tx.connection.interfered();
             return Err(Fault::Store("another writer has moved the journal's head".into()));
         }
         Ok(Some(growth))
@@ -326,15 +343,16 @@ impl Journal {
         self.clear_group();
     }
 
-    pub(crate) fn sign(&self, growth: &Growth) -> Result<String, Fault> {
-        Ok(self.signer.sign(growth.size(), growth.root())?)
+    /// The checkpoint over what is committed.
+    pub(crate) fn sign(&self) -> Result<String, Fault> {
+        Ok(self.signer.sign(self.tree.size, self.tree.root)?)
     }
 
     /// Keeps the head outside and shows it to everybody.
-    pub(crate) fn keep_head(&mut self, growth: &Growth, note: &str) -> Result<(), Fault> {
+    pub(crate) fn keep_head(&mut self, note: &str) -> Result<(), Fault> {
         self.head.keep(note)?;
         let published = Arc::new(Published {
-            size: growth.size(),
+            size: self.tree.size,
             note: note.to_owned(),
             last_time: self.tree.last_time,
         });
@@ -353,16 +371,15 @@ impl Drop for Journal {
 /// Writes the head row of a new journal, or checks that an old one is this log's.
 fn begin(connection: &Connection, signer: &NoteSigner) -> Result<(), Failed<Refusal>> {
     let key = signer.public.to_string();
-    connection
-        .execute(
-            "INSERT INTO ledger_head (id, size, root, log) VALUES (1, 0, ?1, ?2)
+    let stored = connection.alone(|| {
+        connection.exec(
+            "INSERT INTO ledger_head (id, size, root, log) VALUES (1, 0, $1, $2)
              ON CONFLICT (id) DO NOTHING",
-            params![EMPTY_ROOT.as_slice(), key],
-        )
-        .map_err(Fault::from)?;
-    let stored: String = connection
-        .query_row("SELECT log FROM ledger_head WHERE id = 1", [], |row| row.get(0))
-        .map_err(Fault::from)?;
+            &[EMPTY_ROOT.into(), (&key).into()],
+        )?;
+        connection.query("SELECT log FROM ledger_head WHERE id = 1", &[])
+    })?;
+    let stored = stored.first().map_or(Ok(""), |row| row.text(0))?;
     if stored != key {
         return Err(Failed::Refused(Refusal::LogKeyWrong(format!(
             "the journal was begun under {stored}, not {key}"
@@ -371,24 +388,24 @@ fn begin(connection: &Connection, signer: &NoteSigner) -> Result<(), Failed<Refu
     Ok(())
 }
 
-/// Whether the tree begins with the one that was kept outside.
+/// Whether the tree begins with an older one.
 fn contains(
     connection: &Connection,
     tree: &Tree,
-    kept: &Checkpoint,
+    size: u64,
+    root: &Digest32,
 ) -> Result<(), Failed<Refusal>> {
     let rolled_back = |why: String| Failed::Refused(Refusal::JournalRolledBack(why));
-    if kept.size > tree.size {
+    if size > tree.size {
         return Err(rolled_back(format!(
-            "the database has {} entries, the head kept outside {}",
-            tree.size, kept.size
+            "the database has {} entries, the head kept outside {size}",
+            tree.size
         )));
     }
     let mut nodes = StoredNodes::new(connection);
-    if crate::tlog::tree::root(&mut nodes, kept.size)? != kept.root {
+    if crate::tlog::tree::root(&mut nodes, size)? != *root {
         return Err(rolled_back(format!(
-            "its first {} entries are not those of the head kept outside",
-            kept.size
+            "its first {size} entries are not those of the head kept outside"
         )));
     }
     Ok(())

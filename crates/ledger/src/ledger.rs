@@ -1,6 +1,6 @@
 //! The ledger: a store with the journal in it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hpki::encoding::Digest32;
@@ -12,11 +12,12 @@ use tokio::sync::oneshot;
 use crate::fault::{Failed, Fault};
 use crate::faults::Faults;
 use crate::head::HeadFile;
-use crate::journal::{Appended, Head, Journal, MIGRATIONS, Powers, Published};
+use crate::journal::{self, Appended, Head, Journal, Powers, Published};
 use crate::migration::Migration;
 use crate::nodes::StoredNodes;
 use crate::opening::stream_key_statement;
 use crate::owner::{HandedOver, StreamKey};
+use crate::place::Place;
 use crate::receipt::Receipt;
 use crate::record::{EntryKind, Record};
 use crate::refusal::Refusal;
@@ -30,8 +31,9 @@ pub const HEAD_FILE: &str = "journal.head";
 
 /// What opening a ledger takes.
 pub struct Opening<'a> {
-    /// Where it lives; made if it is not there.
-    pub folder: &'a Path,
+    /// Where it lives; made if it is not there. A process that joins a ledger in a database begins
+    /// with a copy of another one's head file.
+    pub place: Place,
     /// The tables of the rooms.
     pub migrations: &'a [Migration],
     /// The log's key: Ed25519, signs checkpoints.
@@ -89,10 +91,15 @@ impl Ledger {
 
     /// Opens it with options.
     pub fn open_with(opening: Opening<'_>, options: Options) -> Result<Self, Failed<Refusal>> {
+        let place = opening.place.clone();
+        place.apart(|| Self::open_here(opening, options))
+    }
+
+    fn open_here(opening: Opening<'_>, options: Options) -> Result<Self, Failed<Refusal>> {
         let signer = NoteSigner::new(&opening.origin, opening.log).map_err(Failed::Refused)?;
         let log = Arc::new(signer.public.clone());
-        let opened = Store::prepare(opening.folder, MIGRATIONS, opening.migrations)?;
-        let head = options.head.unwrap_or_else(|| opening.folder.join(HEAD_FILE));
+        let opened = Store::prepare(&opening.place, journal::migrations, opening.migrations)?;
+        let head = options.head.unwrap_or_else(|| opening.place.folder().join(HEAD_FILE));
         let head = HeadFile::open(&head)?;
         let streams = Arc::clone(&opening.streams);
         let powers = Powers { signer, streams: opening.streams, random: opening.random };
@@ -119,7 +126,11 @@ impl Ledger {
     pub async fn read<T, E>(
         &self,
         work: impl Fn(&mut Tx<'_>) -> Result<T, Failed<E>> + Send + 'static,
-    ) -> Result<T, Failed<E>> {
+    ) -> Result<T, Failed<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
         self.store.read(work).await
     }
 
@@ -168,12 +179,33 @@ impl Ledger {
         Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The last signed checkpoint.
+    /// What this process last signed, at least of this size if the journal has it: another process
+    /// may have appended to it since.
+    async fn published_from(&self, size: u64) -> Result<Arc<Published>, Fault> {
+        let published = self.published();
+        if published.size >= size || !self.store.is_shared() {
+            return Ok(published);
+        }
+        self.catch_up().await?;
+        Ok(self.published())
+    }
+
+    /// Makes [`Ledger::checkpoint`] cover everything committed before, also by other processes
+    /// over the same database. Where there are none, it already does.
+    pub async fn catch_up(&self) -> Result<(), Fault> {
+        if !self.store.is_shared() {
+            return Ok(());
+        }
+        // Any group notices what others have done.
+        only_faults(self.write(|_| Ok(())).await)
+    }
+
+    /// The last checkpoint that this process signed.
     pub fn checkpoint(&self) -> String {
         self.published().note.clone()
     }
 
-    /// How many entries the last signed checkpoint covers.
+    /// How many entries that checkpoint covers.
     pub fn size(&self) -> u64 {
         self.published().size
     }
@@ -191,7 +223,7 @@ impl Ledger {
     /// Hashes proving that the tree of size `to` begins with the tree of size `from`
     /// (RFC 6962 §2.1.2); empty where `from` is 0 or equal to `to`.
     pub async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Digest32>, Failed<Refusal>> {
-        let size = self.size();
+        let size = self.published_from(from.max(to)).await?.size;
         if from > to || to > size {
             return Err(Failed::Refused(Refusal::JournalNoSuchEntry(from.max(to))));
         }
@@ -204,7 +236,7 @@ impl Ledger {
 
     /// The proof of any entry under the last checkpoint.
     pub async fn prove(&self, index: u64) -> Result<String, Failed<Refusal>> {
-        let published = self.published();
+        let published = self.published_from(index.saturating_add(1)).await?;
         if index >= published.size {
             return Err(Failed::Refused(Refusal::JournalNoSuchEntry(index)));
         }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use hpki::encoding::sha256;
-use rusqlite::{Connection, params};
 
-use crate::fault::{Failed, Fault};
+use crate::engine::Connection;
+use crate::fault::Failed;
 use crate::refusal::Refusal;
 
 /// One step of a room's tables. Once released its text never changes; the next step is a new one.
@@ -25,11 +25,12 @@ const BOOK: &str = "CREATE TABLE IF NOT EXISTS ledger_migration (
 
 /// Brings the tables up to date, each migration in its own transaction.
 pub(crate) fn run(
-    connection: &mut Connection,
+    connection: &Connection,
     own: &[Migration],
     rooms: &[Migration],
 ) -> Result<(), Failed<Refusal>> {
-    connection.execute_batch(BOOK).map_err(Fault::from)?;
+    connection.prepare_migrations()?;
+    connection.alone(|| connection.migrate(BOOK))?;
     if let Some(odd) = rooms.iter().find(|migration| migration.room == "ledger") {
         return Err(refused(Refusal::MigrationForeign, odd, "this name is the store's own"));
     }
@@ -40,17 +41,13 @@ pub(crate) fn run(
         if migration.number != *next {
             return Err(refused(Refusal::MigrationChanged, migration, "numbers leave a gap"));
         }
-        apply(connection, migration)?;
+        connection.alone(|| apply(connection, migration))?;
     }
     for (room, last) in expected {
-        let stored: u32 = connection
-            .query_row(
-                "SELECT coalesce(max(number), 0) FROM ledger_migration WHERE room = ?1",
-                [room],
-                |row| row.get(0),
-            )
-            .map_err(Fault::from)?;
-        if stored > last {
+        let sql = "SELECT coalesce(max(number), 0) FROM ledger_migration WHERE room = $1";
+        let rows = connection.query(sql, &[room.into()])?;
+        let stored = rows.first().map_or(Ok(0), |row| row.number(0))?;
+        if stored > last.into() {
             return Err(Failed::Refused(Refusal::StoreNewer(format!(
                 "{room} has step {stored}, this program knows {last}"
             ))));
@@ -67,27 +64,24 @@ fn refused(
     Failed::Refused(kind(format!("{} {}: {why}", migration.room, migration.number)))
 }
 
-fn apply(connection: &mut Connection, migration: &Migration) -> Result<(), Failed<Refusal>> {
+fn apply(connection: &Connection, migration: &Migration) -> Result<(), Failed<Refusal>> {
     let digest = sha256(migration.sql.as_bytes());
-    let transaction = connection.transaction().map_err(Fault::from)?;
-    let known: Option<Vec<u8>> = transaction
-        .prepare("SELECT sha256 FROM ledger_migration WHERE room = ?1 AND number = ?2")
-        .and_then(|mut statement| {
-            let mut rows = statement.query(params![migration.room, migration.number])?;
-            rows.next()?.map(|row| row.get(0)).transpose()
-        })
-        .map_err(Fault::from)?;
-    match known {
-        Some(known) if known == digest => return Ok(()),
+    let (room, number) = (migration.room, migration.number);
+    let known = connection.query(
+        "SELECT sha256 FROM ledger_migration WHERE room = $1 AND number = $2",
+        &[room.into(), number.into()],
+    )?;
+    match known.first() {
+        Some(known) if known.blob(0)? == digest => return Ok(()),
         Some(_) => {
             return Err(refused(Refusal::MigrationChanged, migration, "its text has changed"));
         }
         None => {}
     }
-    let before = schema(&transaction)?;
-    transaction.execute_batch(migration.sql).map_err(Fault::from)?;
-    let after = schema(&transaction)?;
-    let prefix = format!("{}_", migration.room);
+    let before = connection.objects()?;
+    connection.migrate(migration.sql)?;
+    let after = connection.objects()?;
+    let prefix = format!("{room}_");
     let gone = before.iter().filter(|(object, sql)| after.get(*object) != Some(*sql));
     let new = after.iter().filter(|(object, sql)| before.get(*object) != Some(*sql));
     for ((name, table), _) in gone.chain(new) {
@@ -101,21 +95,9 @@ fn apply(connection: &mut Connection, migration: &Migration) -> Result<(), Faile
             ));
         }
     }
-    transaction
-        .execute(
-            "INSERT INTO ledger_migration (room, number, sha256) VALUES (?1, ?2, ?3)",
-            params![migration.room, migration.number, digest.as_slice()],
-        )
-        .map_err(Fault::from)?;
-    transaction.commit().map_err(Fault::from)?;
+    connection.exec(
+        "INSERT INTO ledger_migration (room, number, sha256) VALUES ($1, $2, $3)",
+        &[room.into(), number.into(), digest.into()],
+    )?;
     Ok(())
-}
-
-type Schema = BTreeMap<(String, String), Option<String>>;
-
-/// Everything that the database consists of: (name, table) → its SQL.
-fn schema(connection: &Connection) -> Result<Schema, Fault> {
-    let mut statement = connection.prepare("SELECT name, tbl_name, sql FROM sqlite_schema")?;
-    let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }

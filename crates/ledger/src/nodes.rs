@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use hpki::encoding::Digest32;
-use rusqlite::Connection;
 
+use crate::engine::Connection;
 use crate::fault::Fault;
 use crate::tlog::tree::{Nodes, leaf_hash, root_of};
 use crate::tx::Tx;

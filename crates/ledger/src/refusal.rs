@@ -8,6 +8,9 @@ pub enum Refusal {
     /// Another process (or another opening in this one) owns the folder.
     #[error("the store in {0} is in use by another process")]
     StoreInUse(String),
+    /// The address of the database is not one that we may use.
+    #[error("the address of the database cannot be used: {0}")]
+    StoreAddressWrong(String),
     /// The engine would not promise that a commit survives a power cut.
     #[error("the store cannot promise durability: {0}")]
     StoreNotDurable(String),
@@ -139,6 +142,7 @@ impl Refusal {
 /// Every code of this room.
 pub const CODES: &[&str] = &[
     "store-in-use",
+    "store-address-wrong",
     "store-not-durable",
     "store-newer",
     "migration-changed",
@@ -180,6 +184,7 @@ impl Refuse for Refusal {
     fn code(&self) -> &'static str {
         match self {
             Self::StoreInUse(_) => "store-in-use",
+            Self::StoreAddressWrong(_) => "store-address-wrong",
             Self::StoreNotDurable(_) => "store-not-durable",
             Self::StoreNewer(_) => "store-newer",
             Self::MigrationChanged(_) => "migration-changed",
@@ -228,6 +233,7 @@ mod tests {
         let text = String::new;
         let every = [
             Refusal::StoreInUse(text()),
+            Refusal::StoreAddressWrong(text()),
             Refusal::StoreNotDurable(text()),
             Refusal::StoreNewer(text()),
             Refusal::MigrationChanged(text()),

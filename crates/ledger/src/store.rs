@@ -1,39 +1,33 @@
-//! One folder, one process, one writer: the embedded store.
+//! One process, one writer: the store, in a folder or in a database.
 //!
-//! A commit that was answered survives a power cut: the engine runs with a write-ahead log and
-//! `synchronous = FULL`, which is asserted at opening, and nobody is answered before the commit of
-//! the group in which his work ran.
+//! A commit that was answered survives a power cut: SQLite runs with a write-ahead log and
+//! `synchronous = FULL`, PostgreSQL with `fsync` and without asynchronous commits; both are
+//! asserted when a connection is made, and nobody is answered before the commit of the group in
+//! which his work ran.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
 
-use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::{Connection, postgres, sqlite};
 use crate::fault::{Failed, Fault};
 use crate::faults::Faults;
 use crate::migration::{self, Migration};
+use crate::place::Place;
+use crate::reading::{READERS, Readers};
 use crate::refusal::Refusal;
 use crate::tx::Tx;
 use crate::writer::{GROUP_MAX, Job, Sealed, Verdict, Work, Writer};
 
-/// The database file in the store's folder.
-pub(crate) const DATABASE: &str = "store.sqlite";
 const LOCK: &str = "store.lock";
-/// Reading connections.
-const READERS: usize = 3;
 /// Work that may wait for the writer before callers wait to hand theirs in.
 const QUEUE_MAX: usize = 4096;
-/// Pages (4 KiB) of write-ahead log before it is copied back: a page that changes with every
-/// commit is copied once for all of them.
-const LOG_PAGES: i64 = 2000;
-/// Prepared statements kept by each connection.
-const STATEMENTS_MAX: usize = 512;
 
-/// A folder with rooms' tables in it. Clones are handles to the same store; it closes, and its
+/// A place with rooms' tables in it. Clones are handles to the same store; it closes, and its
 /// folder is free again, when the last one is dropped.
 #[derive(Clone)]
 pub struct Store {
@@ -44,8 +38,8 @@ struct Inner {
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
     writer_id: ThreadId,
-    readers: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    readers: Readers,
+    shared: bool,
     // Last: the folder is free only after everything above has let go of it.
     _lock: File,
 }
@@ -53,7 +47,7 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queue = None;
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.readers.close();
         // The last handle may have travelled into a unit of work and die on the writer itself.
         if std::thread::current().id() != self.writer_id
             && let Some(writer) = self.writer.take()
@@ -66,33 +60,47 @@ impl Drop for Inner {
 /// What is opened, before the writer starts: a ledger puts its journal in between.
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
-    pub(crate) lock: File,
+    lock: File,
     readers: Vec<Connection>,
 }
 
 impl Store {
-    /// Opens the store in this folder (made if it is not there) and brings its tables up to date.
+    /// Opens the store in this place (made if it is not there) and brings its tables up to date.
     ///
     /// Refused: `store-in-use`, `store-not-durable`, `store-newer`, `migration-changed`,
     /// `migration-foreign`.
-    pub fn open(folder: &Path, migrations: &[Migration]) -> Result<Self, Failed<Refusal>> {
-        Self::start(Self::prepare(folder, &[], migrations)?, None, None)
+    pub fn open(
+        place: impl Into<Place>,
+        migrations: &[Migration],
+    ) -> Result<Self, Failed<Refusal>> {
+        Self::open_breaking(&place.into(), migrations, None)
     }
 
     /// For tests: a store that breaks as planned.
     pub fn open_with(
-        folder: &Path,
+        place: impl Into<Place>,
         migrations: &[Migration],
         faults: Faults,
     ) -> Result<Self, Failed<Refusal>> {
-        Self::start(Self::prepare(folder, &[], migrations)?, None, Some(faults))
+        Self::open_breaking(&place.into(), migrations, Some(faults))
     }
 
+    fn open_breaking(
+        place: &Place,
+        migrations: &[Migration],
+        faults: Option<Faults>,
+    ) -> Result<Self, Failed<Refusal>> {
+        place.apart(|| Self::start(Self::prepare(place, |_| &[], migrations)?, None, faults))
+    }
+
+    /// Not inside a runtime, if the place has a server. The store's own tables may differ between
+    /// engines.
     pub(crate) fn prepare(
-        folder: &Path,
-        own: &[Migration],
+        place: &Place,
+        own: impl FnOnce(&Connection) -> &'static [Migration],
         rooms: &[Migration],
     ) -> Result<Opened, Failed<Refusal>> {
+        let folder = place.folder();
         // Who signed what, and where, is nobody's business but the store's owner's.
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -100,14 +108,14 @@ impl Store {
             .create(folder)
             .map_err(|error| io(folder, &error))?;
         let lock = lock(folder)?;
-        let mut connection = connect(folder)?;
-        migration::run(&mut connection, own, rooms)?;
-        let mut readers = Vec::with_capacity(READERS);
-        for _ in 0..READERS {
-            let reader = connect(folder)?;
-            reader.pragma_update(None, "query_only", true).map_err(Fault::from)?;
-            readers.push(reader);
-        }
+        let connect = |reads: bool| match &place.server {
+            Some(server) => postgres::connect(server),
+            None if reads => sqlite::connect_reader(folder),
+            None => sqlite::connect(folder),
+        };
+        let connection = connect(false)?;
+        migration::run(&connection, own(&connection), rooms)?;
+        let readers = (0..READERS).map(|_| connect(true)).collect::<Result<_, _>>()?;
         // The names of the new files must survive a power cut as well.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| io(folder, &e))?;
         Ok(Opened { connection, lock, readers })
@@ -120,6 +128,8 @@ impl Store {
     ) -> Result<Self, Failed<Refusal>> {
         let Opened { connection, lock, readers } = opened;
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let shared = connection.is_shared();
+        let readers = Readers::new(readers)?;
         let writer = Writer::new(connection, journal, faults);
         let writer = std::thread::Builder::new()
             .name("ledger-writer".into())
@@ -129,8 +139,8 @@ impl Store {
             queue: Some(queue),
             writer_id: writer.thread().id(),
             writer: Some(writer),
-            permits: Semaphore::new(readers.len()),
-            readers: Mutex::new(readers),
+            readers,
+            shared,
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -160,33 +170,24 @@ impl Store {
         queue.send(job).await.map_err(|_| Fault::Stopped)
     }
 
-    /// Runs a short read on the calling thread, over one consistent state of everything committed.
+    /// Whether other processes may write to this store as well.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.inner.shared
+    }
+
+    /// Runs a short read over one consistent state of everything committed: on the calling thread,
+    /// or, where a server is asked, on a thread of the store's own. The closure may run again.
     ///
     /// Point reads take microseconds; a read of many rows belongs on a thread of its own.
     pub async fn read<T, E>(
         &self,
         work: impl Fn(&mut Tx<'_>) -> Result<T, Failed<E>> + Send + 'static,
-    ) -> Result<T, Failed<E>> {
-        let _permit = self.inner.permits.acquire().await.map_err(|_| Fault::Stopped)?;
-        let pool = &self.inner.readers;
-        let connection = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        // Back into the pool even if the work panics.
-        let mut lent = Lent { connection, pool };
-        let connection = lent.connection.as_mut().ok_or(Fault::Stopped)?;
-        let snapshot = connection.unchecked_transaction().map_err(Fault::from)?;
-        work(&mut Tx { connection: &snapshot, faults: None, journal: None })
-    }
-}
-
-struct Lent<'a> {
-    connection: Option<Connection>,
-    pool: &'a Mutex<Vec<Connection>>,
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.extend(self.connection.take());
+    ) -> Result<T, Failed<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.inner.readers.read(work).await
     }
 }
 
@@ -241,37 +242,6 @@ fn lock(folder: &Path) -> Result<File, Failed<Refusal>> {
         }
         Err(TryLockError::Error(error)) => Err(Failed::Fault(io(&path, &error))),
     }
-}
-
-/// A connection that keeps its promises, or none.
-fn connect(folder: &Path) -> Result<Connection, Failed<Refusal>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
-        Connection::open_with_flags(folder.join(DATABASE), flags).map_err(Fault::from)?;
-    let set = || -> rusqlite::Result<(String, i64)> {
-        connection.busy_timeout(std::time::Duration::from_secs(10))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        // REPLACE deletes; with this, it meets the triggers that forbid deleting.
-        connection.pragma_update(None, "recursive_triggers", true)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        connection.pragma_update(None, "cache_size", -32_768)?;
-        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-        let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-        let level = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
-        Ok((mode, level))
-    };
-    let (mode, level) = set().map_err(Fault::from)?;
-    if mode != "wal" || level != 2 {
-        return Err(Failed::Refused(Refusal::StoreNotDurable(format!(
-            "journal_mode is {mode}, synchronous is {level}"
-        ))));
-    }
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    Ok(connection)
 }
 
 const _: () = assert!(GROUP_MAX < QUEUE_MAX, "a group drains less than the queue holds");

@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 
 use hpki::id::{KeyId, StreamId};
-use rusqlite::types::ValueRef;
-use rusqlite::{CachedStatement, Connection};
 
+use crate::engine::Connection;
 use crate::fault::Fault;
 use crate::faults::Faults;
 use crate::journal::{Head, Journal};
@@ -89,39 +88,11 @@ impl<'a> Tx<'a> {
     }
 
     pub(crate) fn exec_inner(&self, sql: &str, values: &[Value]) -> Result<u64, Fault> {
-        self.step(|| {
-            let mut statement = self.prepare(sql, values)?;
-            Ok(statement.raw_execute()? as u64)
-        })
+        self.step(|| self.connection.exec(sql, values))
     }
 
     pub(crate) fn query_inner(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, Fault> {
-        self.step(|| {
-            let mut statement = self.prepare(sql, values)?;
-            let columns = statement.column_count();
-            let mut found = Vec::new();
-            let mut rows = statement.raw_query();
-            while let Some(row) = rows.next()? {
-                let mut values = Vec::with_capacity(columns);
-                for column in 0..columns {
-                    values.push(match row.get_ref(column)? {
-                        ValueRef::Null => Value::Null,
-                        ValueRef::Integer(number) => Value::Int(number),
-                        ValueRef::Text(text) => Value::Text(
-                            std::str::from_utf8(text)
-                                .map_err(|_| Fault::Row("text is not UTF-8".into()))?
-                                .to_owned(),
-                        ),
-                        ValueRef::Blob(octets) => Value::Blob(octets.to_vec()),
-                        ValueRef::Real(_) => {
-                            return Err(Fault::Row("a fraction, which no room stores".into()));
-                        }
-                    });
-                }
-                found.push(Row(values));
-            }
-            Ok(found)
-        })
+        self.step(|| self.connection.query(sql, values))
     }
 
     fn step<T>(&self, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
@@ -129,36 +100,6 @@ impl<'a> Tx<'a> {
             Some(faults) => faults.step(act),
             None => act(),
         }
-    }
-
-    /// The cached statement with its values bound.
-    ///
-    /// SQLite numbers `$2` by where it first appears, not by its digits, so each is bound by name.
-    fn prepare(&self, sql: &str, values: &[Value]) -> Result<CachedStatement<'_>, Fault> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut used = 0_usize;
-        for place in 1..=statement.parameter_count() {
-            let number = statement
-                .parameter_name(place)
-                .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok())
-                .filter(|number| *number >= 1);
-            let number = number
-                .ok_or_else(|| Fault::Misuse(format!("a placeholder is not $1, $2 …: {sql}")))?;
-            let value = values
-                .get(number - 1)
-                .ok_or_else(|| Fault::Misuse(format!("no value for ${number}: {sql}")))?;
-            used = used.max(number);
-            match value {
-                Value::Null => statement.raw_bind_parameter(place, rusqlite::types::Null)?,
-                Value::Int(number) => statement.raw_bind_parameter(place, number)?,
-                Value::Text(text) => statement.raw_bind_parameter(place, text)?,
-                Value::Blob(octets) => statement.raw_bind_parameter(place, octets)?,
-            }
-        }
-        if used != values.len() {
-            return Err(Fault::Misuse(format!("{} values for ${used}: {sql}", values.len())));
-        }
-        Ok(statement)
     }
 }
 

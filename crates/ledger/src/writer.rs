@@ -1,14 +1,14 @@
 //! The one thread that writes: it drains the queue, runs everybody's work in one transaction,
 //! commits once, signs one checkpoint, and only then answers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
 use tokio::sync::mpsc;
 
+use crate::engine::{Connection, Turn};
 use crate::fault::Fault;
 use crate::faults::Faults;
 use crate::journal::Journal;
@@ -25,6 +25,9 @@ const CROWD: usize = 4;
 const LINGER: Duration = Duration::from_micros(500);
 /// How often at most.
 const LINGERS: usize = 8;
+
+/// How often a group runs in all, if others keep writing at the same time.
+const AGAIN_MAX: usize = 16;
 
 /// How a unit of work ended.
 pub(crate) enum Verdict {
@@ -66,6 +69,10 @@ pub(crate) struct Writer {
     connection: Connection,
     journal: Option<RefCell<Journal>>,
     faults: Option<Faults>,
+    /// The journal's memory is not to be believed before it is read again.
+    stale: Cell<bool>,
+    /// The open group has read the journal's memory again.
+    caught_up: Cell<bool>,
 }
 
 impl Writer {
@@ -74,7 +81,13 @@ impl Writer {
         journal: Option<Journal>,
         faults: Option<Faults>,
     ) -> Self {
-        Self { connection, journal: journal.map(RefCell::new), faults }
+        Self {
+            connection,
+            journal: journal.map(RefCell::new),
+            faults,
+            stale: Cell::new(false),
+            caught_up: Cell::new(false),
+        }
     }
 
     pub(crate) fn run(self, mut waiting: mpsc::Receiver<Job>) {
@@ -91,7 +104,7 @@ impl Writer {
                 jobs.push(job);
             }
             crowded = jobs.len() >= CROWD;
-            let ended = self.group(&mut jobs);
+            let ended = self.group_until_nobody_interferes(&mut jobs);
             if self.faults.as_ref().is_some_and(Faults::dead) {
                 // Dying answers nobody: whoever waits sees the line go dead.
                 return;
@@ -116,50 +129,81 @@ impl Writer {
         }
     }
 
+    /// Begins the transaction; knows the journal as it stands in the database then.
+    fn begin(&self) -> Result<Turn, Fault> {
+        let turn = self.connection.begin()?;
+        if let Some(journal) = &self.journal
+            && (turn == Turn::Others || self.stale.get())
+        {
+            journal.borrow_mut().reload(&self.connection)?;
+            self.stale.set(false);
+            self.caught_up.set(true);
+            return Ok(Turn::Others);
+        }
+        Ok(turn)
+    }
+
     /// Begins the transaction and runs everybody's work in it.
     ///
     /// Without savepoints a unit that must be undone cannot be undone alone: its place is returned.
     /// The second time, each runs in a savepoint, and the one that `failed` then is left out: what
-    /// it was told rests on the units before it, and they run again as they did.
+    /// it was told rests on the units before it, and they run again as they did. Where others
+    /// have written in between, it rests on nothing any more and runs again as well.
     fn run_all(&self, jobs: &mut [Job], failed: Option<usize>) -> Result<Option<usize>, Fault> {
-        self.plain("BEGIN IMMEDIATE")?;
+        let turn = self.begin()?;
         for (place, job) in jobs.iter_mut().enumerate() {
-            if failed == Some(place) {
+            if failed == Some(place) && turn == Turn::Ours {
                 continue;
             }
             if failed.is_some() {
-                self.plain("SAVEPOINT work")?;
+                self.connection.savepoint()?;
             }
-            let before = self.connection.total_changes();
+            let before = self.connection.changes();
             let mut tx = self.tx();
             // A panic is undone like any other failure; the job answers `Panicked` by itself.
             let verdict = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx)));
-            if self.connection.is_autocommit() {
+            if self.connection.is_over() {
                 // The engine gave the whole transaction up (disk full, I/O), or the work ended it.
                 return Err(Fault::Store("the transaction ended inside a unit of work".into()));
+            }
+            if self.connection.wants_again() {
+                return Err(Fault::Store("the transaction met other writers too often".into()));
             }
             if self.faults.as_ref().is_some_and(Faults::dead) {
                 return Err(Fault::Stopped);
             }
             let undo = !matches!(verdict, Ok(Verdict::Keep));
-            if undo && failed.is_some() {
-                self.plain("ROLLBACK TO work")?;
-            } else if undo && self.connection.total_changes() != before {
-                return Ok(Some(place));
-            }
-            if failed.is_some() {
-                self.plain("RELEASE work")?;
+            match (undo, failed.is_some()) {
+                (true, true) => self.connection.undo()?,
+                (true, false) if self.connection.changes() != before => return Ok(Some(place)),
+                (false, true) => self.connection.keep()?,
+                (_, false) => {}
             }
         }
         Ok(None)
     }
 
-    fn recover(&self) -> Result<(), Fault> {
-        if !self.connection.is_autocommit() {
-            self.connection.execute_batch("ROLLBACK")?;
+    /// Runs a group, and again if the engine gave it up only because others wrote as well.
+    fn group_until_nobody_interferes(
+        &self,
+        jobs: &mut [Job],
+    ) -> Result<Option<Arc<Sealed>>, Fault> {
+        for _ in 1..AGAIN_MAX {
+            match self.group(jobs) {
+                Err(_) if self.connection.wants_again() => self.recover()?,
+                ended => return ended,
+            }
         }
-        if let Some(journal) = &self.journal {
-            journal.borrow_mut().reload(&self.connection)?;
+        self.group(jobs)
+    }
+
+    fn recover(&self) -> Result<(), Fault> {
+        self.connection.roll_back()?;
+        match &self.journal {
+            // Nothing can be read before the turn is ours again; perhaps the server is away.
+            Some(_) if self.connection.is_shared() => self.stale.set(true),
+            Some(journal) => journal.borrow_mut().reload(&self.connection)?,
+            None => {}
         }
         Ok(())
     }
@@ -169,11 +213,6 @@ impl Writer {
             Some(faults) => faults.step(act),
             None => act(),
         }
-    }
-
-    fn plain(&self, sql: &str) -> Result<(), Fault> {
-        self.connection.prepare_cached(sql)?.raw_execute()?;
-        Ok(())
     }
 
     fn tx(&self) -> Tx<'_> {
@@ -190,10 +229,11 @@ impl Writer {
     /// anything. Dying after it leaves everything of the group, durable, and nobody told: retries
     /// find it. The head outside is written last, so it can only ever be behind the database.
     fn group(&self, jobs: &mut [Job]) -> Result<Option<Arc<Sealed>>, Fault> {
+        self.caught_up.set(false);
         if let Some(place) = self.run_all(jobs, None)? {
             // Somebody was refused after he had changed something. It is rare, so nobody pays for
             // savepoints until it happens: everything is undone, and the others run once more.
-            self.plain("ROLLBACK")?;
+            self.connection.roll_back()?;
             if let Some(journal) = &self.journal {
                 journal.borrow_mut().clear_group();
             }
@@ -203,14 +243,19 @@ impl Writer {
             Some(journal) => journal.borrow_mut().grow(&self.tx())?,
             None => None,
         };
-        self.step(|| self.plain("COMMIT"))?;
+        self.step(|| self.connection.commit())?;
         // Durable from here on.
-        let (Some(journal), Some(growth)) = (&self.journal, growth) else { return Ok(None) };
+        let Some(journal) = &self.journal else { return Ok(None) };
         let mut journal = journal.borrow_mut();
-        journal.accept(&growth);
+        if let Some(growth) = &growth {
+            journal.accept(growth);
+        } else if !self.caught_up.get() {
+            return Ok(None);
+        }
+        // What others appended is durable and in our tree as well: our checkpoint may say so.
         let unproven = |fault: Fault| Fault::Unproven(fault.to_string());
-        let note = self.step(|| journal.sign(&growth)).map_err(unproven)?;
-        self.step(|| journal.keep_head(&growth, &note)).map_err(unproven)?;
-        Ok(Some(Arc::new(Sealed { growth, note })))
+        let note = self.step(|| journal.sign()).map_err(unproven)?;
+        self.step(|| journal.keep_head(&note)).map_err(unproven)?;
+        Ok(growth.map(|growth| Arc::new(Sealed { growth, note })))
     }
 }

@@ -69,7 +69,7 @@ async fn an_untouched_journal_is_whole_with_and_without_the_device_and_since_any
     assert_eq!(report.open_intentions, Vec::<u64>::new());
     let log = VerifyKey::from_spki(ORIGIN, hpki::sign::Sign::spki_der(&LogKey::new(7))).unwrap();
     let outsider =
-        Audit { folder: folder.path(), head: None, log: &log, streams: None, since: &since };
+        Audit { place: folder.path().into(), head: None, log: &log, streams: None, since: &since };
     assert!(ledger::audit::verify(&outsider).unwrap().is_whole());
 }
 
@@ -207,7 +207,7 @@ async fn a_number_given_twice_because_a_stream_was_set_back_is_found_even_by_out
     assert_eq!(findings(&report), [Finding::LinkWrong, Finding::Renumbered, Finding::ChainBroken],);
     let log = VerifyKey::from_spki(ORIGIN, hpki::sign::Sign::spki_der(&LogKey::new(7))).unwrap();
     let outsider =
-        Audit { folder: folder.path(), head: None, log: &log, streams: None, since: &[] };
+        Audit { place: folder.path().into(), head: None, log: &log, streams: None, since: &[] };
     let report = ledger::audit::verify(&outsider).unwrap();
     assert!(findings(&report).contains(&Finding::LabelTwice));
 }
@@ -232,7 +232,7 @@ async fn an_entry_with_another_streams_label_is_found() {
         .unwrap();
     let log = VerifyKey::from_spki(ORIGIN, hpki::sign::Sign::spki_der(&LogKey::new(7))).unwrap();
     let outsider =
-        Audit { folder: folder.path(), head: None, log: &log, streams: None, since: &[] };
+        Audit { place: folder.path().into(), head: None, log: &log, streams: None, since: &[] };
     let report = ledger::audit::verify(&outsider).unwrap();
     assert!(findings(&report).contains(&Finding::LabelTwice));
 }
@@ -299,7 +299,7 @@ async fn a_checkpoint_for_more_than_there_is_is_found_and_one_of_another_log_is_
 
     let other = VerifyKey::from_spki(ORIGIN, hpki::sign::Sign::spki_der(&LogKey::new(8))).unwrap();
     let foreign = ledger::audit::verify(&Audit {
-        folder: folder.path(),
+        place: folder.path().into(),
         head: None,
         log: &other,
         streams: None,

@@ -13,12 +13,17 @@ fn log() -> VerifyKey {
     VerifyKey::from_spki(ORIGIN, LogKey::new(7).spki_der()).unwrap()
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn the_auditor_reads_beside_a_running_platform_and_sees_what_is_committed_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
     let intended = add_intention(&ledger, key(1)).await.unwrap();
-    let auditor = Auditor::open(folder.path(), None, log()).unwrap();
+    let auditor = Auditor::open(engine::place(folder.path()), None, log()).unwrap();
     let events = |wanted: &Wanted| {
         let mut events = Vec::new();
         let each = |shown: ledger::Shown| {
@@ -55,7 +60,7 @@ async fn the_auditor_can_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());
     add_note(&ledger, key(1)).await.unwrap();
-    let auditor = Auditor::open(folder.path(), None, log()).unwrap();
+    let auditor = Auditor::open(engine::place(folder.path()), None, log()).unwrap();
     for sql in [
         "INSERT INTO test_count (id, value) VALUES (1, 1)",
         "DELETE FROM test_seen",
@@ -72,7 +77,7 @@ async fn the_auditor_can_change_nothing() {
     // After the platform has ended, the file is opened as it lies there.
     drop(ledger);
     drop(auditor);
-    let auditor = Auditor::open(folder.path(), None, log()).unwrap();
+    let auditor = Auditor::open(engine::place(folder.path()), None, log()).unwrap();
     auditor.prove(0).unwrap();
     assert_eq!(counted(&open(folder.path())).await, 0);
 }
@@ -82,6 +87,6 @@ async fn the_auditor_is_told_if_the_journal_is_not_that_of_his_log_key() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()));
     let other = VerifyKey::from_spki(ORIGIN, LogKey::new(8).spki_der()).unwrap();
-    let refused = Auditor::open(folder.path(), None, other).map(|_| ());
+    let refused = Auditor::open(engine::place(folder.path()), None, other).map(|_| ());
     assert!(matches!(refused, Err(Failed::Refused(Refusal::LogKeyWrong(_)))));
 }

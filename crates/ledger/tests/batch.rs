@@ -21,6 +21,11 @@ async fn intend(ledger: &Ledger, count: usize, keys: u8) -> Answer<Intention> {
         .await
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_thousand_intentions_and_their_outcomes_are_two_units_of_work_and_each_is_proven() {
     let folder = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{NOW, audit, key, note, open};
+use common::{NOW, audit, engine, key, note, open};
 use hpki::encoding::sha256;
 use ledger::tlog::Proof;
 use ledger::{Failed, Ledger, Note, Receipt, Refusal};
@@ -112,6 +112,7 @@ fn run_and_kill(
         .env(FIRST, first.to_string())
         .env(MODE, mode)
         .stdout(Stdio::piped());
+    engine::hand_over(&mut command);
     if let Some(disk) = disk {
         command
             .env("LD_PRELOAD", &disk.shim)
@@ -178,6 +179,11 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
         first = balance(folder.path(), &all);
     }
     assert!(all.len() > 512);
+}
+
+#[test]
+fn twenty_kills_lose_nothing_on_postgresql_either() {
+    engine::again("either", Some("twenty_kills"));
 }
 
 fn build_shim(folder: &Path) -> PathBuf {

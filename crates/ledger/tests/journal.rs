@@ -13,6 +13,11 @@ use ledger::{
     Refusal,
 };
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_receipts_proof_convinces_a_stranger_who_has_only_the_log_key() {
     let folder = tempfile::tempdir().unwrap();
@@ -216,14 +221,6 @@ async fn a_message_waits_in_the_outbox_until_it_is_delivered_and_holds_its_key()
     assert!(!pending.unwrap());
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for file in std::fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_database_put_back_to_yesterday_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -231,12 +228,11 @@ async fn a_database_put_back_to_yesterday_is_refused() {
     let ledger = open(folder.path());
     add_note(&ledger, key(1)).await.unwrap();
     drop(ledger);
-    copy(folder.path(), yesterday.path());
+    engine::copy(folder.path(), yesterday.path());
     let ledger = open(folder.path());
     add_note(&ledger, key(1)).await.unwrap();
     drop(ledger);
-    std::fs::copy(yesterday.path().join("store.sqlite"), folder.path().join("store.sqlite"))
-        .unwrap();
+    engine::copy_database(yesterday.path(), folder.path());
     let refusal = refusal(Ledger::open(opening(folder.path())));
     assert!(matches!(refusal, Refusal::JournalRolledBack(_)), "{refusal}");
 }
@@ -248,7 +244,7 @@ async fn a_database_that_was_put_back_and_continued_otherwise_is_refused() {
     let ledger = open(folder.path());
     add_note(&ledger, key(1)).await.unwrap();
     drop(ledger);
-    copy(folder.path(), other.path());
+    engine::copy(folder.path(), other.path());
     let ledger = open(folder.path());
     add_note(&ledger, key(2)).await.unwrap();
     drop(ledger);
@@ -258,7 +254,7 @@ async fn a_database_that_was_put_back_and_continued_otherwise_is_refused() {
         add_note(&fork, key(3)).await.unwrap();
     }
     drop(fork);
-    std::fs::copy(other.path().join("store.sqlite"), folder.path().join("store.sqlite")).unwrap();
+    engine::copy_database(other.path(), folder.path());
     let refusal = refusal(Ledger::open(opening(folder.path())));
     assert!(matches!(refusal, Refusal::JournalRolledBack(_)), "{refusal}");
 }
@@ -271,7 +267,7 @@ async fn a_head_kept_elsewhere_notices_a_whole_folder_put_back() {
     let ledger = Ledger::open_with(opening(&folder), options()).unwrap();
     add_note(&ledger, key(1)).await.unwrap();
     drop(ledger);
-    copy(&folder, &yesterday);
+    engine::copy(&folder, &yesterday);
     let ledger = Ledger::open_with(opening(&folder), options()).unwrap();
     add_note(&ledger, key(1)).await.unwrap();
     drop(ledger);
@@ -380,7 +376,7 @@ async fn the_books_balance_after_each_step_failed_in_each_way() {
     for how in Break::ALL {
         for n in 1.. {
             let folder = tempfile::tempdir().unwrap();
-            copy(before.path(), folder.path());
+            engine::copy(before.path(), folder.path());
             let faults = Faults::new();
             let ledger = open_with(folder.path(), &faults);
             faults.arm(n, how);

@@ -47,6 +47,11 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, Failed<Refusal>>) -> &'static s
     }
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_witness_cosigns_what_continues_the_last_and_two_of_three_are_believed_offline() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,7 +86,7 @@ async fn a_witness_cosigns_what_continues_the_last_and_two_of_three_are_believed
     }
     assert_eq!(ledger.witnessed().await.unwrap().as_deref(), Some(note.as_str()));
     // The proof that the auditor takes along stands by itself.
-    let auditor = Auditor::open(&folder.path().join("ledger"), None, log()).unwrap();
+    let auditor = Auditor::open(engine::place(&folder.path().join("ledger")), None, log()).unwrap();
     let (proof, is_witnessed) = auditor.prove(2).unwrap();
     assert!(is_witnessed);
     let proof = Proof::parse(&proof).unwrap();

@@ -3,6 +3,9 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../../ledger/tests/common/engine.rs"]
+pub mod engine;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,7 +69,7 @@ impl House {
         self.faults = Faults::new();
         let ledger = Ledger::open_with(
             Opening {
-                folder: &ledger_folder(path),
+                place: engine::place(&ledger_folder(path)),
                 migrations: authn::MIGRATIONS,
                 log,
                 streams,

@@ -97,7 +97,7 @@ pub(super) async fn prepare(
         }
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
         let mut quiet = Timeline::begin(true);
-        crate::demo::prepare::found(&home, anywhere, &[], &[], false, &mut quiet).await?;
+        crate::demo::prepare::found(&home, anywhere, &[], &[], false, None, &mut quiet).await?;
         Vec::new()
     };
     let config = home.join("platform.toml");

@@ -51,6 +51,9 @@ pub(crate) struct DemoArguments {
     /// CSC API も試せる町にする: 文書作成ソフトと、ハッシュに署名する鍵 (a registered CSC client, too)
     #[arg(long)]
     pub(crate) csc: bool,
+    /// 基盤の台帳を空の PostgreSQL に置く (keep the platform's store in this empty database)
+    #[arg(long, value_name = "URL")]
+    pub(crate) postgres: Option<String>,
 }
 
 /// Where the town's keys are.

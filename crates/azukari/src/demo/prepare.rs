@@ -58,20 +58,22 @@ impl Founded {
 /// Where the town's lists would be published: a name that exists nowhere.
 const REPOSITORY: &str = "http://repository.test-azukari.example.jp";
 
-/// Founds a town in `home`, which must be empty; `platform` is where it will listen.
+/// Founds a town in `home`, which must be empty; `platform` is where it will listen. Its platform
+/// keeps its tables in the (empty) database `postgres`, if there is one.
 pub(crate) async fn found(
     home: &Path,
     platform: SocketAddr,
     gateways: &[(&'static Facility, SocketAddr)],
     witnesses: &[(&'static str, SocketAddr)],
     own_record: bool,
+    postgres: Option<&str>,
     timeline: &mut Timeline,
 ) -> Result<Founded, Stop> {
     let url = format!("https://localhost:{}", platform.port());
     std::fs::create_dir_all(home.join("tls"))?;
     let unseal = UnsealSecret::random(&SystemRandom);
     unseal.to_file(&home.join("unseal.secret"))?;
-    let mut text = platform_toml(platform, &url);
+    let mut text = platform_toml(platform, &url, postgres);
     for (authority, at) in witnesses {
         std::fs::write(home.join(witness_file(authority)), witness_toml(authority, *at))?;
         let key = witness::init(&WitnessConfig::load(&home.join(witness_file(authority)))?)?;
@@ -257,7 +259,8 @@ fn pem(label: &str, der: &[u8]) -> String {
     text
 }
 
-fn platform_toml(listen: SocketAddr, url: &str) -> String {
+fn platform_toml(listen: SocketAddr, url: &str, postgres: Option<&str>) -> String {
+    let store = postgres.map_or_else(String::new, |url| format!("\n[store]\npostgres = {url:?}\n"));
     format!(
         r#"# 試験の町の基盤 (platform of a test town)
 [platform]
@@ -276,7 +279,7 @@ test_anchors = true
 token_hours = 18
 signatures_per_budget = 300
 signatures_per_hour = 100
-"#
+{store}"#
     )
 }
 

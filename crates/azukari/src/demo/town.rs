@@ -70,6 +70,7 @@ impl Town {
         timeline: &mut Timeline,
     ) -> Result<Self, Stop> {
         let (separate, own_record) = (arguments.separate, arguments.input.is_some());
+        let postgres = arguments.postgres.as_deref();
         let platform_listener = loopback().await?;
         let mut gateways = Vec::new();
         for facility in FACILITIES {
@@ -87,7 +88,8 @@ impl Town {
             witnesses.push((authority, listener.local_addr()?));
             witness_listeners.push((authority, listener));
         }
-        let founded = found(&home.town, at, &addresses, &witnesses, own_record, timeline).await?;
+        let founded =
+            found(&home.town, at, &addresses, &witnesses, own_record, postgres, timeline).await?;
         let writers = match arguments.csc {
             true => super::letters::found(&founded, timeline).await?,
             false => Vec::new(),

@@ -2,6 +2,8 @@
 //! folder, with the town's people and phones. Nothing is delivered or tidied up by itself here,
 //! so a story stands exactly where it says.
 
+#[path = "../../../ledger/tests/common/engine.rs"]
+mod engine;
 mod orders;
 mod revocation;
 mod watching;
@@ -66,8 +68,10 @@ impl House {
         let at = listener.local_addr().unwrap();
         let door = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let doors: [(&'static Facility, _); 1] = [(&SANDBOX, door)];
+        let database = engine::on_postgres().then(|| engine::address(&folder.path().join("pg")));
+        let mut quiet = Timeline::begin(true);
         let founded =
-            found(folder.path(), at, &doors, witnesses, false, &mut Timeline::begin(true))
+            found(folder.path(), at, &doors, witnesses, false, database.as_deref(), &mut quiet)
                 .await
                 .unwrap();
         let mut house = Self { _folder: folder, founded, running: None };
@@ -152,7 +156,7 @@ impl House {
     /// The journal is whole, every intention has its outcome, and the books balance.
     async fn in_order(&self) {
         let report = audit::verify(&audit::Audit {
-            folder: &self.home().join("platform/ledger"),
+            place: self.platform().config.store.clone(),
             head: None,
             log: self.platform().ledger.verify_key(),
             streams: None,
@@ -164,6 +168,11 @@ impl House {
         let books = self.platform().custody.books().await.unwrap();
         assert!(books.balance(), "{books:?}");
     }
+}
+
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    engine::again("all_of_this_holds_on_postgresql_too", Some("flows::stories"));
 }
 
 /// A fresh order for this digest.

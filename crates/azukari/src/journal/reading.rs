@@ -14,7 +14,7 @@ use hpki::time::Timestamp;
 use ledger::tlog::{Proof, Quorum, VerifyKey};
 use ledger::{Auditor, Failed, Refusal, Shown, Wanted};
 
-use super::{LogKey, find_ledger, read, read_key};
+use super::{LogKey, find_place, read, read_key};
 
 /// Which ledger is read, and which log it must be of.
 #[derive(Args)]
@@ -22,15 +22,18 @@ pub(crate) struct Where {
     /// 台帳のフォルダ、またはそれを含むフォルダ (the ledger's folder, or one that holds it)
     #[arg(long, default_value = ".")]
     folder: PathBuf,
+    /// 基盤の設定ファイル。台帳の場所をここから読む (the platform's configuration names the store)
+    #[arg(long, conflicts_with = "folder")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     log: LogKey,
 }
 
 impl Where {
     fn open(&self) -> Result<Auditor, String> {
-        let folder = find_ledger(&self.folder)?;
-        let (log, _) = self.log.find(&folder)?;
-        Auditor::open(&folder, None, log).map_err(said)
+        let place = find_place(&self.folder, self.config.as_deref())?;
+        let (log, _) = self.log.find(place.folder())?;
+        Auditor::open(place, None, log).map_err(said)
     }
 }
 

@@ -61,6 +61,9 @@ fn belongs(name: &str) -> bool {
 
 /// Makes a backup of an open platform into a folder that is not there yet.
 pub(crate) async fn make(platform: &Platform, out: &Path) -> Result<String, Stop> {
+    if platform.config.store.is_shared() {
+        return Err(say::refused("backup-of-database", "[store] postgres"));
+    }
     if out.exists() {
         return Err(say::refused("backup-exists", out.display().to_string()));
     }

@@ -140,7 +140,7 @@ fn judge_journal(folder: &Path, manifest: &Manifest, since: &[PathBuf]) -> Resul
     }
     let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
     let report = audit::verify(&audit::Audit {
-        folder,
+        place: folder.into(),
         head: None,
         log: &log,
         streams: None,

@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use ca::Facility;
 use hpki::id::{CeremonyId, OrderNumber};
+use ledger::Failed;
 use serde::Deserialize;
 use wire::{
     CeremonyState, CheckpointAnswer, ConsistencyAnswer, EndAnswer, FacilityAnswer, NumberRequest,
@@ -182,6 +183,7 @@ pub(crate) async fn checkpoint(
     peer: Option<Extension<Arc<Peer>>>,
 ) -> Result<Json<CheckpointAnswer>, Trouble> {
     standing(&platform, peer).await?;
+    platform.ledger.catch_up().await.map_err(Failed::<ledger::Refusal>::Fault)?;
     Ok(Json(CheckpointAnswer { checkpoint: platform.ledger.checkpoint() }))
 }
 

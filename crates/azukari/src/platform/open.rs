@@ -64,7 +64,7 @@ pub(crate) async fn open_with(
     let seals = Arc::clone(&streams);
     let random: Arc<dyn Random> = Arc::new(hsm::SystemRandom);
     let ledger = Ledger::open(Opening {
-        folder: &config.folder.join("ledger"),
+        place: config.store.clone(),
         migrations: &migrations(),
         log,
         streams,

@@ -1,6 +1,9 @@
 //! A small estate in a temporary folder: a real vault, a real ledger.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+#[path = "../../../ledger/tests/common/engine.rs"]
+pub mod engine;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,7 +82,7 @@ impl Estate {
             hsm::open_failing(&self.device(), &self.unseal, 1, self.anomalies.clone()).unwrap();
         let (log, streams) = desks.log.split();
         let opening = Opening {
-            folder: books,
+            place: engine::place(books),
             migrations: MIGRATIONS,
             log,
             streams: Arc::clone(&streams),
@@ -98,7 +101,7 @@ impl Running {
     /// The journal is whole, and nothing announced is left open.
     pub fn balance(&self, estate: &Estate) {
         let audit = Audit {
-            folder: &estate.books(),
+            place: engine::place(&estate.books()),
             head: None,
             log: self.ledger.verify_key(),
             streams: Some(self.streams.as_ref()),

@@ -2,6 +2,8 @@
 //! linked phone, one hospital.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../../ledger/tests/common/engine.rs"]
+pub mod engine;
 pub mod office;
 pub mod outside;
 
@@ -103,7 +105,7 @@ pub fn open_as(folder: &Path, limits: Limits, policy: Policy, clients: Vec<Clien
     let (log, streams) = desks.log.split();
     let faults = Faults::new();
     let opening = Opening {
-        folder: &folder.join("ledger"),
+        place: engine::place(&folder.join("ledger")),
         migrations: custody::MIGRATIONS,
         log,
         streams,

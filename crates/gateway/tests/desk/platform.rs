@@ -62,7 +62,7 @@ pub(crate) struct World {
 
 pub(crate) fn journal(folder: &std::path::Path, seed: u8) -> Ledger {
     Ledger::open(Opening {
-        folder,
+        place: folder.into(),
         migrations: &[],
         log: Arc::new(LogKey::new(seed)),
         streams: Arc::new(StreamKeys),

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
 
+pub mod engine;
 pub mod fake;
 
 use std::path::Path;
@@ -74,9 +75,9 @@ pub const ROOM: &[Migration] = &[Migration {
           CREATE TABLE test_seen (number INTEGER PRIMARY KEY, idx INTEGER, pad BLOB)",
 }];
 
-pub fn opening(folder: &Path) -> Opening<'_> {
+pub fn opening(folder: &Path) -> Opening<'static> {
     Opening {
-        folder,
+        place: engine::place(folder),
         migrations: ROOM,
         log: Arc::new(LogKey::new(7)),
         streams: Arc::new(StreamKeys),
@@ -144,7 +145,7 @@ pub async fn count(ledger: &Ledger) -> Result<i64, Failed<Refusal>> {
 
 pub fn count_in(tx: &ledger::Tx<'_>) -> Result<i64, Fault> {
     let sql = "INSERT INTO test_count (id, value) VALUES (1, 1)
-               ON CONFLICT (id) DO UPDATE SET value = value + 1 RETURNING value";
+               ON CONFLICT (id) DO UPDATE SET value = test_count.value + 1 RETURNING value";
     tx.query_one(sql, &[])?.int(0)
 }
 
@@ -168,7 +169,7 @@ pub fn audit(folder: &Path, since: &[&str]) -> ledger::audit::Report {
     use ledger::tlog::VerifyKey;
     let log = VerifyKey::from_spki(ORIGIN, LogKey::new(7).spki_der()).unwrap();
     ledger::audit::verify(&ledger::audit::Audit {
-        folder,
+        place: engine::place(folder),
         head: None,
         log: &log,
         streams: Some(&StreamKeys),

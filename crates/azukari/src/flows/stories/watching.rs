@@ -88,8 +88,8 @@ async fn two_of_three_witnesses_cosign_what_is_published_and_monitor_owner_and_a
     assert!(withheld.check(&web).await.is_err());
 
     // The auditor's proof stands without any of us.
-    let folder = house.home().join("platform/ledger");
-    let auditor = Auditor::open(&folder, None, log.clone()).unwrap();
+    let place = house.platform().config.store.clone();
+    let auditor = Auditor::open(place, None, log.clone()).unwrap();
     let (proof, witnessed) = auditor.prove(handed.last().unwrap().index).unwrap();
     assert!(witnessed);
     let (entry, cosigned) =
