@@ -159,15 +159,17 @@ impl Device for Failing {
         Ok(Arc::new(FailingHeld { held, anomalies: self.anomalies.clone() }))
     }
 
+    fn import_key(&self) -> Option<Result<Vec<u8>, Failed>> {
+        self.device.import_key()
+    }
     fn import(
         &self,
-        import_key: &[u8],
-        place: (KeyId, PersonId),
+        import_key: Option<(&[u8], KeyId, PersonId)>,
         package: &crate::import::Package,
         spki: &[u8],
         label: &Label,
     ) -> Result<Fresh, Failed> {
-        self.device.import(import_key, place, package, spki, label)
+        self.device.import(import_key, package, spki, label)
     }
     fn rebind(
         &self,

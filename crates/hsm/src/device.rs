@@ -77,12 +77,17 @@ pub(crate) trait Device: Send + Sync {
         spki: Option<&[u8]>,
     ) -> Result<Arc<dyn Held>, Failed>;
 
-    /// Takes over a key that was wrapped to the named import key, whose blob and place in it are
-    /// given. The public key found inside the device must be `spki`.
+    /// The public key to which authorities wrap what they hand over, where the device keeps the pair
+    /// itself; otherwise it is a named key.
+    fn import_key(&self) -> Option<Result<Vec<u8>, Failed>> {
+        None
+    }
+
+    /// Takes over a key that was wrapped to the import key, of which the blob and its place are
+    /// given where it is a named key. The public key found inside the device must be `spki`.
     fn import(
         &self,
-        _import_key: &[u8],
-        _place: (KeyId, PersonId),
+        _import_key: Option<(&[u8], KeyId, PersonId)>,
         _package: &Package,
         _spki: &[u8],
         _label: &Label,

@@ -15,7 +15,7 @@ use crate::device::Label;
 use crate::refusal::Refusal;
 
 /// Longest wrapped key that is looked at: RSA-8192 in PKCS#8 is below 5 KiB.
-const LONGEST: usize = 8 * 1024;
+pub(crate) const LONGEST: usize = 8 * 1024;
 
 /// The digest of RSA-OAEP (and of its MGF1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

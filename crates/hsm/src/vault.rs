@@ -197,12 +197,12 @@ impl Device for Vault {
 
     fn import(
         &self,
-        import_key: &[u8],
-        (credential, owner): (KeyId, PersonId),
+        import_key: Option<(&[u8], KeyId, PersonId)>,
         package: &Package,
         spki: &[u8],
         label: &Label,
     ) -> Result<Fresh, Failed> {
+        let (import_key, credential, owner) = import_key.ok_or(Refusal::ImportBroken)?;
         let (import_key, _) = self.unwrap(import_key, credential, owner)?;
         let pkcs8 = crate::import::open(&import_key, package)?;
         let pair =

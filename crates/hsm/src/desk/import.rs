@@ -20,6 +20,9 @@ impl SubscriberDesk {
     /// # Errors
     /// The device failed.
     pub fn import_key(&self) -> Result<Vec<u8>, Failed> {
+        if let Some(own) = self.opened.device.import_key() {
+            return own;
+        }
         match self.opened.make_named(IMPORT_KEY, SignatureAlgorithm::RsaSha256) {
             Ok(fresh) => Ok(fresh.spki),
             Err(Failed::Refused(Refusal::KeyExists(_))) => {
@@ -34,7 +37,8 @@ impl SubscriberDesk {
     /// to it with the expected one, and wraps it like a key of our own.
     ///
     /// # Errors
-    /// `import-broken`, `import-key-mismatch`, `import-unsupported`, or the device failed.
+    /// `import-broken`, `import-key-mismatch`, `mechanism-missing` (the device lacks the package's
+    /// digest), `import-unsupported`, or the device failed.
     pub fn import(
         &self,
         package: &Package,
@@ -45,9 +49,11 @@ impl SubscriberDesk {
         now: Timestamp,
     ) -> Result<Generated, Failed> {
         let label = Label { credential, owner, policy, created: now };
-        let import_key = self.opened.wrapped_named(IMPORT_KEY)?;
-        let place = (super::name_id(IMPORT_KEY), super::DEVICE);
-        let fresh = self.opened.device.import(&import_key, place, package, spki_der, &label)?;
+        let device = &self.opened.device;
+        let own = device.import_key().transpose()?.is_some();
+        let named = if own { None } else { Some(self.opened.wrapped_named(IMPORT_KEY)?) };
+        let named = named.as_deref().map(|blob| (blob, super::name_id(IMPORT_KEY), super::DEVICE));
+        let fresh = device.import(named, package, spki_der, &label)?;
         Ok(Generated { wrapped: fresh.wrapped, spki_der: fresh.spki, proof: fresh.proof.to_vec() })
     }
 

@@ -130,13 +130,13 @@ impl Drop for Loaded {
 }
 
 /// An object that is destroyed unless kept.
-struct Object<'a> {
-    session: &'a Session,
-    handle: ObjectHandle,
+pub(super) struct Object<'a> {
+    pub(super) session: &'a Session,
+    pub(super) handle: ObjectHandle,
 }
 
 impl Object<'_> {
-    fn keep(self) -> ObjectHandle {
+    pub(super) fn keep(self) -> ObjectHandle {
         let handle = self.handle;
         std::mem::forget(self);
         handle

@@ -10,6 +10,7 @@
 //! Start at [`keys`] (what is in the token), then [`link`] (how it is reached), [`held`] (a loaded
 //! key) and [`quirks`].
 
+mod arrive;
 mod held;
 mod in_process;
 mod keys;
@@ -40,6 +41,7 @@ use crate::blob::{ALG_DERIVED, ALG_PKCS11, Blob, Header};
 use crate::device::{Device, Fresh, Held, Label, Role};
 use crate::files::{self, Lock};
 use crate::health::DeviceWatch;
+use crate::import::Package;
 use crate::refusal::{Failed, Refusal};
 use crate::spki;
 use crate::unseal::UnsealSecret;
@@ -150,26 +152,9 @@ impl Device for Token {
         }
         self.link.with(|line, session| {
             let pair = Pair::make(session, algorithm)?;
-            let (kek_version, kek) = line.newest()?;
-            let spki_sha256 = sha256(&pair.spki);
-            let generation = crate::device::generation(label, &spki_sha256);
+            let generation = crate::device::generation(label, &sha256(&pair.spki));
             let proof = mac(line, session, Role::Subscriber, &generation)?;
-            let header = Header {
-                alg: ALG_PKCS11,
-                kek_version,
-                mac_version: line.keys.mac_version,
-                credential: label.credential,
-                owner: label.owner,
-                policy: label.policy,
-                created: label.created,
-                spki_sha256,
-                proof_hash: sha256(&proof),
-                // AES key wrap has no nonce.
-                nonce: [0; 12],
-            };
-            let ct = session.wrap_key(&Mechanism::AesKeyWrapPad, kek, pair.private)?;
-            let wrapped = seal(line, session, &header, &ct)?;
-            Ok(Fresh { wrapped, spki: pair.spki.clone(), proof })
+            born(line, session, label, pair.private, pair.spki.clone(), proof)
         })
     }
 
@@ -197,6 +182,20 @@ impl Device for Token {
             Loaded::unwrap(&self.link, line, session, &blob, algorithm, spki)
         })?;
         Ok(Arc::new(loaded))
+    }
+
+    fn import_key(&self) -> Option<Result<Vec<u8>, Failed>> {
+        Some(arrive::import_key(&self.link))
+    }
+
+    fn import(
+        &self,
+        _import_key: Option<(&[u8], KeyId, PersonId)>,
+        package: &Package,
+        spki: &[u8],
+        label: &Label,
+    ) -> Result<Fresh, Failed> {
+        arrive::import(&self.link, package, spki, label)
     }
 
     fn rebind(
@@ -256,6 +255,34 @@ fn mac(
     let tag = session.sign(&Mechanism::Sha256Hmac, key, &statement.octets())?;
     tag.try_into()
         .map_err(|_| Refusal::DeviceLost("a keyed hash of a strange length".into()).into())
+}
+
+/// Wraps a key that entered the device just now.
+fn born(
+    line: &Line,
+    session: &Session,
+    label: &Label,
+    private: ObjectHandle,
+    spki: Vec<u8>,
+    proof: Digest32,
+) -> Result<Fresh, Trouble> {
+    let (kek_version, kek) = line.newest()?;
+    let header = Header {
+        alg: ALG_PKCS11,
+        kek_version,
+        mac_version: line.keys.mac_version,
+        credential: label.credential,
+        owner: label.owner,
+        policy: label.policy,
+        created: label.created,
+        spki_sha256: sha256(&spki),
+        proof_hash: sha256(&proof),
+        // AES key wrap has no nonce.
+        nonce: [0; 12],
+    };
+    let ct = session.wrap_key(&Mechanism::AesKeyWrapPad, kek, private)?;
+    let wrapped = seal(line, session, &header, &ct)?;
+    Ok(Fresh { wrapped, spki, proof })
 }
 
 /// `M("azukari/blob/v1"; header, ct)`: AES key wrap has no additional data, so this binds the

@@ -30,6 +30,8 @@ pub struct Quirks {
     /// Whether Ed25519 keys can be wrapped. Where not, the journal's key is kept wrapped under a key
     /// that the device derives, and used in the process.
     pub wraps_ed25519: bool,
+    /// Whether RSA-OAEP takes SHA-256 as well; SHA-1 every device must.
+    pub oaep_sha256: bool,
     /// More sessions than this are not asked for, whatever the token says.
     pub sessions_max: usize,
     /// Whether a lost device comes back only after the module was initialised anew.
@@ -46,6 +48,7 @@ pub const SOFTHSM2: Quirks = Quirks {
     locks_session_keys: false,
     shows_unwrap_template: true,
     wraps_ed25519: false,
+    oaep_sha256: false,
     sessions_max: 256,
     reinitialise: true,
 };
@@ -60,6 +63,7 @@ pub const UNKNOWN: Quirks = Quirks {
     locks_session_keys: false,
     shows_unwrap_template: false,
     wraps_ed25519: false,
+    oaep_sha256: true,
     sessions_max: 32,
     reinitialise: true,
 };
