@@ -81,6 +81,20 @@ pub(crate) fn run(arguments: &VerifyActivationArguments) -> ExitCode {
     }
 }
 
+/// The exit code of `azukari verify-activation` with these words.
+#[cfg(test)]
+pub(crate) fn exit(words: &[&str]) -> u8 {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: VerifyActivationArguments,
+    }
+    let words = ["verify-activation"].iter().chain(words);
+    let line = <Line as clap::Parser>::try_parse_from(words).unwrap();
+    let code = run(&line.arguments);
+    (0..=2).find(|number| code == ExitCode::from(*number)).unwrap()
+}
+
 fn judge(arguments: &VerifyActivationArguments) -> Result<ActivationReport, String> {
     let said = |problem: Problem| problem.to_string();
     let bundle = verify::document(&arguments.file).map_err(said)?;

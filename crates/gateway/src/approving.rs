@@ -15,6 +15,7 @@ use approval::statement::{document_commitment, root, short_code};
 use hpki::encoding::Digest32;
 use hpki::id::{CeremonyId, FacilityCode, KeyId, OrderNumber, PersonId};
 use hpki::kind::DocumentKind;
+use hpki::refusal::Refuse as _;
 use hpki::time::Timestamp;
 use ledger::Failed;
 use wire::{
@@ -418,15 +419,16 @@ impl<P: Platform> Gateway<P> {
         let documents = self.orders.outcomes(asked.ceremony).await?;
         let waiting = self.orders.waiting(asked.ceremony).await?;
         let none = documents.iter().all(|document| document.outcome.is_err());
-        let refusals = [Refusal::ApprovalRefused, Refusal::ApprovalExpired];
-        let ended = |refusal: &Refusal| {
-            let code = hpki::refusal::Refuse::code(refusal);
-            documents.iter().all(|document| document.outcome.as_ref().is_err_and(|c| c == code))
+        let ended = |refusals: &[Refusal]| {
+            let is = |code: &String| refusals.iter().any(|refusal| refusal.code() == code);
+            documents.iter().all(|document| document.outcome.as_ref().is_err_and(is))
         };
         let state = match (waiting.is_empty(), none) {
             (false, _) => CeremonyStep::Approved,
-            (true, true) if ended(&refusals[0]) => CeremonyStep::Refused,
-            (true, true) if ended(&refusals[1]) => CeremonyStep::Expired,
+            (true, true) if ended(&[Refusal::ApprovalRefused]) => CeremonyStep::Refused,
+            (true, true) if ended(&[Refusal::ApprovalExpired, Refusal::OrderExpired]) => {
+                CeremonyStep::Expired
+            }
             (true, _) => CeremonyStep::Released,
         };
         let documents = if state == CeremonyStep::Released { documents } else { Vec::new() };

@@ -87,6 +87,13 @@ impl Claimed {
             _ => Ok(displayed::<SessionStatement>(&self.statement)?.challenge()),
         }
     }
+
+    /// The eight characters that the phone shows for documents, computed from their root.
+    #[cfg(test)]
+    pub(crate) fn short_code(&self) -> Option<String> {
+        let shown: DocumentsStatement = displayed(&self.statement).ok()?;
+        Some(shown.short_code())
+    }
 }
 
 /// A signed document, as the gateway handed it to the EHR.

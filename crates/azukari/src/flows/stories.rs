@@ -2,6 +2,7 @@
 //! folder, with the town's people and phones. Nothing is delivered or tidied up by itself here,
 //! so a story stands exactly where it says.
 
+mod approvals;
 #[path = "../../../ledger/tests/common/engine.rs"]
 mod engine;
 mod orders;
@@ -63,6 +64,11 @@ impl House {
 
     /// Founds a town whose platform asks these witnesses.
     async fn found_with(witnesses: &[(&'static str, std::net::SocketAddr)]) -> Self {
+        Self::found_as(witnesses, "").await
+    }
+
+    /// The same with more lines in the platform's configuration.
+    async fn found_as(witnesses: &[(&'static str, std::net::SocketAddr)], more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = loopback().await;
         let at = listener.local_addr().unwrap();
@@ -74,6 +80,9 @@ impl House {
             found(folder.path(), at, &doors, witnesses, false, database.as_deref(), &mut quiet)
                 .await
                 .unwrap();
+        let file = founded.platform_config();
+        let written = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, written + more).unwrap();
         let mut house = Self { _folder: folder, founded, running: None };
         house.open(listener).await;
         house
