@@ -1,7 +1,6 @@
 //! What is compared, and with what.
 
 use super::*;
-use hpki::refusal::Refuse as _;
 
 const LABEL: &str = "第１診察室";
 
