@@ -12,6 +12,11 @@ fn statement(asked: &wire::SessionClaimAnswer) -> DocumentsStatement {
     serde_json::from_value(asked.statement.clone()).unwrap()
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn what_the_phone_signs_is_what_was_prepared_and_the_place_as_the_platform_knows_it() {
     let house = House::new();

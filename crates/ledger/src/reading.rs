@@ -91,7 +91,7 @@ impl Readers {
     pub(crate) fn close(&mut self) {
         match self {
             Self::Lent { pool, .. } => {
-                pool.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                pool.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
             }
             Self::Threads { queue, threads } => {
                 *queue = None;
