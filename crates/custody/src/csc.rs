@@ -8,6 +8,7 @@ use hpki::id::{KeyId, PreparedId};
 use hpki::kind::{DocumentKind, Form};
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault};
+use wire::csc::CredentialId;
 
 use crate::activation::{may_sign, usable};
 use crate::client::Client;
@@ -227,19 +228,20 @@ impl Custody {
     /// What was approved can be extended for as long as it could have been approved (three minutes
     /// from its preparation).
     ///
-    /// Refused: `sad-unknown`, `sad-expired`, `sad-exhausted`, `hash-not-authorised`.
+    /// Refused: `sad-unknown` (also where it was made for another kind than the credential's),
+    /// `sad-expired`, `sad-exhausted`, `hash-not-authorised`.
     pub async fn csc_extend(
         &self,
         token: &str,
         peer: &Peer,
-        credential: KeyId,
+        credential: CredentialId,
         sad: &Sad,
         hashes: Option<&[Digest32]>,
         now: Timestamp,
     ) -> Result<Granted, Bad> {
         let inner = &*self.0;
-        let bearer = inner.client_bearer(token, peer, credential, now).await?;
-        let before = inner.sad_of(sad, &bearer).await?;
+        let bearer = inner.client_bearer(token, peer, credential.key, now).await?;
+        let before = inner.sad_for(sad, &bearer, credential).await?;
         before.live(now).map_err(Failed::Refused)?;
         let approved = match before.prepared {
             None => None,
@@ -289,21 +291,21 @@ impl Custody {
     /// `signatures/signHash`: every hash is authorised, or none is signed. Signatures come in the
     /// order of the hashes. A hash that stands twice is two signatures.
     ///
-    /// Refused: `batch-size-wrong`, `sad-unknown`, `sad-expired`, `sad-exhausted`,
-    /// `hash-not-authorised`, `activation-spent`, `activation-expired`, `credential-unknown`, and
+    /// Refused: `batch-size-wrong`, `sad-unknown` (also where it was made for another kind than the
+    /// credential's), `sad-expired`, `sad-exhausted`, `hash-not-authorised`, `activation-spent`, `activation-expired`, `credential-unknown`, and
     /// what signing refuses about the token, the budget and the key.
     pub async fn csc_sign_hash(
         &self,
         token: &str,
         peer: &Peer,
-        credential: KeyId,
+        credential: CredentialId,
         sad: &Sad,
         hashes: &[Digest32],
         now: Timestamp,
     ) -> Result<Vec<SignedHash>, Bad> {
         let inner = Arc::clone(&self.0);
-        let bearer = inner.client_bearer(token, peer, credential, now).await?;
-        let sad = inner.sad_of(sad, &bearer).await?;
+        let bearer = inner.client_bearer(token, peer, credential.key, now).await?;
+        let sad = inner.sad_for(sad, &bearer, credential).await?;
         sad.live(now).map_err(Failed::Refused)?;
         if !(1..=MULTISIGN as usize).contains(&hashes.len()) {
             return refused(Refusal::BatchSize);

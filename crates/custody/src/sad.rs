@@ -17,6 +17,7 @@ use hpki::kind::DocumentKind;
 use hpki::sign::Random;
 use hpki::time::Timestamp;
 use ledger::{Fault, Row, Tx};
+use wire::csc::CredentialId;
 use wire::token::{base64url_decode, base64url_encode};
 use zeroize::Zeroizing;
 
@@ -258,6 +259,22 @@ impl Inner {
             }
             Some(row) => Ok(row),
             None => refused(Refusal::SadUnknown),
+        }
+    }
+
+    /// [`Self::sad_of`] for one credential: a key for one kind. A SAD for another kind of the same
+    /// key is unknown there.
+    pub(crate) async fn sad_for(
+        &self,
+        sad: &Sad,
+        bearer: &Bearer,
+        credential: CredentialId,
+    ) -> Result<SadRow, Bad> {
+        let row = self.sad_of(sad, bearer).await?;
+        if row.key == credential.key && row.kind == credential.kind {
+            Ok(row)
+        } else {
+            refused(Refusal::SadUnknown)
         }
     }
 }

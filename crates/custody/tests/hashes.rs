@@ -18,6 +18,7 @@ use hpki::sign::SignatureAlgorithm;
 use hsm::anomaly::{Anomaly, Call};
 use ledger::Break;
 use tempfile::tempdir;
+use wire::csc::CredentialId;
 
 const LETTERS: [DocumentKind; 1] = [DocumentKind::Referral];
 
@@ -28,6 +29,11 @@ async fn writer(house: &House, number: u8) -> (Member, custody::Budget, String) 
     let budget = house.custody.open_budget(&approve(&doctor, asked), NOW).await.unwrap();
     let token = token(house, &budget);
     (doctor, budget, token)
+}
+
+/// The credential: the key for referral letters.
+fn letters(key: KeyId) -> CredentialId {
+    CredentialId { key, kind: DocumentKind::Referral }
 }
 
 fn ask(credential: KeyId, count: u32, hashes: Option<Vec<Digest32>>) -> Authorize {
@@ -80,13 +86,16 @@ async fn a_registered_program_has_hashes_signed_out_of_the_sessions_budget() {
     let hashes = [[1; 32], [2; 32], [2; 32]];
     let sad = granted(&house, &token, &ask(doctor.key, 3, None)).await.sad;
     let custody = &house.custody;
-    let signed =
-        custody.csc_sign_hash(&token, &hospital(), doctor.key, &sad, &hashes, NOW).await.unwrap();
+    let signed = custody
+        .csc_sign_hash(&token, &hospital(), letters(doctor.key), &sad, &hashes, NOW)
+        .await
+        .unwrap();
     for (hash, signed) in hashes.iter().zip(&signed) {
         verifying.verify_digest(hash, &signed.signature).unwrap();
     }
     assert_eq!(house.custody.budget(budget.id).await.unwrap().left, 297);
-    let spent = custody.csc_sign_hash(&token, &hospital(), doctor.key, &sad, &hashes, NOW).await;
+    let spent =
+        custody.csc_sign_hash(&token, &hospital(), letters(doctor.key), &sad, &hashes, NOW).await;
     assert_eq!(code(spent), "sad-exhausted");
     assert_eq!(balanced(&house).await.consumed, 3);
 }
@@ -152,17 +161,48 @@ async fn another_users_credential_and_sad_look_like_unknown_ones() {
     let sad = granted(&house, &others_token, &ask(other.key, 1, None)).await.sad;
     let invented = Sad::parse(&wire::token::base64url_encode(&[7; 32])).unwrap();
     for foreign in [&sad, &invented] {
-        let refused =
-            custody.csc_sign_hash(&token, &hospital(), doctor.key, foreign, &[[1; 32]], NOW).await;
+        let refused = custody
+            .csc_sign_hash(&token, &hospital(), letters(doctor.key), foreign, &[[1; 32]], NOW)
+            .await;
         assert_eq!(code(refused), "sad-unknown");
-        let refused = custody.csc_extend(&token, &hospital(), doctor.key, foreign, None, NOW).await;
+        let refused =
+            custody.csc_extend(&token, &hospital(), letters(doctor.key), foreign, None, NOW).await;
         assert_eq!(code(refused), "sad-unknown");
     }
     // It is whole for the one whose it is.
-    let signed =
-        custody.csc_sign_hash(&others_token, &hospital(), other.key, &sad, &[[1; 32]], NOW).await;
+    let signed = custody
+        .csc_sign_hash(&others_token, &hospital(), letters(other.key), &sad, &[[1; 32]], NOW)
+        .await;
     assert_eq!(signed.unwrap().len(), 1);
     assert_eq!(balanced(&house).await.consumed, 1);
+}
+
+#[tokio::test]
+async fn a_sad_for_one_kind_is_unknown_under_the_same_keys_name_for_another() {
+    for rule in [Rule::SESSION, Rule::EACH_DOCUMENT] {
+        let folder = tempdir().unwrap();
+        let house = found_for(folder.path(), rule);
+        let (doctor, _, token) = writer(&house, 1).await;
+        let hashes = [[1; 32]];
+        let sad = match rule {
+            Rule::SESSION => granted(&house, &token, &ask(doctor.key, 1, None)).await.sad,
+            _ => approved(&house, &doctor, &token, &hashes).await,
+        };
+        let (custody, peer) = (&house.custody, hospital());
+        for kind in [DocumentKind::Statement, DocumentKind::Prescription] {
+            let named = CredentialId { key: doctor.key, kind };
+            let refused = custody.csc_sign_hash(&token, &peer, named, &sad, &hashes, NOW).await;
+            assert_eq!(code(refused), "sad-unknown");
+            let refused = custody.csc_extend(&token, &peer, named, &sad, None, NOW).await;
+            assert_eq!(code(refused), "sad-unknown");
+        }
+        // It is whole for the kind whose it is.
+        let named = letters(doctor.key);
+        let extended = custody.csc_extend(&token, &peer, named, &sad, None, NOW).await.unwrap();
+        let signed = custody.csc_sign_hash(&token, &peer, named, &extended.sad, &hashes, NOW).await;
+        assert_eq!(signed.unwrap().len(), 1);
+        assert_eq!(balanced(&house).await.consumed, 1);
+    }
 }
 
 #[tokio::test]
@@ -178,7 +218,7 @@ async fn a_hash_that_was_not_approved_takes_the_others_with_it() {
     let sad = approved(&house, &doctor, &token, &hashes).await;
     let sign = |hashes: Vec<Digest32>| {
         let (custody, token, key, sad) = (custody.clone(), token.clone(), doctor.key, &sad);
-        async move { custody.csc_sign_hash(&token, &hospital(), key, sad, &hashes, NOW).await }
+        async move { custody.csc_sign_hash(&token, &hospital(), letters(key), sad, &hashes, NOW).await }
     };
     assert_eq!(code(sign(vec![[1; 32], [3; 32]]).await), "hash-not-authorised");
     // Approved twice, so it can be signed twice and not three times.
@@ -204,7 +244,7 @@ async fn sixty_four_who_spend_one_activation_get_one_signature() {
         let (custody, token, sad) = (house.custody.clone(), Arc::clone(&token), Arc::clone(&sad));
         let key = doctor.key;
         waiting.push(tokio::spawn(async move {
-            custody.csc_sign_hash(&token, &hospital(), key, &sad, &[[1; 32]], NOW).await
+            custody.csc_sign_hash(&token, &hospital(), letters(key), &sad, &[[1; 32]], NOW).await
         }));
     }
     let mut signed = 0;
@@ -227,7 +267,8 @@ async fn a_sad_is_good_for_sixty_seconds_and_is_extended_for_what_is_left() {
     let sign = |sad: Sad, hashes: Vec<Digest32>, now| {
         let (custody, token, key) = (custody.clone(), token.clone(), doctor.key);
         async move {
-            let signed = custody.csc_sign_hash(&token, &hospital(), key, &sad, &hashes, now).await;
+            let signed =
+                custody.csc_sign_hash(&token, &hospital(), letters(key), &sad, &hashes, now).await;
             (sad, signed)
         }
     };
@@ -244,7 +285,7 @@ async fn a_sad_is_good_for_sixty_seconds_and_is_extended_for_what_is_left() {
         async move {
             let peer = hospital();
             custody
-                .csc_extend(&token, &peer, key, &sad, Some(&hashes), now)
+                .csc_extend(&token, &peer, letters(key), &sad, Some(&hashes), now)
                 .await
                 .map(|it| (sad, it))
         }
@@ -295,12 +336,15 @@ async fn what_was_approved_is_fetched_by_check_and_expires_unsigned() {
     };
     assert_eq!(fetched.until, NOW.plus(60));
     let peer = hospital();
-    let old = custody.csc_sign_hash(&token, &peer, doctor.key, &sad, &[[1; 32]], NOW).await;
+    let old =
+        custody.csc_sign_hash(&token, &peer, letters(doctor.key), &sad, &[[1; 32]], NOW).await;
     assert_eq!(code(old), "sad-unknown");
-    let extended =
-        custody.csc_extend(&token, &peer, doctor.key, &fetched.sad, None, NOW.plus(50)).await;
+    let extended = custody
+        .csc_extend(&token, &peer, letters(doctor.key), &fetched.sad, None, NOW.plus(50))
+        .await;
     let sad = extended.unwrap().sad;
-    let sign = |now| custody.csc_sign_hash(&token, &peer, doctor.key, &sad, &[[1; 32]], now);
+    let sign =
+        |now| custody.csc_sign_hash(&token, &peer, letters(doctor.key), &sad, &[[1; 32]], now);
     assert_eq!(sign(NOW.plus(109)).await.unwrap().len(), 1);
     assert_eq!(code(sign(NOW.plus(110)).await), "sad-expired");
     assert_eq!(code(check(&token, NOW.plus(110)).await), "activation-expired");
@@ -318,7 +362,8 @@ async fn a_device_that_fails_gives_everything_back_and_the_same_hashes_are_signe
     let hashes = [[1; 32], [2; 32]];
     let sad = approved(&house, &doctor, &token, &hashes).await;
     let peer = hospital();
-    let sign = || house.custody.csc_sign_hash(&token, &peer, doctor.key, &sad, &hashes, NOW);
+    let sign =
+        || house.custody.csc_sign_hash(&token, &peer, letters(doctor.key), &sad, &hashes, NOW);
     // The first call signs commit A's checkpoint.
     house.anomalies.plan(Call::Sign, 3, Anomaly::FailAfter);
     assert!(is_fault(&sign().await));
@@ -343,8 +388,10 @@ async fn whatever_step_breaks_no_approved_hash_is_signed_twice_or_lost() {
             let sad = approved(&house, &doctor, &token, &hashes).await;
             house.faults.arm(n, how);
             let peer = hospital();
-            let first =
-                house.custody.csc_sign_hash(&token, &peer, doctor.key, &sad, &hashes, NOW).await;
+            let first = house
+                .custody
+                .csc_sign_hash(&token, &peer, letters(doctor.key), &sad, &hashes, NOW)
+                .await;
             let happened = house.faults.happened();
             house.faults.disarm();
             if !happened {
@@ -356,8 +403,10 @@ async fn whatever_step_breaks_no_approved_hash_is_signed_twice_or_lost() {
             let house = open_for_letters(folder.path(), Rule::EACH_DOCUMENT);
             house.custody.recover(NOW).await.unwrap();
             balanced(&house).await;
-            let again =
-                house.custody.csc_sign_hash(&token, &peer, doctor.key, &sad, &hashes, NOW).await;
+            let again = house
+                .custody
+                .csc_sign_hash(&token, &peer, letters(doctor.key), &sad, &hashes, NOW)
+                .await;
             match again {
                 // What was not handed out can still be signed, by the same approval.
                 Ok(again) => {

@@ -292,6 +292,13 @@ fn one_authorisation_signs_as_often_as_it_says(client: &Client<'_>, haruko: &Val
     verified(client.town, haruko, "a", &both["signatures"][0]);
     verified(client.town, haruko, "b", &both["signatures"][1]);
     // One is left; the new SAD ends the old one.
+    // Under the same key's name for another kind, the SAD is nobody's.
+    let other = credential.replace(".statement", ".referral");
+    assert_ne!(other, credential);
+    let nobodys = client.sign_v2(&other, &sad, std::slice::from_ref(&c));
+    invalid(&nobodys, "Invalid parameter SAD");
+    let elsewhere = json!({"credentialID": other, "SAD": sad});
+    invalid(&client.ask("v2/credentials/extendTransaction", elsewhere), "Invalid parameter SAD");
     let extend = json!({"credentialID": credential, "SAD": sad});
     let extended = client.ask("v2/credentials/extendTransaction", extend.clone()).well();
     let next = extended["SAD"].as_str().unwrap().to_owned();

@@ -155,14 +155,7 @@ async fn extend(
     let at = now();
     let granted = platform
         .custody
-        .csc_extend(
-            &caller.token,
-            &caller.peer(),
-            credential.key,
-            &sad,
-            asked.hashes.as_deref(),
-            at,
-        )
+        .csc_extend(&caller.token, &caller.peer(), credential, &sad, asked.hashes.as_deref(), at)
         .await?;
     Ok(Json(told(&granted, at)))
 }

@@ -28,7 +28,7 @@ async fn sign(
     let sad = handle(&asked.sad)?;
     let signed = platform
         .custody
-        .csc_sign_hash(&caller.token, &caller.peer(), credential.key, &sad, &asked.hashes, now())
+        .csc_sign_hash(&caller.token, &caller.peer(), credential, &sad, &asked.hashes, now())
         .await?;
     let signatures = signed.iter().map(|signed| base64_encode(&signed.signature)).collect();
     Ok(Json(answer::Signatures { signatures }))
