@@ -58,7 +58,7 @@ pub use desk::{
 pub use desk::{create, open, prepare_token};
 pub use health::{DeviceWatch, Health, Nameplate};
 pub use import::{OaepDigest, Package};
-pub use officer::change_secret;
+pub use officer::{change_officers_secret, change_secret};
 pub use random::SystemRandom;
 pub use refusal::{CODES, Failed, Refusal};
 pub use rotation::Rotation;

@@ -26,6 +26,27 @@ pub fn change_secret(
     }
 }
 
+/// Puts another secret in the place of the security officers': of a token, their PIN is changed. A
+/// vault knows no security officers; nothing happens. The device must not be open.
+///
+/// What is true if we die here: exactly one of the two secrets gives the token's PIN.
+///
+/// # Errors
+/// [`Refusal::VaultInUse`](crate::Refusal::VaultInUse), what is said of a token that cannot be
+/// used, or a device fault.
+pub fn change_officers_secret(
+    device: &DeviceConfig,
+    old: &UnsealSecret,
+    new: &UnsealSecret,
+) -> Result<(), Failed> {
+    match device {
+        DeviceConfig::Vault { .. } => Ok(()),
+        DeviceConfig::Pkcs11 { folder, module, token } => {
+            pkcs11::change_officers_secret(folder, module, token, old, new)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

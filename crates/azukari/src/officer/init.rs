@@ -243,28 +243,24 @@ pub(crate) async fn renew(arguments: RenewArguments) -> Result<(), Stop> {
     let mut transcript = Transcript::begin("renew", "担当者の交代", now());
     transcript.line("交代前 (outgoing)", format!("{} {}", outgoing.set, outgoing.officers()));
     tell(&mut transcript, &appointed);
-    let source = match duty {
-        Duty::User => Source::Officers(Box::new(outgoing)),
-        Duty::Security => obtain(&config, &purpose).await?,
+    // Who hands over: the security officers' secret is their own, the key officers' opens the device.
+    let (source, security) = match duty {
+        Duty::User => (Source::Officers(Box::new(outgoing)), None),
+        Duty::Security => (obtain(&config, &purpose).await?, Some(outgoing.secret)),
     };
     let folder = config.folder.clone();
     let platform = open::open_with(config, &source, &purpose).await?;
     let record = Record::new(set, &new, appointed.officers, now(), &*platform.seals)?;
-    let left = match duty {
-        Duty::Security => {
-            record.write(device.folder(), duty)?;
-            transcript.remember(&folder, &platform.ledger, Event::OfficersAppointed).await?
-        }
-        Duty::User => {
-            record.write_next(device.folder(), duty)?;
-            let event = Event::OfficersAppointed;
-            let left = transcript.remember(&folder, &platform.ledger, event).await?;
-            drop(platform);
-            hsm::change_secret(&device, source.secret(), &new).map_err(say::device)?;
-            settle(device.folder(), set)?;
-            left
-        }
-    };
+    record.write_next(device.folder(), duty)?;
+    let left = transcript.remember(&folder, &platform.ledger, Event::OfficersAppointed).await?;
+    drop(platform);
+    match &security {
+        // Of a token: its security officers' PIN.
+        Some(old) => hsm::change_officers_secret(&device, old, &new),
+        None => hsm::change_secret(&device, source.secret(), &new),
+    }
+    .map_err(say::device)?;
+    settle(device.folder(), set)?;
     println!(
         "{}が交代しました。前の分割片は使えません (renewed; the old shares open nothing)",
         duty.ja()

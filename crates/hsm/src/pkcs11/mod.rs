@@ -417,6 +417,39 @@ pub(crate) fn change_secret(
     token.link.with(|_, session| Ok(session.set_pin(&old, &new)?))
 }
 
+/// Gives the token another security officers' PIN, in the place of the one from the old secret. It
+/// is tried once.
+pub(crate) fn change_officers_secret(
+    folder: &Path,
+    module: &Path,
+    label: &str,
+    old: &UnsealSecret,
+    new: &UnsealSecret,
+) -> Result<(), Failed> {
+    let _lock = Lock::take(&folder.join("lock"))
+        .map_err(|error| unusable(folder, &error))?
+        .ok_or_else(|| Refusal::VaultInUse(folder.display().to_string()))?;
+    let (old, new) = (old.officers_pin(label)?, new.officers_pin(label)?);
+    let module = Module::load(module)?;
+    let told = |trouble: Trouble| trouble.told(label);
+    let (_entered, slot, token) = link::find(&module, label).map_err(told)?;
+    if token.so_pin_locked() {
+        return Err(Refusal::PinLocked(label.into()).into());
+    }
+    if token.so_pin_final_try() {
+        return Err(Refusal::PinFinalTry(label.into()).into());
+    }
+    let changed = link::session(&module, slot).map_err(Trouble::from).and_then(|session| {
+        let changed = session
+            .login(cryptoki::session::UserType::So, Some(&old))
+            .and_then(|()| session.set_pin(&old, &new))
+            .and_then(|()| session.logout());
+        let _ = session.close();
+        Ok(changed?)
+    });
+    changed.map_err(told)
+}
+
 /// Initialises a free token of the module under this label: the security officers' PIN is derived
 /// from `officers`, the user's from `unseal`, and nobody ever knows either.
 pub(crate) fn prepare(

@@ -345,6 +345,23 @@ fn officers_change_the_pin_with_the_secret() {
     assert_eq!(crate::open(&house.device(), &new, 1).unwrap().log.spki_der(), spki);
 }
 
+#[test]
+fn security_officers_who_hand_over_can_do_nothing_with_the_token_any_more() {
+    let Some(house) = House::new() else { return };
+    let (old, new) = (testing::officers(), UnsealSecret::random(&SystemRandom));
+    let change = |from: &UnsealSecret, to: &UnsealSecret| {
+        code(crate::change_officers_secret(&house.device(), from, to))
+    };
+    let desks = house.open();
+    assert_eq!(change(&old, &new), "vault-in-use");
+    drop(desks);
+    assert_eq!(change(&new, &old), "pin-wrong");
+    assert_eq!(change(&old, &new), "accepted");
+    assert_eq!(change(&old, &new), "pin-wrong");
+    assert_eq!(change(&new, &old), "accepted");
+    drop(house.open());
+}
+
 /// In a process of its own: when a token is away, the whole module is initialised anew.
 mod away {
     use super::*;
