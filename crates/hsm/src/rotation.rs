@@ -11,47 +11,69 @@ use std::path::PathBuf;
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use hpki::id::{KeyId, PersonId};
-use hpki::sign::{DeviceFault, Random as _};
+use hpki::sign::{DeviceFault, Random as _, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
 use crate::blob::{self, ALG_VAULT, Blob, Header};
 use crate::config::DeviceConfig;
 use crate::named::{Named, NamedKeys};
+use crate::pkcs11::rotate::Rotating;
 use crate::random::SystemRandom;
 use crate::refusal::{Failed, Refusal};
 use crate::unseal::UnsealSecret;
 use crate::vault;
 
 /// A rotation that is under way.
-pub struct Rotation {
+#[derive(Debug)]
+pub struct Rotation(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Vault(Vault),
+    Token(Rotating),
+}
+
+struct Vault {
     folder: PathBuf,
     old: (u32, LessSafeKey),
     new: (u32, LessSafeKey),
 }
 
-impl std::fmt::Debug for Rotation {
+impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Rotation from {} to {}", self.old.0, self.new.0)
     }
 }
 
 impl Rotation {
-    /// Begins a rotation, or takes up one that was interrupted.
+    /// Begins a rotation, or takes up one that was interrupted. A token asks its security officers
+    /// too: their secret makes the transfer key TRUSTED. A vault knows none.
     ///
     /// # Errors
     /// As [`crate::open`] refuses, or a device fault.
-    pub fn begin(device: &DeviceConfig, unseal: &UnsealSecret) -> Result<Self, Failed> {
-        let DeviceConfig::Vault { folder } = device else {
-            let why = "the keys of a PKCS#11 device cannot be rotated yet";
-            return Err(DeviceFault(why.into()).into());
-        };
-        let (old, new) = vault::rotating(folder, unseal)?;
-        Ok(Self { folder: folder.clone(), old, new })
+    pub fn begin(
+        device: &DeviceConfig,
+        officers: &UnsealSecret,
+        unseal: &UnsealSecret,
+    ) -> Result<Self, Failed> {
+        match device {
+            DeviceConfig::Vault { folder } => {
+                let (old, new) = vault::rotating(folder, unseal)?;
+                Ok(Self(Kind::Vault(Vault { folder: folder.clone(), old, new })))
+            }
+            DeviceConfig::Pkcs11 { folder, module, token } => {
+                Rotating::begin(folder, module, token, officers, unseal)
+                    .map(|rotating| Self(Kind::Token(rotating)))
+            }
+        }
     }
 
     /// The version of the new key.
     pub const fn version(&self) -> u32 {
-        self.new.0
+        match &self.0 {
+            Kind::Vault(vault) => vault.new.0,
+            Kind::Token(token) => token.version(),
+        }
     }
 
     /// The same key of the same owner, wrapped under the new key. What is so already stays.
@@ -68,9 +90,28 @@ impl Rotation {
         if header.credential != credential || header.owner != owner {
             return Err(Refusal::BlobNotOwners.into());
         }
-        self.anew(wrapped)
+        match &self.0 {
+            Kind::Vault(vault) => vault.anew(wrapped),
+            Kind::Token(token) => token.anew(wrapped, SignatureAlgorithm::RsaSha256),
+        }
     }
 
+    /// Wraps the keys that live with the device anew and forgets the old key. The device must not
+    /// be open, and everything that others keep must be under the new key already: what is not is
+    /// lost.
+    ///
+    /// # Errors
+    /// [`Refusal::VaultInUse`], [`Refusal::BlobBroken`], [`Refusal::VaultUnusable`], or a device
+    /// fault.
+    pub fn finish(self) -> Result<(), Failed> {
+        match self.0 {
+            Kind::Vault(vault) => vault.finish(),
+            Kind::Token(token) => token.finish(),
+        }
+    }
+}
+
+impl Vault {
     fn anew(&self, wrapped: &[u8]) -> Result<Vec<u8>, Failed> {
         let blob = Blob::parse(wrapped).ok_or(Refusal::BlobBroken)?;
         let known = [&self.old, &self.new];
@@ -104,13 +145,7 @@ impl Rotation {
         Ok(fresh)
     }
 
-    /// Wraps the keys that live with the device anew and forgets the old key. The device must not
-    /// be open, and everything that others keep must be under the new key already: what is not is
-    /// lost.
-    ///
-    /// # Errors
-    /// [`Refusal::VaultInUse`], [`Refusal::BlobBroken`], [`Refusal::VaultUnusable`].
-    pub fn finish(self) -> Result<(), Failed> {
+    fn finish(self) -> Result<(), Failed> {
         let _lock = vault::lock(&self.folder)?;
         let keys = NamedKeys::new(&self.folder);
         for name in keys.names("")? {
@@ -126,7 +161,9 @@ impl Rotation {
 mod tests {
     use super::*;
     use crate::CaAlgorithm;
+    use crate::testing;
     use hpki::encoding::Statement;
+    use hpki::refusal::Refuse as _;
     use hpki::sign::{Mac as _, Sign as _};
     use hpki::time::Timestamp;
 
@@ -140,9 +177,8 @@ mod tests {
 
     fn house() -> House {
         let folder = tempfile::tempdir().unwrap();
-        let device = DeviceConfig::vault(folder.path());
         let secret = UnsealSecret::random(&SystemRandom);
-        crate::create(&device, &secret).unwrap();
+        let device = testing::found(folder.path(), &secret);
         House { _folder: folder, device, secret }
     }
 
@@ -169,7 +205,7 @@ mod tests {
         let authority = desks.ca.generate("root", CaAlgorithm::P256).unwrap();
         drop(desks);
 
-        let rotation = Rotation::begin(&house.device, &house.secret).unwrap();
+        let rotation = Rotation::begin(&house.device, &testing::officers(), &house.secret).unwrap();
         assert_eq!(rotation.version(), 2);
         // Interrupted here, everything works, and what is new is under the new key.
         drop(rotation);
@@ -180,7 +216,7 @@ mod tests {
         assert_eq!(blob::header(&between).unwrap().kek_version, 2);
         drop(desks);
 
-        let rotation = Rotation::begin(&house.device, &house.secret).unwrap();
+        let rotation = Rotation::begin(&house.device, &testing::officers(), &house.secret).unwrap();
         assert_eq!(rotation.version(), 2, "it is the same rotation");
         let after = rotation.rewrap(&before, KEY, OWNER).unwrap();
         assert_eq!(blob::header(&after).unwrap().kek_version, 2);
@@ -194,7 +230,8 @@ mod tests {
         let desks = house.open();
         desks.subscriber.load(&after, KEY, OWNER).unwrap();
         desks.subscriber.load(&before, KEY, OWNER).unwrap();
-        let busy = Rotation::begin(&house.device, &house.secret).unwrap().finish();
+        let busy = Rotation::begin(&house.device, &testing::officers(), &house.secret)
+            .and_then(Rotation::finish);
         assert!(matches!(busy, Err(Failed::Refused(Refusal::VaultInUse(_)))));
         drop(desks);
         rotation.finish().unwrap();
@@ -203,12 +240,17 @@ mod tests {
         desks.subscriber.load(&after, KEY, OWNER).unwrap();
         desks.subscriber.load(&between, other.0, other.1).unwrap();
         let old = desks.subscriber.load(&before, KEY, OWNER).map(drop);
-        assert_eq!(old, Err(Refusal::BlobBroken.into()));
+        let gone = if testing::on_softhsm() {
+            Refusal::KekMissing("version 1".into())
+        } else {
+            Refusal::BlobBroken
+        };
+        assert_eq!(old, Err(gone.into()));
         assert_eq!(desks.log.spki_der(), log);
         assert_eq!(desks.log.mac(&statement).unwrap(), seal, "every seal still holds");
         assert_eq!(desks.ca.key("root").unwrap().spki_der(), authority);
         drop(desks);
-        let next = Rotation::begin(&house.device, &house.secret).unwrap();
+        let next = Rotation::begin(&house.device, &testing::officers(), &house.secret).unwrap();
         assert_eq!(next.version(), 3);
     }
 
@@ -216,8 +258,23 @@ mod tests {
     fn another_secret_rotates_nothing() {
         let house = house();
         let wrong = UnsealSecret::random(&SystemRandom);
-        let refused = Rotation::begin(&house.device, &wrong).map(drop);
-        assert_eq!(refused, Err(Refusal::UnsealSecretWrong.into()));
-        assert_eq!(std::fs::read_dir(house.device.folder()).unwrap().count(), 1);
+        let files = || std::fs::read_dir(house.device.folder()).unwrap().count();
+        let token = testing::on_softhsm();
+        drop(house.open());
+        let before = files();
+        let refused = Rotation::begin(&house.device, &testing::officers(), &wrong).map(drop);
+        let code = |refused: Result<(), Failed>| match refused {
+            Err(Failed::Refused(refusal)) => refusal.code(),
+            _ => "accepted",
+        };
+        assert_eq!(code(refused), if token { "pin-wrong" } else { "unseal-secret-wrong" });
+        assert_eq!(files(), before);
+        if token {
+            let refused = Rotation::begin(&house.device, &wrong, &house.secret).map(drop);
+            assert_eq!(code(refused), "pin-wrong", "security officers agree, or nothing begins");
+            let desks = house.open();
+            let fresh = house.generate(&desks, KEY, OWNER);
+            assert_eq!(blob::header(&fresh).unwrap().kek_version, 1);
+        }
     }
 }

@@ -41,7 +41,8 @@ pub(crate) async fn run(arguments: RotateArguments) -> Result<(), Stop> {
     let security = gather(&config.officers_socket, Duty::Security, records, purpose).await?;
     let source = obtain(&config, purpose).await?;
 
-    let rotation = Rotation::begin(&device, source.secret()).map_err(say::device)?;
+    let rotation =
+        Rotation::begin(&device, &security.secret, source.secret()).map_err(say::device)?;
     let version = rotation.version();
     let folder = config.folder.clone();
     let platform = open::open_with(config, &source, purpose).await?;

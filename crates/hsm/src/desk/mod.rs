@@ -192,14 +192,7 @@ impl Opened {
     fn algorithm_named(&self, name: &str) -> Result<SignatureAlgorithm, Failed> {
         let header = crate::blob::header(&self.named.read(name)?.wrapped);
         let policy_told = header.ok_or(Refusal::BlobBroken)?.policy;
-        [
-            SignatureAlgorithm::RsaSha256,
-            SignatureAlgorithm::EcdsaP256Sha256,
-            SignatureAlgorithm::Ed25519,
-        ]
-        .into_iter()
-        .find(|&algorithm| policy(algorithm) == policy_told)
-        .ok_or_else(|| Refusal::BlobBroken.into())
+        algorithm(policy_told).ok_or_else(|| Refusal::BlobBroken.into())
     }
 }
 
@@ -230,4 +223,15 @@ const fn policy(algorithm: SignatureAlgorithm) -> u32 {
         SignatureAlgorithm::EcdsaP256Sha256 => 2,
         SignatureAlgorithm::Ed25519 => 3,
     }
+}
+
+/// The algorithm of a named key with this policy.
+pub(crate) fn algorithm(told: u32) -> Option<SignatureAlgorithm> {
+    [
+        SignatureAlgorithm::RsaSha256,
+        SignatureAlgorithm::EcdsaP256Sha256,
+        SignatureAlgorithm::Ed25519,
+    ]
+    .into_iter()
+    .find(|&algorithm| policy(algorithm) == told)
 }

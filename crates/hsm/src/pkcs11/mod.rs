@@ -17,6 +17,7 @@ mod keys;
 mod link;
 mod module;
 pub mod quirks;
+pub(crate) mod rotate;
 mod trouble;
 
 #[cfg(test)]
