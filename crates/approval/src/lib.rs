@@ -26,7 +26,9 @@ pub use evidence::{
     Approval, AssertionEvidence, LinkEvidence, binding_commitment, check, check_link,
 };
 pub use refusal::{CODES, Refusal};
-pub use statement::{DocumentsStatement, LinkStatement, SessionStatement, Statement};
+pub use statement::{
+    DocumentsStatement, LinkStatement, SessionStatement, Statement, StopStatement,
+};
 pub use webauthn::{
     AssertionOutcome, AssertionResponse, Credential, RegistrationResponse, RelyingParty,
 };

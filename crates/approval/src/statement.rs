@@ -193,6 +193,36 @@ impl DocumentsStatement {
     }
 }
 
+/// Stopping her own key. It gives no reason: none is asked of an owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StopStatement {
+    /// The platform, as in tokens.
+    pub issuer: String,
+    /// The relying party of the credential.
+    pub rp_id: String,
+    /// Fresh for this stop: nobody stops a key twice by one approval.
+    #[serde(with = "crate::b64")]
+    pub nonce: [u8; 32],
+    /// Who stops it.
+    pub person: PersonId,
+    /// Which kept key.
+    pub key: KeyId,
+}
+
+impl StopStatement {
+    /// `H("azukari/approve/stop/v1"; issuer, rpId, nonce, person, key)`.
+    pub fn challenge(&self) -> Digest32 {
+        Encoded::new("azukari/approve/stop/v1")
+            .text(&self.issuer)
+            .text(&self.rp_id)
+            .octets_field(&self.nonce)
+            .octets_field(self.person.octets())
+            .octets_field(self.key.octets())
+            .digest()
+    }
+}
+
 /// The commitment to one document: `H("azukari/document/v1"; kind, hashOid, documentDigest, dtbsr)`.
 ///
 /// `hash_oid` is the dotted object identifier of the digest algorithm, `digest` the digest of the
@@ -256,6 +286,8 @@ pub enum Statement {
     Session(SessionStatement),
     /// Documents, one by one or in a batch.
     Documents(DocumentsStatement),
+    /// The owner's stop of her own key.
+    Stop(StopStatement),
 }
 
 impl Statement {
@@ -265,6 +297,7 @@ impl Statement {
             Self::Link(statement) => statement.challenge(),
             Self::Session(statement) => statement.challenge(),
             Self::Documents(statement) => statement.challenge(),
+            Self::Stop(statement) => statement.challenge(),
         }
     }
     /// Who approves.
@@ -273,6 +306,7 @@ impl Statement {
             Self::Link(statement) => statement.person,
             Self::Session(statement) => statement.person,
             Self::Documents(statement) => statement.person,
+            Self::Stop(statement) => statement.person,
         }
     }
     /// Which kept key it is about.
@@ -281,6 +315,7 @@ impl Statement {
             Self::Link(statement) => statement.key,
             Self::Session(statement) => statement.key,
             Self::Documents(statement) => statement.key,
+            Self::Stop(statement) => statement.key,
         }
     }
     /// The relying party that the statement names.
@@ -289,6 +324,7 @@ impl Statement {
             Self::Link(statement) => &statement.rp_id,
             Self::Session(statement) => &statement.rp_id,
             Self::Documents(statement) => &statement.rp_id,
+            Self::Stop(statement) => &statement.rp_id,
         }
     }
 }

@@ -56,7 +56,9 @@ fn facility_of(statement: &Statement) -> Result<FacilityCode, Fault> {
     match statement {
         Statement::Session(session) => Ok(session.facility_id.clone()),
         Statement::Documents(documents) => Ok(documents.facility_id.clone()),
-        Statement::Link(_) => Err(Fault::Misuse("a ceremony of a linking".into())),
+        Statement::Link(_) | Statement::Stop(_) => {
+            Err(Fault::Misuse("a ceremony at no institution".into()))
+        }
     }
 }
 
@@ -209,6 +211,7 @@ impl Authn {
             Statement::Documents(documents) => ("documents", serde_json::to_value(documents)),
             Statement::Session(session) => ("session", serde_json::to_value(session)),
             Statement::Link(link) => ("link", serde_json::to_value(link)),
+            Statement::Stop(stop) => ("stop", serde_json::to_value(stop)),
         };
         let statement =
             statement.map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;

@@ -29,6 +29,7 @@ mod secret;
 mod session;
 mod sheet;
 mod sitting;
+mod stopping;
 mod tables;
 
 pub use ceremony::{Documents, Place};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hpki::id::{CeremonyId, SheetId};
+use hpki::id::{BindingId, CeremonyId, SheetId};
 use hpki::sign::Random;
 use hpki::time::Timestamp;
 use hsm::TokenDesk;
@@ -13,6 +13,7 @@ use wire::token::base64url_encode;
 
 use crate::ceremony::Ceremony;
 use crate::config::AuthnConfig;
+use crate::stopping::Question;
 
 /// How often the right secret of one sheet may be shown in an hour.
 const OPENINGS_AN_HOUR: u32 = 30;
@@ -24,6 +25,7 @@ pub struct Authn {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) config: AuthnConfig,
     ceremonies: Mutex<HashMap<CeremonyId, Ceremony>>,
+    questions: Mutex<HashMap<BindingId, Question>>,
     openings: Mutex<HashMap<SheetId, (Timestamp, u32)>>,
 }
 
@@ -48,6 +50,7 @@ impl Authn {
             random,
             config: config.bounded(),
             ceremonies: Mutex::default(),
+            questions: Mutex::default(),
             openings: Mutex::default(),
         }
     }
@@ -76,6 +79,11 @@ impl Authn {
     /// The ceremonies of now. Never held across an await.
     pub(crate) fn ceremonies(&self) -> MutexGuard<'_, HashMap<CeremonyId, Ceremony>> {
         self.ceremonies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stops that phones have asked for, one each. Never held across an await.
+    pub(crate) fn questions(&self) -> MutexGuard<'_, HashMap<BindingId, Question>> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this sheet may be opened once more in this hour. Counted only for the right secret,

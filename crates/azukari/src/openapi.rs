@@ -37,6 +37,8 @@ use crate::platform::{approvals, csc, door, import, journal, phone};
         phone::claim,
         phone::approve,
         phone::refuse,
+        phone::stop_begin,
+        phone::stop_finish,
         csc::info::info_v1,
         csc::info::info_v2,
         csc::credentials::list_v1,

@@ -39,6 +39,7 @@ mod life;
 mod limits;
 mod officer;
 mod order;
+mod owner;
 mod policy;
 mod pool;
 mod prepared;

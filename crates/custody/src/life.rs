@@ -34,7 +34,7 @@ pub struct Fresh {
 }
 
 /// How often a change is tried against somebody else's.
-const TRIES: usize = 8;
+pub(crate) const TRIES: usize = 8;
 
 /// What a change of state does: the event to record, or nothing because it is so already.
 type Change = Result<Option<(Event, Option<Digest32>)>, Refusal>;
@@ -216,6 +216,28 @@ pub(crate) fn signing_certificate(
     Ok(())
 }
 
+/// Stops a row for this reason; false where it is stopped for it already.
+pub(crate) fn add_stop(
+    row: &mut KeyRow,
+    reason: StopReason,
+    now: Timestamp,
+) -> Result<bool, Refusal> {
+    if row.state == KeyState::Destroyed {
+        return Err(Refusal::KeyWrongState(row.state.name()));
+    }
+    let mut reasons = stops(&row.reason);
+    if row.state == KeyState::Suspended && reasons.contains(&reason) {
+        return Ok(false);
+    }
+    reasons.push(reason);
+    row.state = KeyState::Suspended;
+    row.reason = reasons.iter().map(|reason| reason.name()).collect::<Vec<_>>().join(",");
+    if !reason.can_be_lifted() && row.ended.is_none() {
+        row.ended = Some(now);
+    }
+    Ok(true)
+}
+
 impl Inner {
     pub(crate) async fn stop(
         &self,
@@ -224,23 +246,8 @@ impl Inner {
         event: Event,
         now: Timestamp,
     ) -> Result<(), Bad> {
-        self.change(key, now, |row| {
-            if row.state == KeyState::Destroyed {
-                return Err(Refusal::KeyWrongState(row.state.name()));
-            }
-            let mut reasons = stops(&row.reason);
-            if row.state == KeyState::Suspended && reasons.contains(&reason) {
-                return Ok(None);
-            }
-            reasons.push(reason);
-            row.state = KeyState::Suspended;
-            row.reason = reasons.iter().map(|reason| reason.name()).collect::<Vec<_>>().join(",");
-            if !reason.can_be_lifted() && row.ended.is_none() {
-                row.ended = Some(now);
-            }
-            Ok(Some((event, None)))
-        })
-        .await?;
+        self.change(key, now, |row| Ok(add_stop(row, reason, now)?.then_some((event, None))))
+            .await?;
         self.end_budgets_of(key, None, now).await
     }
 

@@ -111,6 +111,9 @@ refusals! {
     /// These documents were approved already, by another approval.
     ApprovalSpent "approval-spent" "these documents were approved already";
 
+    /// The owner's stop was carried out already; since then the key was started again.
+    StopSpent "stop-spent" "this approval has stopped the key once already";
+
     // ── signature activation data (CSC) ──
     /// The certificate of the connection is not one of a registered client.
     ClientUnknown "client-unknown" "this client is not registered for signing hashes";

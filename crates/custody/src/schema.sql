@@ -189,6 +189,16 @@ CREATE TABLE custody_prepared (
 CREATE INDEX custody_prepared_waiting ON custody_prepared (budget, until) WHERE approved IS NULL;
 CREATE INDEX custody_prepared_old ON custody_prepared (until) WHERE approved IS NULL;
 
+-- Stops that owners approved on their phones, by the hash of what was approved: each stops once. Kept
+-- with the journal, whose entry (leaf) commits to the evidence.
+CREATE TABLE custody_owner_stop (
+    approval BLOB NOT NULL PRIMARY KEY,
+    kept BLOB NOT NULL,
+    stopped INTEGER NOT NULL,
+    evidence TEXT NOT NULL,
+    leaf INTEGER NOT NULL
+);
+
 -- Signature activation data (SAD), by SHA-256. `remaining` and `ended` are not sealed.
 CREATE TABLE custody_sad (
     hash BLOB NOT NULL PRIMARY KEY,

@@ -343,6 +343,43 @@ pub struct SessionRefuseRequest {
     pub secret: String,
 }
 
+/// A linked phone asks to stop its owner's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyStopBeginRequest {
+    /// The device cookie.
+    pub device: String,
+}
+
+/// What the phone shows and signs to stop the key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KeyStopBeginAnswer {
+    /// The statement, field by field, as the challenge is computed from it.
+    #[schema(value_type = Object)]
+    pub statement: serde_json::Value,
+    /// PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3).
+    #[schema(value_type = Object)]
+    pub options: serde_json::Value,
+}
+
+/// The owner stops her key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyStopFinishRequest {
+    /// The device cookie.
+    pub device: String,
+    /// AuthenticationResponseJSON (WebAuthn Level 3).
+    #[schema(value_type = Object)]
+    pub credential: serde_json::Value,
+}
+
+/// The key is stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyStopAnswer {
+    /// Always true: from now nothing is signed with it.
+    pub stopped: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

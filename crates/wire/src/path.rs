@@ -39,6 +39,10 @@ pub const SESSION_CLAIM: &str = "/phone/session/claim";
 pub const SESSION_APPROVE: &str = "/phone/session/approve";
 /// Refuse what is shown (POST, phone).
 pub const SESSION_REFUSE: &str = "/phone/session/refuse";
+/// Ask to stop her own key (POST, phone).
+pub const KEY_STOP_BEGIN: &str = "/phone/key/stop/begin";
+/// Stop her own key (POST, phone).
+pub const KEY_STOP_FINISH: &str = "/phone/key/stop/finish";
 
 /// The page that a sheet's QR opens; its secret is in the fragment.
 pub const LINK_PAGE: &str = "/r";

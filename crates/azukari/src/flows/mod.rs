@@ -11,5 +11,6 @@ pub(crate) mod link_phone;
 pub(crate) mod open_session;
 pub(crate) mod revoke;
 pub(crate) mod sign;
+pub(crate) mod stop_key;
 #[cfg(test)]
 mod stories;

@@ -7,6 +7,7 @@ mod approvals;
 mod engine;
 mod orders;
 mod revocation;
+mod stopping;
 mod watching;
 
 use std::path::Path;

@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use wire::{
-    EndAnswer, LinkBirthAnswer, LinkBirthRequest, LinkFinishAnswer, LinkFinishRequest,
-    LinkOpenAnswer, LinkOpenRequest, SessionApproveAnswer, SessionApproveRequest,
-    SessionClaimAnswer, SessionClaimRequest, SessionRefuseRequest,
+    EndAnswer, KeyStopAnswer, KeyStopBeginAnswer, KeyStopBeginRequest, KeyStopFinishRequest,
+    LinkBirthAnswer, LinkBirthRequest, LinkFinishAnswer, LinkFinishRequest, LinkOpenAnswer,
+    LinkOpenRequest, SessionApproveAnswer, SessionApproveRequest, SessionClaimAnswer,
+    SessionClaimRequest, SessionRefuseRequest,
 };
 
 use super::Platform;
@@ -29,6 +30,8 @@ pub(crate) fn routes() -> Router<Arc<Platform>> {
         .route("/phone/session/claim", post(claim))
         .route("/phone/session/approve", post(approve))
         .route("/phone/session/refuse", post(refuse))
+        .route("/phone/key/stop/begin", post(stop_begin))
+        .route("/phone/key/stop/finish", post(stop_finish))
         .route("/.well-known/jwks.json", get(jwks))
 }
 
@@ -91,6 +94,26 @@ pub(crate) async fn refuse(
 ) -> Result<Json<EndAnswer>, Trouble> {
     platform.authn.refuse(&request, now()).await?;
     Ok(Json(EndAnswer { ended: true }))
+}
+
+/// 自分の鍵の停止を始める（停止の内容と、電話への問いを受け取る）
+#[utoipa::path(post, path = "/phone/key/stop/begin", tag = "phone", request_body = KeyStopBeginRequest,
+    responses((status = 200, body = KeyStopBeginAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn stop_begin(
+    State(platform): Rooms,
+    Ask(request): Ask<KeyStopBeginRequest>,
+) -> Result<Json<KeyStopBeginAnswer>, Trouble> {
+    Ok(Json(platform.authn.begin_stop(&request, now()).await?))
+}
+
+/// 自分の鍵を停止する
+#[utoipa::path(post, path = "/phone/key/stop/finish", tag = "phone", request_body = KeyStopFinishRequest,
+    responses((status = 200, body = KeyStopAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn stop_finish(
+    State(platform): Rooms,
+    Ask(request): Ask<KeyStopFinishRequest>,
+) -> Result<Json<KeyStopAnswer>, Trouble> {
+    Ok(Json(flows::stop_key::finish(&platform, &request, now()).await?))
 }
 
 async fn jwks(State(platform): Rooms) -> Json<serde_json::Value> {

@@ -14,7 +14,7 @@ use approval::evidence::AssertionEvidence;
 use approval::simulator::Phone;
 use approval::{
     Approval, DocumentsStatement, LinkEvidence, LinkStatement, RelyingParty, SessionStatement,
-    Statement,
+    Statement, StopStatement,
 };
 use custody::{
     Budget, Client, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, Policy, Prepared,
@@ -315,6 +315,20 @@ pub fn documents(prepared: &Prepared, peer: &Peer) -> DocumentsStatement {
 
 pub fn approve_documents(member: &Member, statement: DocumentsStatement) -> Approval {
     approve_said(member, Statement::Documents(statement))
+}
+
+/// The phone approves that its owner's key be stopped.
+pub fn approve_stop(member: &Member) -> Approval {
+    approve_said(
+        member,
+        Statement::Stop(StopStatement {
+            issuer: ISSUER.into(),
+            rp_id: "localhost".into(),
+            nonce: nonce(),
+            person: member.person,
+            key: member.key,
+        }),
+    )
 }
 
 pub const PRESCRIPTION: [DocumentKind; 1] = [DocumentKind::Prescription];

@@ -1,0 +1,74 @@
+//! The owner stops her own key by her phone, and by no other.
+
+mod common;
+
+use common::office::*;
+use common::*;
+use custody::{Act, KeyState, StopReason};
+use hpki::qualification::Qualification;
+use tempfile::tempdir;
+
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
+#[tokio::test]
+async fn she_stops_her_key_and_that_approval_stops_it_once() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let budget = morning(&house, &doctor).await;
+    let token = token(&house, &budget);
+    house.custody.sign(&token, &hospital(), order(1), NOW).await.unwrap();
+    let stop = approve_stop(&doctor);
+    let size = house.ledger.size();
+    house.custody.stop_by_owner(&stop, NOW).await.unwrap();
+    assert!(house.ledger.size() > size);
+    assert_eq!(house.custody.loaded_keys(), 0);
+    let facts = house.custody.key(doctor.key).await.unwrap();
+    assert_eq!(
+        (facts.state, facts.stops.as_slice()),
+        (KeyState::Suspended, &[StopReason::Owner][..])
+    );
+    let refused = house.custody.sign(&token, &hospital(), order(2), NOW).await;
+    assert_eq!(code(refused), "key-suspended");
+    // Heard twice, or asked for again, it stays stopped and the journal has nothing to add.
+    let size = house.ledger.size();
+    house.custody.stop_by_owner(&stop, NOW).await.unwrap();
+    house.custody.stop_by_owner(&approve_stop(&doctor), NOW).await.unwrap();
+    assert_eq!(house.ledger.size(), size);
+    // Once officers have started it again, the old approval stops it no more.
+    let office = office(&house).await;
+    let restart = Act::Restart { key: doctor.key, evidence: hex::encode([8; 32]) };
+    let again = decided(&house, &office, restart).await;
+    house.custody.restart(again, NOW).await.unwrap();
+    assert_eq!(code(house.custody.stop_by_owner(&stop, NOW).await), "stop-spent");
+    assert_eq!(house.custody.key(doctor.key).await.unwrap().state, KeyState::Held);
+    let refused = house.custody.sign(&token, &hospital(), order(2), NOW).await;
+    assert_eq!(code(refused), "token-ended");
+    balanced(&house).await;
+}
+
+#[tokio::test]
+async fn nobody_elses_phone_and_no_other_approval_stops_it() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let other = enrol(&house, 2, Qualification::Pharmacist).await;
+    // Her statement under another's phone, and another's statement about her key.
+    let mut stop = approve_stop(&doctor);
+    stop.binding = other.binding;
+    assert_eq!(code(house.custody.stop_by_owner(&stop, NOW).await), "binding-unknown");
+    let mut theirs = approve_stop(&other);
+    theirs.statement = stop.statement.clone();
+    theirs.binding = doctor.binding;
+    assert_eq!(code(house.custody.stop_by_owner(&theirs, NOW).await), "evidence-wrong");
+    // The morning's approval is none for a stop; a phone that was unlinked stops nothing.
+    let session = approve(&doctor, session(&house, &doctor, &PRESCRIPTION).await);
+    assert_eq!(code(house.custody.stop_by_owner(&session, NOW).await), "evidence-wrong");
+    let stop = approve_stop(&doctor);
+    house.custody.end_binding(doctor.binding, NOW).await.unwrap();
+    assert_eq!(code(house.custody.stop_by_owner(&stop, NOW).await), "binding-ended");
+    assert_eq!(house.custody.key(doctor.key).await.unwrap().state, KeyState::Held);
+}
