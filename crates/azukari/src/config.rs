@@ -81,6 +81,10 @@ struct PlatformFile {
     signatures_per_budget: u64,
     #[serde(default = "Limits::hourly")]
     signatures_per_hour: u64,
+    #[serde(default = "Limits::of_token")]
+    signatures_per_token_and_hour: u64,
+    #[serde(default = "Limits::of_facility")]
+    signatures_per_facility_and_hour: u64,
     #[serde(default)]
     pool_level: u64,
     #[serde(default)]
@@ -198,6 +202,12 @@ impl Limits {
     fn hourly() -> u64 {
         100
     }
+    fn of_token() -> u64 {
+        custody::Limits::default().token_hourly().into()
+    }
+    fn of_facility() -> u64 {
+        custody::Limits::default().facility_hourly().into()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -291,6 +301,10 @@ pub(crate) struct PlatformConfig {
     pub(crate) token_seconds: u64,
     pub(crate) signatures_per_budget: u64,
     pub(crate) signatures_per_hour: u64,
+    /// Also with what is approved by itself.
+    pub(crate) signatures_per_token_and_hour: u64,
+    /// All its people together.
+    pub(crate) signatures_per_facility_and_hour: u64,
     /// Keys that are made ahead; 0 makes none.
     pub(crate) pool_level: u64,
     pub(crate) importers: Vec<ImporterConfig>,
@@ -495,6 +509,18 @@ impl PlatformConfig {
                 written.signatures_per_hour,
                 1,
                 Limits::COUNT_MAX,
+            )?,
+            signatures_per_token_and_hour: bounded(
+                "signatures_per_token_and_hour",
+                written.signatures_per_token_and_hour,
+                1,
+                custody::TOKEN_CEILING.into(),
+            )?,
+            signatures_per_facility_and_hour: bounded(
+                "signatures_per_facility_and_hour",
+                written.signatures_per_facility_and_hour,
+                1,
+                custody::FACILITY_CEILING.into(),
             )?,
             policy,
             clients: client::clients(whole.client, base)?,

@@ -2,7 +2,7 @@
 //!
 //! An alarm never stops a signature by itself: whatever is refused is refused by its own rule. It
 //! is one line in the log, a row, and an entry in the journal; the same about the same key is
-//! raised once an hour.
+//! raised once an hour (about a facility, where it concerns that).
 
 use std::sync::Arc;
 
@@ -28,15 +28,21 @@ pub enum AlarmKind {
     BudgetExhausted,
     /// The limit of signatures for an hour was reached.
     HourlyLimit,
+    /// One token asked for too many within an hour.
+    TokenLimit,
+    /// One facility asked for too many within an hour.
+    FacilityLimit,
 }
 
 impl AlarmKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::SelfCheck,
         Self::SealBroken,
         Self::KeyBroken,
         Self::BudgetExhausted,
         Self::HourlyLimit,
+        Self::TokenLimit,
+        Self::FacilityLimit,
     ];
 
     /// The name in rows and reports.
@@ -47,6 +53,8 @@ impl AlarmKind {
             Self::KeyBroken => "key-broken",
             Self::BudgetExhausted => "budget-exhausted",
             Self::HourlyLimit => "hourly-limit",
+            Self::TokenLimit => "token-limit",
+            Self::FacilityLimit => "facility-limit",
         }
     }
 
@@ -58,6 +66,8 @@ impl AlarmKind {
             Self::KeyBroken => "鍵の破損",
             Self::BudgetExhausted => "件数の使い切り",
             Self::HourlyLimit => "一時間の上限",
+            Self::TokenLimit => "トークンの一時間の上限",
+            Self::FacilityLimit => "施設の一時間の上限",
         }
     }
 }
@@ -114,6 +124,18 @@ impl Inner {
         tokio::spawn(self.alarm(kind, key, words, now));
     }
 
+    /// The same about something else than a key: `concerned` tells apart what is raised once an
+    /// hour.
+    pub(crate) fn raise_about(
+        &self,
+        kind: AlarmKind,
+        concerned: [u8; 16],
+        words: &str,
+        now: Timestamp,
+    ) {
+        tokio::spawn(self.alarm_about(kind, None, concerned, words, now));
+    }
+
     /// Raises an alarm; the future is done once it stands in the journal.
     pub(crate) fn alarm(
         &self,
@@ -122,8 +144,19 @@ impl Inner {
         words: &str,
         now: Timestamp,
     ) -> impl Future<Output = ()> + Send + 'static {
-        tracing::error!(alarm = kind.name(), ?key, words, "警報 {}", kind.ja());
         let concerned = key.map_or([0; 16], |key| *key.octets());
+        self.alarm_about(kind, key, concerned, words, now)
+    }
+
+    fn alarm_about(
+        &self,
+        kind: AlarmKind,
+        key: Option<KeyId>,
+        concerned: [u8; 16],
+        words: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        tracing::error!(alarm = kind.name(), ?key, words, "警報 {}", kind.ja());
         let words = words.to_owned();
         let stream = key.map_or(StreamId::from_octets([0; 16]), |key| key.stream());
         let mut record = Record::new(Event::AlarmRaised, stream, now);

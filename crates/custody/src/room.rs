@@ -14,6 +14,7 @@ use crate::budget::BudgetRow;
 use crate::cache::Recent;
 use crate::client::Client;
 use crate::desk::Strongroom;
+use crate::hourly::Hourly;
 use crate::import::Importer;
 use crate::key::Kept;
 use crate::limits::{CLOCK_BEHIND_S, Limits};
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) budgets: Recent<BudgetId, Arc<BudgetRow>>,
     /// The authorities from which keys are taken over.
     pub(crate) importers: RwLock<Vec<Importer>>,
+    /// What tokens and facilities asked for in this hour.
+    pub(crate) hourly: Arc<Hourly>,
     /// This process, in reservations.
     pub(crate) holder: [u8; 16],
 }
@@ -86,6 +89,7 @@ impl Custody {
             kept: Recent::new(REMEMBERED),
             budgets: Recent::new(REMEMBERED),
             importers: RwLock::default(),
+            hourly: Arc::default(),
             holder,
             config,
         }))

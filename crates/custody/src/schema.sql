@@ -69,6 +69,8 @@ CREATE TABLE custody_counter (
     hour INTEGER NOT NULL,
     hour_used INTEGER NOT NULL
 );
+-- What a facility has drawn in this hour is added up once, when the process meets it.
+CREATE INDEX custody_budget_facility ON custody_budget (facility, until);
 CREATE INDEX custody_budget_open ON custody_budget (kept) WHERE ended IS NULL;
 
 -- One occurrence of one hash to be signed, and the order that asks for it.
@@ -109,6 +111,9 @@ CREATE TABLE custody_activation (
     PRIMARY KEY (facility, number, item)
 );
 CREATE INDEX custody_activation_open ON custody_activation (lease) WHERE state = 'reserved';
+-- Nothing of this for what is drawn from a budget: those are counted there.
+CREATE INDEX custody_activation_approved ON custody_activation (facility, reserved)
+    WHERE prepared IS NOT NULL;
 CREATE INDEX custody_activation_waiting ON custody_activation (expires) WHERE state = 'authorised';
 
 -- A person with an office in running the platform. Every column but `seal` is sealed.

@@ -14,6 +14,7 @@ use crate::activation::{Activation, usable};
 use crate::alarm::AlarmKind;
 use crate::budget::BudgetRow;
 use crate::carry_on::CarryOn;
+use crate::hourly::Over;
 use crate::key::{Kept, StopReason};
 use crate::limits::{CLOCK_BEHIND_S, LEASE_S, hour};
 use crate::order::{OrderRow, OrderState, Retry, SignOrder};
@@ -57,6 +58,8 @@ enum Stumble {
     NotDrawn,
     /// The rules say no.
     Refused(Refusal),
+    /// The token or the facility asked for too many within this hour.
+    Limited(Over),
 }
 
 /// What commit A writes.
@@ -70,6 +73,8 @@ struct Reservation {
     key_seal: Vec<u8>,
     /// Under the budget's seal: nothing is drawn any more. The order may still have an answer.
     ended: bool,
+    /// A limit of this hour is reached. The order may still have an answer.
+    over: Option<Over>,
     /// The token that asked.
     bearer: TokenId,
     /// Take up a released order instead of beginning one.
@@ -157,6 +162,10 @@ impl Inner {
             let activation =
                 Activation::open(&token, &budget, &kept, order.kind, dtbsr, &*self.random, now)
                     .map_err(Failed::Refused)?;
+            let (claim, over) = match self.claim(activation.bearer(), &budget, 1, now).await? {
+                Ok(claim) => (Some(claim), None),
+                Err(over) => (None, Some(over)),
+            };
             let reservation = Arc::new(Reservation {
                 row: OrderRow {
                     facility: token.facility().clone(),
@@ -187,11 +196,17 @@ impl Inner {
                 budget_seal: budget.seal.clone(),
                 key_seal: kept.row.seal.clone(),
                 ended: budget.ended.is_some(),
+                over,
                 bearer: activation.bearer(),
                 resume: resumed.is_some(),
             });
             let work = Arc::clone(&reservation);
-            match self.ledger.record(move |tx| work.commit(tx)).await {
+            let recorded = self.ledger.record(move |tx| work.commit(tx)).await;
+            // Whether a commit that broke went through is not known.
+            if let (Ok(_) | Err(Failed::Fault(_)), Some(claim)) = (&recorded, claim) {
+                claim.keep();
+            }
+            match recorded {
                 Ok((left, receipt)) => {
                     return self
                         .carry_out(&reservation, activation, receipt, draft, &kept, left, now)
@@ -199,6 +214,10 @@ impl Inner {
                 }
                 Err(Failed::Fault(fault)) => return Err(fault.into()),
                 Err(Failed::Refused(Stumble::Refused(refusal))) => return refused(refusal),
+                Err(Failed::Refused(Stumble::Limited(over))) => {
+                    self.limit_reached(over, &budget, now);
+                    return refused(over.refusal());
+                }
                 Err(Failed::Refused(Stumble::NotDrawn)) => {
                     self.why_not_drawn(&budget, 1, now).await?;
                 }
@@ -446,6 +465,9 @@ impl Reservation {
         self.take(tx)?;
         if self.ended {
             return Err(Failed::Refused(Stumble::NotDrawn));
+        }
+        if let Some(over) = self.over {
+            return Err(Failed::Refused(Stumble::Limited(over)));
         }
         // The seals stand for everything that was checked: a budget that was ended or a key that
         // was stopped since then bears another.

@@ -22,6 +22,7 @@ use crate::activation::Activation;
 use crate::alarm::AlarmKind;
 use crate::bearer::Bearer;
 use crate::budget::BudgetRow;
+use crate::hourly::Over;
 use crate::key::{Kept, StopReason};
 use crate::limits::{LEASE_S, hour};
 use crate::order::{OrderRow, OrderState};
@@ -142,7 +143,11 @@ impl Spending {
 
     /// Commit A: the rows reserved, the budget drawn, the intentions in the journal; all or
     /// nothing.
-    fn commit(&self, tx: &mut Tx<'_>) -> Result<(u32, Vec<Intention>), Failed<Stumble>> {
+    fn commit(
+        &self,
+        tx: &mut Tx<'_>,
+        over: Option<Over>,
+    ) -> Result<(u32, Vec<Intention>), Failed<Stumble>> {
         let stumbled = |stumble| Err(Failed::Refused(stumble));
         if tx.outbox_pending(&self.budget.key)? {
             return stumbled(Stumble::Refused(Refusal::StatusUnknown));
@@ -167,6 +172,9 @@ impl Spending {
         }
         if self.budget.ended.is_some() {
             return stumbled(Stumble::NotDrawn);
+        }
+        if let Some(over) = over {
+            return stumbled(Stumble::Refused(over.refusal()));
         }
         let left = match self.source {
             Source::Budget => self.draw(tx)?,
@@ -262,8 +270,26 @@ impl Inner {
         &self,
         spending: &Arc<Spending>,
     ) -> Result<(u32, Vec<Receipt<Intention>>), Failed<Stumble>> {
+        let budget = &spending.budget;
+        let claimed = self.claim(spending.bearer, budget, spending.count(), spending.now).await;
+        let (claim, over) = match claimed {
+            Ok(Ok(claim)) => (Some(claim), None),
+            Ok(Err(over)) => (None, Some(over)),
+            Err(Failed::Refused(refusal)) => {
+                return Err(Failed::Refused(Stumble::Refused(refusal)));
+            }
+            Err(Failed::Fault(fault)) => return Err(fault.into()),
+        };
         let work = Arc::clone(spending);
-        self.ledger.record_many(move |tx| work.commit(tx)).await
+        let recorded = self.ledger.record_many(move |tx| work.commit(tx, over)).await;
+        // Whether a commit that broke went through is not known.
+        if let (Ok(_) | Err(Failed::Fault(_)), Some(claim)) = (&recorded, claim) {
+            claim.keep();
+        }
+        if let (Err(Failed::Refused(Stumble::Refused(_))), Some(over)) = (&recorded, over) {
+            self.limit_reached(over, budget, spending.now);
+        }
+        recorded
     }
 
     /// From commit A to after commit B: for each row, in order, its signature or why it has none.

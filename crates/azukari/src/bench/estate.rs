@@ -163,6 +163,12 @@ fn configure(file: &Path, listen: SocketAddr) -> Result<(), Stop> {
             Some(key @ ("signatures_per_budget" | "signatures_per_hour")) => {
                 format!("{key} = {CEILING}")
             }
+            Some(key @ "signatures_per_token_and_hour") => {
+                format!("{key} = {}", custody::TOKEN_CEILING)
+            }
+            Some(key @ "signatures_per_facility_and_hour") => {
+                format!("{key} = {}", custody::FACILITY_CEILING)
+            }
             _ => line.to_owned(),
         };
         text.push_str(&line);

@@ -279,6 +279,8 @@ test_anchors = true
 token_hours = 18
 signatures_per_budget = 300
 signatures_per_hour = 100
+signatures_per_token_and_hour = 2000
+signatures_per_facility_and_hour = 20000
 {store}"#
     )
 }

@@ -92,6 +92,9 @@ pub(crate) async fn open_with(
     );
     let count = u32::try_from(config.signatures_per_budget).unwrap_or(custody::COUNT_CEILING);
     let hourly = u32::try_from(config.signatures_per_hour).unwrap_or(custody::COUNT_CEILING);
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let of_token = small(config.signatures_per_token_and_hour);
+    let of_facility = small(config.signatures_per_facility_and_hour);
     let token_keys = authn.token_desk().published();
     let clients = crate::config::registered(&config.clients)?;
     let custody = Custody::new(
@@ -102,7 +105,9 @@ pub(crate) async fn open_with(
             issuer: config.url.clone(),
             audience,
             rp: RelyingParty { rp_id: config.rp_id.clone(), origins: config.origins.clone() },
-            limits: Limits::new(count, hourly).unwrap_or_default(),
+            limits: Limits::new(count, hourly)
+                .and_then(|limits| limits.within_an_hour(of_token, of_facility))
+                .unwrap_or_default(),
             policy: config.policy.clone(),
             clients: clients.iter().map(|(client, _)| client.clone()).collect(),
             token_keys: token_keys
