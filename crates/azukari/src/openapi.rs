@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::demo::service;
 use crate::hospital;
-use crate::platform::{approvals, csc, door, import, journal, phone};
+use crate::platform::{approvals, batch, csc, door, import, journal, phone};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,6 +31,8 @@ use crate::platform::{approvals, csc, door, import, journal, phone};
         approvals::state,
         approvals::signatures,
         approvals::evidence,
+        batch::sign,
+        batch::answer,
         phone::open,
         phone::birth,
         phone::finish,

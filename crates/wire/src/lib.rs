@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod approvals;
+pub mod batch;
 pub mod csc;
 pub mod import;
 pub mod path;
@@ -16,4 +17,5 @@ pub mod token;
 
 pub use api::*;
 pub use approvals::*;
+pub use batch::{BatchAnswer, BatchDocument, BatchRequest};
 pub use import::{ImportAnswer, ImportKeyAnswer, ImportRequest};

@@ -4,6 +4,10 @@
 pub const SIGNATURES: &str = "/v1/signatures";
 /// The stored answer of an order, for 24 h (GET).
 pub const SIGNATURE: &str = "/v1/signatures/{order}";
+/// Ask for many signatures under one number (POST).
+pub const BATCHES: &str = "/v1/signatures/batch";
+/// The stored answer of such an order, for 24 h (GET).
+pub const BATCH: &str = "/v1/signatures/batch/{order}";
 /// Ask a person to approve exactly these documents (POST).
 pub const APPROVALS: &str = "/v1/approvals";
 /// How an approval stands (GET).

@@ -112,7 +112,7 @@ pub(crate) async fn sign(
     Ok(ApprovalSignatures { documents: batch.items.into_iter().map(outcome).collect() })
 }
 
-fn outcome(item: Result<custody::Signed, custody::Refusal>) -> ApprovalOutcome {
+pub(super) fn outcome(item: Result<custody::Signed, custody::Refusal>) -> ApprovalOutcome {
     match item {
         Ok(signed) => ApprovalOutcome { signed: Some(answer_of(signed)), refused: None },
         Err(refusal) => {

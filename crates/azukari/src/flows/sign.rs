@@ -1,10 +1,14 @@
 //! One signature, from the door to `custody` and back: the shapes change, nothing is decided.
 
 use ca::Facility;
+use hpki::encoding::Digest32;
 use hpki::id::OrderNumber;
 use hpki::time::Timestamp;
-use wire::{Base64, SignAnswer, SignRequest};
+use wire::{
+    Base64, BatchAnswer, BatchDocument, BatchRequest, DigestValue, SignAnswer, SignRequest,
+};
 
+use super::approve_documents::outcome;
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
 
@@ -21,6 +25,12 @@ pub(super) fn answer_of(signed: custody::Signed) -> SignAnswer {
     }
 }
 
+fn digest(value: &DigestValue) -> Result<Digest32, Trouble> {
+    value.octets().ok_or_else(|| {
+        Trouble::refused("digest-not-allowed", "algorithm sha256, value 32 octets in base64")
+    })
+}
+
 /// Signs, or says why not.
 pub(crate) async fn sign(
     platform: &Platform,
@@ -29,9 +39,7 @@ pub(crate) async fn sign(
     request: SignRequest,
     now: Timestamp,
 ) -> Result<SignAnswer, Trouble> {
-    let digest = request.digest.octets().ok_or_else(|| {
-        Trouble::refused("digest-not-allowed", "algorithm sha256, value 32 octets in base64")
-    })?;
+    let digest = digest(&request.digest)?;
     let order = custody::SignOrder { number: request.order, kind: request.kind, digest };
     Ok(answer_of(platform.custody.sign(token, &peer(facility), order, now).await?))
 }
@@ -44,6 +52,38 @@ pub(crate) async fn answer(
     now: Timestamp,
 ) -> Result<SignAnswer, Trouble> {
     Ok(answer_of(platform.custody.answer(&facility.code, order, now).await?))
+}
+
+/// Signs a batch, or says why nothing of it is begun.
+pub(crate) async fn batch(
+    platform: &Platform,
+    token: &str,
+    facility: &Facility,
+    request: BatchRequest,
+    now: Timestamp,
+) -> Result<BatchAnswer, Trouble> {
+    let item = |document: &BatchDocument| -> Result<_, Trouble> {
+        Ok(custody::BatchItem { kind: document.kind, digest: digest(&document.digest)? })
+    };
+    let items = request.documents.iter().map(item).collect::<Result<_, Trouble>>()?;
+    let order = custody::BatchOrder { number: request.order, items };
+    let signed = platform.custody.sign_batch(token, &peer(facility), order, now).await?;
+    Ok(answer_of_batch(request.order, signed))
+}
+
+/// The stored answers of a batch of this facility.
+pub(crate) async fn batch_answer(
+    platform: &Platform,
+    facility: &Facility,
+    order: OrderNumber,
+    now: Timestamp,
+) -> Result<BatchAnswer, Trouble> {
+    let signed = platform.custody.batch_answer(&facility.code, order, now).await?;
+    Ok(answer_of_batch(order, signed))
+}
+
+fn answer_of_batch(order: OrderNumber, signed: custody::SignedBatch) -> BatchAnswer {
+    BatchAnswer { order, documents: signed.items.into_iter().map(outcome).collect() }
 }
 
 /// The other end of the connection, as custody compares it with the token.

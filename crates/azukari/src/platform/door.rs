@@ -17,7 +17,7 @@ use wire::{
     SignAnswer, SignRequest, StartAnswer, StartRequest,
 };
 
-use super::{Platform, approvals, csc, import, journal, phone, repository};
+use super::{Platform, approvals, batch, csc, import, journal, phone, repository};
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};
@@ -40,6 +40,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .route("/v1/consistency", get(consistency))
         .merge(import::routes())
         .merge(approvals::routes())
+        .merge(batch::routes())
         .merge(phone::routes())
         .merge(repository::routes())
         .merge(csc::routes())

@@ -1,6 +1,7 @@
 //! The platform: the rooms that stand behind one HTTPS door, opened from one folder.
 
 pub(crate) mod approvals;
+pub(crate) mod batch;
 pub(crate) mod csc;
 pub(crate) mod door;
 pub(crate) mod import;

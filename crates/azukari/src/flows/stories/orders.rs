@@ -3,6 +3,7 @@
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
 use town::people::{HANAKO, HOSPITAL, SANDBOX};
+use wire::{BatchAnswer, BatchDocument, BatchRequest};
 
 use super::*;
 
@@ -124,5 +125,58 @@ async fn a_token_works_over_the_certificate_it_was_given_to_and_over_no_other() 
     call::<Value>(&mine, "POST", end, Some(&token), None).await.unwrap();
     assert_eq!(code(send(&mine, &token, &some_order()).await), "token-ended");
     assert_eq!(house.entries(Event::SignatureMade).await.len(), 1);
+    house.in_order().await;
+}
+
+fn batch(count: usize) -> BatchRequest {
+    let orders: Vec<SignRequest> = (0..count).map(|_| some_order()).collect();
+    let document = |one: &SignRequest| BatchDocument { kind: one.kind, digest: one.digest.clone() };
+    BatchRequest { order: some_order().order, documents: orders.iter().map(document).collect() }
+}
+
+async fn send_batch(
+    way: &Client,
+    token: &str,
+    batch: &BatchRequest,
+) -> Result<BatchAnswer, StepFailed> {
+    let body: Value = serde_json::to_value(batch).unwrap();
+    call(way, "POST", wire::path::BATCHES, Some(token), Some(&body)).await
+}
+
+async fn stored_batch(way: &Client, order: OrderNumber) -> Result<BatchAnswer, StepFailed> {
+    let path = wire::path::BATCH.replace("{order}", &order.to_string());
+    call(way, "GET", &path, None, None).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_signed_under_one_number_and_its_answer_is_kept_for_its_facility() {
+    let house = House::found().await;
+    let mut hanako = house.resident(&HANAKO).await;
+    let token = house.morning(&mut hanako).await.unwrap();
+    let (mine, theirs) = (house.at(&SANDBOX), house.at(&HOSPITAL));
+    for (wrong, why) in [(batch(0), "batch-size-wrong"), (batch(101), "hourly-limit-reached")] {
+        assert_eq!(code(send_batch(&mine, &token, &wrong).await), why);
+        assert_eq!(code(stored_batch(&mine, wrong.order).await), "order-unknown");
+    }
+    // A thousand fit into a request; what they do not fit into is the budget.
+    assert_eq!(code(send_batch(&mine, &token, &batch(1_000)).await), "budget-exhausted");
+
+    let three = batch(3);
+    assert_eq!(code(send_batch(&theirs, &token, &three).await), "token-wrong-certificate");
+    let signed = send_batch(&mine, &token, &three).await.unwrap();
+    assert_eq!((signed.order, signed.documents.len()), (three.order, 3));
+    let again = send_batch(&mine, &token, &three).await.unwrap();
+    let stored = stored_batch(&mine, three.order).await.unwrap();
+    for (one, other) in signed.documents.iter().zip(again.documents.iter().zip(&stored.documents)) {
+        let one = one.signed.as_ref().unwrap();
+        assert_eq!((one.order, one.left), (three.order, 297));
+        assert!(same(one, other.0.signed.as_ref().unwrap()));
+        assert!(same(one, other.1.signed.as_ref().unwrap()));
+    }
+    assert_eq!(code(stored_batch(&theirs, three.order).await), "order-unknown");
+    let mut other = three.clone();
+    other.documents.swap(0, 1);
+    assert_eq!(code(send_batch(&mine, &token, &other).await), "order-reused");
+    assert_eq!(house.entries(Event::SignatureMade).await.len(), 3);
     house.in_order().await;
 }
