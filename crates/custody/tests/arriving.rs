@@ -264,5 +264,7 @@ async fn a_failed_self_check_and_a_used_up_hour_raise_an_alarm() {
 
 #[test]
 fn all_of_this_is_so_on_softhsm_too() {
-    hsm::testing::again_on_softhsm("on_softhsm_too", &[], &[]);
+    // The alarms count calls of the device, of which a slower one has some in flight.
+    let except = ["a_failed_self_check", "on_postgresql_too"];
+    hsm::testing::again_on_softhsm("on_softhsm_too", &[], &except);
 }
