@@ -101,7 +101,13 @@ pub fn open_for_letters(folder: &Path, rule: Rule) -> House {
 pub fn open_as(folder: &Path, limits: Limits, policy: Policy, clients: Vec<Client>) -> House {
     let anomalies = Anomalies::none();
     let unseal = UnsealSecret::from_file(&folder.join("unseal")).unwrap();
-    let desks = hsm::open_failing(&device(folder), &unseal, 2, anomalies.clone()).unwrap();
+    // A house that was just left lets go of its device when its last thread has ended.
+    let desks = loop {
+        match hsm::open_failing(&device(folder), &unseal, 2, anomalies.clone()) {
+            Err(hsm::Failed::Refused(hsm::Refusal::VaultInUse(_))) => std::thread::yield_now(),
+            opened => break opened.unwrap(),
+        }
+    };
     let (log, streams) = desks.log.split();
     let faults = Faults::new();
     let opening = Opening {
