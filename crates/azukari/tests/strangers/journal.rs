@@ -77,7 +77,9 @@ fn a_rewritten_database_is_noticed() {
         ("entry", "db.execute('UPDATE ledger_entry SET entry = zeroblob(65) WHERE idx = 30')"),
         (
             "opening",
-            "db.execute(\"UPDATE ledger_entry SET opening = replace(opening, '202', '201') WHERE idx = 30\")",
+            "o = bytearray(db.execute('SELECT opening FROM ledger_entry WHERE idx = 30').fetchone()[0])\n\
+             o[-1] ^= 1\n\
+             db.execute('UPDATE ledger_entry SET opening = ? WHERE idx = 30', (bytes(o),))",
         ),
         (
             "salt",
