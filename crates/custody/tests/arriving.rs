@@ -252,6 +252,8 @@ async fn a_failed_self_check_and_a_used_up_hour_raise_an_alarm() {
     while house.custody.alarms(NOW).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
+    // Writes come one after the other: once this one is answered, that checkpoint is signed.
+    by_sql(&house, "UPDATE custody_alarm SET words = words", vec![]).await;
     // The next call of the device is commit A's checkpoint, then the subscriber's key.
     let later = NOW.plus(3_600);
     house.anomalies.plan(hsm::anomaly::Call::Sign, 2, hsm::anomaly::Anomaly::AnswerWrongly);
