@@ -46,8 +46,10 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.queue = None;
+        // Before the writer lets go: of two connections that close at the same moment, SQLite takes
+        // neither for the last one, and its write-ahead log would stay beside the database.
         self.readers.close();
+        self.queue = None;
         // The last handle may have travelled into a unit of work and die on the writer itself.
         if std::thread::current().id() != self.writer_id
             && let Some(writer) = self.writer.take()
