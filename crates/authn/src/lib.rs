@@ -21,6 +21,7 @@ mod config;
 mod daily;
 mod documents;
 mod grant;
+mod history;
 mod linking;
 mod options;
 mod refusal;

@@ -11,7 +11,7 @@ use hpki::encoding::Digest32;
 use hpki::id::{BindingId, KeyId, SessionId, SheetId};
 use hpki::sign::Mac;
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Fault, Note, Record};
+use ledger::{Event, Failed, Fault, Note, Record, StreamKey};
 use wire::{LinkBirthAnswer, LinkBirthRequest, LinkFinishRequest, LinkOpenAnswer, LinkOpenRequest};
 
 use crate::binding::{BindingRow, ENDED, LIVE};
@@ -37,6 +37,8 @@ pub struct Linked {
     pub evidence: LinkEvidence,
     /// The device secret, for the phone's cookie: says who is asked, proves nothing.
     pub device: String,
+    /// The key of the stream in which the journal tells of the key, for the phone to keep.
+    pub stream_key: StreamKey,
     /// Where the journal has it.
     pub index: u64,
 }
@@ -264,6 +266,8 @@ impl Authn {
         let credential = check_link(&evidence, &self.config.relying_party()).map_err(refused)?;
         let json = |why| Fault::Misuse(format!("link evidence as JSON: {why}"));
         let device = Secret::new(&*self.random);
+        // Before anything is committed: a device that cannot give it links nothing.
+        let stream_key = self.ledger.stream_key(sheet.key.stream())?;
         let mut binding = BindingRow {
             id: evidence.binding,
             person: sheet.person,
@@ -310,7 +314,7 @@ impl Authn {
                 Ok(((), Note(record)))
             })
             .await?;
-        Ok(Linked { evidence, device: device.text(), index: receipt.index() })
+        Ok(Linked { evidence, device: device.text(), stream_key, index: receipt.index() })
     }
 
     /// The key's certificate was revoked: sheets that were not used yet link nothing any more. Again

@@ -80,6 +80,9 @@ pub enum Refusal {
     /// A row was changed by someone who does not hold the device.
     #[error("the seal of {0} is broken")]
     SealBroken(&'static str),
+    /// Not the key of the stream of this phone's key.
+    #[error("this is not the key of the stream")]
+    StreamKeyWrong,
     /// No such session.
     #[error("no such session")]
     SessionUnknown,
@@ -113,6 +116,7 @@ pub const CODES: &[&str] = &[
     "terminal-malformed",
     "slow-down",
     "seal-broken",
+    "stream-key-wrong",
     "session-unknown",
 ];
 
@@ -142,6 +146,7 @@ impl Refuse for Refusal {
             Self::TerminalMalformed(_) => "terminal-malformed",
             Self::SlowDown => "slow-down",
             Self::SealBroken(_) => "seal-broken",
+            Self::StreamKeyWrong => "stream-key-wrong",
             Self::SessionUnknown => "session-unknown",
             Self::Approval(refusal) => refusal.code(),
         }
@@ -178,6 +183,7 @@ mod tests {
             Refusal::TerminalMalformed(""),
             Refusal::SlowDown,
             Refusal::SealBroken(""),
+            Refusal::StreamKeyWrong,
             Refusal::SessionUnknown,
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();

@@ -113,7 +113,7 @@ impl Authn {
     }
 
     /// The live binding of the phone with this device secret.
-    async fn phone_of(&self, device: &str) -> Result<BindingRow, Failed<Refusal>> {
+    pub(crate) async fn phone_of(&self, device: &str) -> Result<BindingRow, Failed<Refusal>> {
         let Some(device) = Secret::hash_of(device) else {
             return Err(Failed::Refused(Refusal::PhoneNotLinked));
         };

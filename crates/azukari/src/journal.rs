@@ -1,6 +1,7 @@
 //! The journal as people meet it: `azukari journal …`, and the text that a demo leaves, from
 //! which anyone can recompute the tree.
 
+pub(crate) mod mine;
 pub(crate) mod reading;
 pub(crate) mod watching;
 
@@ -45,6 +46,8 @@ pub(crate) enum JournalCommand {
     Check(reading::CheckArguments),
     /// 公開された記録を見張る: 0 正しい, 1 偽り, 2 分からない (follow a platform's journal)
     Watch(watching::WatchArguments),
+    /// 鍵の持ち主が、自分の鍵の使われ方をすべて読み、隠された記録がないか確かめる: 0 ない, 1 ある, 2 分からない (the owner reads every use of her key)
+    Mine(mine::MineArguments),
 }
 
 /// Which log key is believed: never silently the one that lies beside what is judged.
@@ -128,6 +131,7 @@ pub(crate) fn run(command: &JournalCommand) -> ExitCode {
             Err(why) => unreadable(why),
         },
         JournalCommand::Watch(arguments) => watching::watch(arguments),
+        JournalCommand::Mine(arguments) => mine::mine(arguments),
     }
 }
 

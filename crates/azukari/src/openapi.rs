@@ -41,6 +41,7 @@ use crate::platform::{approvals, batch, csc, door, import, journal, phone};
         phone::refuse,
         phone::stop_begin,
         phone::stop_finish,
+        phone::history,
         csc::info::info_v1,
         csc::info::info_v2,
         csc::credentials::list_v1,

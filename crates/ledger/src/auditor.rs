@@ -144,7 +144,10 @@ impl Auditor {
 
     /// Everything of a stream, as it is handed to its owner.
     pub fn stream(&self, key: KeyId) -> Result<Vec<HandedOver>, Failed<Refusal>> {
-        self.read(|tx| Ok(handed_over(tx, key.stream())?))
+        let mut entries = self
+            .read(|tx| Ok::<_, Failed<Refusal>>(handed_over(tx, key.stream(), None, u64::MAX)?))?;
+        entries.reverse();
+        Ok(entries)
     }
 
     /// The proof of an entry: under the newest checkpoint that witnesses have cosigned, if it
@@ -191,16 +194,34 @@ pub(crate) fn prove_under(tx: &Tx<'_>, index: u64, size: u64, note: &str) -> Res
     Ok(proof_text(&row.array(0)?, &row.array(1)?, row.blob(2)?, index, &path, note))
 }
 
-/// A stream read backwards from where it stands, given forwards.
+/// At most so many entries of a stream, the newest first: from where it stands, or from before
+/// this entry of it. Before an entry of another stream there is nothing.
 pub(crate) fn handed_over(
     tx: &Tx<'_>,
     stream: hpki::id::StreamId,
+    before: Option<u64>,
+    most: u64,
 ) -> Result<Vec<HandedOver>, Fault> {
-    let rows =
-        tx.query_inner("SELECT idx FROM ledger_stream WHERE stream = $1", &[(&stream).into()])?;
-    let mut next = rows.first().map(|row| row.number(0)).transpose()?;
+    let of_stream = |opening: &[u8]| {
+        LeafOpening::decode(opening).is_some_and(|opening| opening.record.stream == stream)
+    };
+    let mut next = match before {
+        None => {
+            let sql = "SELECT idx FROM ledger_stream WHERE stream = $1";
+            let rows = tx.query_inner(sql, &[(&stream).into()])?;
+            rows.first().map(|row| row.number(0)).transpose()?
+        }
+        Some(index) => {
+            let sql = "SELECT before, opening FROM ledger_entry WHERE idx = $1";
+            let rows = tx.query_inner(sql, &[index.into()])?;
+            match rows.first() {
+                Some(row) if of_stream(row.blob(1)?) => row.opt_number(0)?,
+                _ => None,
+            }
+        }
+    };
     let mut found = Vec::new();
-    while let Some(index) = next {
+    while let Some(index) = next.filter(|_| (found.len() as u64) < most) {
         let rows = tx.query_inner(
             "SELECT salt, opening, before FROM ledger_entry WHERE idx = $1",
             &[index.into()],
@@ -210,6 +231,5 @@ pub(crate) fn handed_over(
         // A link that does not lead back would never end.
         next = row.opt_number(2)?.filter(|before| *before < index);
     }
-    found.reverse();
     Ok(found)
 }

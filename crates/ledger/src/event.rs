@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal $ja:literal,)*) => {
         /// What happened. The names are part of every commitment and never change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Event { $($(#[$doc])* $variant,)* }
@@ -17,91 +17,96 @@ macro_rules! events {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
+
+            /// What people are told that happened.
+            pub const fn ja(self) -> &'static str {
+                match self { $(Self::$variant => $ja,)* }
+            }
         }
     };
 }
 
 events! {
     /// A subscriber's key is about to sign.
-    SignatureIntended = "signature.intended",
+    SignatureIntended = "signature.intended" "署名の予告",
     /// It signed; the outcome names the hash of the signature.
-    SignatureMade = "signature.made",
+    SignatureMade = "signature.made" "署名",
     /// It did not, or nobody knows: no signature of this intention was or will be handed out.
-    SignatureInterrupted = "signature.interrupted",
+    SignatureInterrupted = "signature.interrupted" "署名の中断（署名は渡っていません）",
     /// A CA key is about to sign a certificate.
-    CertificateIntended = "certificate.intended",
+    CertificateIntended = "certificate.intended" "証明書発行の予告",
     /// The certificate exists.
-    CertificateIssued = "certificate.issued",
+    CertificateIssued = "certificate.issued" "証明書の発行",
     /// The certificate was not made.
-    CertificateInterrupted = "certificate.interrupted",
+    CertificateInterrupted = "certificate.interrupted" "証明書発行の中断",
     /// A certificate was revoked.
-    CertificateRevoked = "certificate.revoked",
+    CertificateRevoked = "certificate.revoked" "証明書の失効",
     /// A CA key is about to sign a revocation list.
-    CrlIntended = "crl.intended",
+    CrlIntended = "crl.intended" "失効リストの予告",
     /// The list exists.
-    CrlIssued = "crl.issued",
+    CrlIssued = "crl.issued" "失効リストの発行",
     /// The list was not made.
-    CrlInterrupted = "crl.interrupted",
+    CrlInterrupted = "crl.interrupted" "失効リストの中断",
     /// A subscriber's key was generated inside the device.
-    KeyGenerated = "key.generated",
+    KeyGenerated = "key.generated" "鍵の生成",
     /// A certificate was matched to the key.
-    KeyCertified = "key.certified",
+    KeyCertified = "key.certified" "鍵の証明",
     /// The key is kept and can be activated.
-    KeyHeld = "key.held",
+    KeyHeld = "key.held" "鍵の預かり",
     /// The key was suspended: it signs nothing.
-    KeySuspended = "key.suspended",
+    KeySuspended = "key.suspended" "鍵の停止",
     /// The suspension was lifted.
-    KeyResumed = "key.resumed",
+    KeyResumed = "key.resumed" "鍵の再開",
     /// The key was frozen because a self-check failed.
-    KeyFrozen = "key.frozen",
+    KeyFrozen = "key.frozen" "鍵の凍結",
     /// The key was destroyed.
-    KeyDestroyed = "key.destroyed",
+    KeyDestroyed = "key.destroyed" "鍵の廃棄",
     /// A certification authority handed over a key that it had made; the evidence hash is that of
     /// the package.
-    KeyImported = "key.imported",
+    KeyImported = "key.imported" "鍵の受け入れ",
     /// An officer was enrolled.
-    OfficerEnrolled = "officer.enrolled",
+    OfficerEnrolled = "officer.enrolled" "担当者の登録",
     /// An officer's authority ended.
-    OfficerDismissed = "officer.dismissed",
+    OfficerDismissed = "officer.dismissed" "担当者の解任",
     /// A directive was opened; the evidence hash is that of what it orders.
-    DirectiveOpened = "directive.opened",
+    DirectiveOpened = "directive.opened" "指図の起案",
     /// An officer confirmed a directive.
-    DirectiveConfirmed = "directive.confirmed",
+    DirectiveConfirmed = "directive.confirmed" "指図の確認",
     /// A directive was carried out or withdrawn.
-    DirectiveClosed = "directive.closed",
+    DirectiveClosed = "directive.closed" "指図の完了または取下げ",
     /// Something unusual that a person should look at; the evidence hash is that of what it says.
-    AlarmRaised = "alarm.raised",
+    AlarmRaised = "alarm.raised" "警報",
     /// An initial-registration sheet was issued.
-    SheetIssued = "sheet.issued",
+    SheetIssued = "sheet.issued" "初期登録用紙の発行",
     /// A phone was linked to a person and key.
-    PhoneLinked = "phone.linked",
+    PhoneLinked = "phone.linked" "電話の登録",
     /// The linking of a phone ended.
-    PhoneUnlinked = "phone.unlinked",
+    PhoneUnlinked = "phone.unlinked" "電話の登録の終了",
     /// An approval opened a budget.
-    BudgetOpened = "budget.opened",
+    BudgetOpened = "budget.opened" "承認（当日の署名）",
     /// The owner approved exactly these documents.
-    DocumentsApproved = "documents.approved",
+    DocumentsApproved = "documents.approved" "承認（文書ごと）",
     /// A budget ended before its time.
-    BudgetEnded = "budget.ended",
+    BudgetEnded = "budget.ended" "承認の終了",
     /// Officers were appointed: shares of an unseal secret were made; the evidence hash is that of
     /// the transcript, as in all that officers do.
-    OfficersAppointed = "officers.appointed",
+    OfficersAppointed = "officers.appointed" "担当者の任命",
     /// Officers opened the key device.
-    DeviceUnsealed = "device.unsealed",
+    DeviceUnsealed = "device.unsealed" "鍵装置の開封",
     /// A backup was made.
-    BackupMade = "backup.made",
+    BackupMade = "backup.made" "控えの作成",
     /// The platform was restored from a backup.
-    BackupRestored = "backup.restored",
+    BackupRestored = "backup.restored" "控えからの復元",
     /// The device's keys were replaced and every kept key wrapped anew.
-    DeviceRotated = "device.rotated",
+    DeviceRotated = "device.rotated" "鍵装置の鍵の更新",
     /// The device's keys were moved to a second device.
-    DeviceTransferred = "device.transferred",
+    DeviceTransferred = "device.transferred" "鍵装置の引越し",
     /// A key ceremony of a certification authority began.
-    CeremonyBegun = "ceremony.begun",
+    CeremonyBegun = "ceremony.begun" "鍵の儀式の開始",
     /// A CA key was generated in a ceremony.
-    CeremonyKeyGenerated = "ceremony.key-generated",
+    CeremonyKeyGenerated = "ceremony.key-generated" "鍵の儀式での鍵の生成",
     /// A key ceremony ended; the evidence hash is that of its transcript.
-    CeremonyEnded = "ceremony.ended",
+    CeremonyEnded = "ceremony.ended" "鍵の儀式の終了",
 }
 
 impl Event {

@@ -302,9 +302,17 @@ impl Ledger {
         Ok(StreamKey::from_octets(self.streams.mac(&stream_key_statement(&stream))?))
     }
 
-    /// Everything of a stream, for the owner of the stream.
-    pub async fn stream(&self, stream: StreamId) -> Result<Vec<HandedOver>, Fault> {
-        only_faults(self.read(move |tx| Ok(crate::auditor::handed_over(tx, stream)?)).await)
+    /// At most so many entries of a stream for its owner, the newest first; from before this index,
+    /// where it is an entry of hers.
+    pub async fn stream(
+        &self,
+        stream: StreamId,
+        before: Option<u64>,
+        most: u64,
+    ) -> Result<Vec<HandedOver>, Fault> {
+        let read =
+            move |tx: &mut Tx<'_>| Ok(crate::auditor::handed_over(tx, stream, before, most)?);
+        only_faults(self.read(read).await)
     }
 
     /// The first `width` hashes (1 to 256) of a tile, as octets (C2SP tlog-tiles).

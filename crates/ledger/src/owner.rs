@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::opening::{LeafOpening, commitment, entry_parts, label, stream_key_hash};
 use crate::refusal::Refusal;
 use crate::tlog::tree::root_of;
-use crate::tlog::{Checkpoint, Missed, Source, VerifyKey, entries_from, leaf_hash};
+use crate::tlog::{Cosigned, Missed, Quorum, Source, entries_from, leaf_hash};
 
 /// How far beyond the last number we know of entries are looked for: more than this many cannot
 /// be left out in a row unnoticed.
@@ -61,8 +61,8 @@ pub struct HandedOver {
 
 /// What the owner knows.
 pub struct Owner<'a> {
-    /// The log's pinned key.
-    pub log: &'a VerifyKey,
+    /// The log's pinned key, and the witnesses whom she counts.
+    pub quorum: &'a Quorum,
     /// The key of her stream.
     pub key: &'a StreamKey,
     /// What the platform handed over.
@@ -77,8 +77,10 @@ pub struct Owner<'a> {
 pub struct History {
     /// Index in the journal and what the entry says; the n-th has number n + 1.
     pub entries: Vec<(u64, LeafOpening)>,
-    /// The checkpoint under which it was checked.
-    pub checkpoint: Checkpoint,
+    /// The commitment of the last of them; zeros where there is none.
+    pub head: Digest32,
+    /// The checkpoint under which it was checked, and who has seen that.
+    pub cosigned: Cosigned,
 }
 
 impl Owner<'_> {
@@ -88,11 +90,12 @@ impl Owner<'_> {
     /// another entry stands where she approved), `stream-not-in-log` (handed over or approved, and
     /// not in the log), `stream-withheld` (in the log, and not handed over), `stream-renumbered`
     /// (the contents contradict number, predecessor or stream), and as the monitor
-    /// `checkpoint-…`, `log-hidden`, `log-entry-changed`.
+    /// `checkpoint-…`, `quorum-missing`, `log-hidden`, `log-entry-changed`.
     pub async fn check<S: Source>(&self, source: &S) -> Result<History, Missed> {
         let note = source.get("checkpoint").await?;
         let note = note.ok_or_else(|| Refusal::LogHidden("checkpoint".into()))?;
-        let checkpoint = self.log.verify(&String::from_utf8_lossy(&note))?;
+        let cosigned = self.quorum.verify(&String::from_utf8_lossy(&note))?;
+        let checkpoint = &cosigned.checkpoint;
         let all = entries_from(source, 0, checkpoint.size).await?;
         let leaves: Vec<_> = all.iter().map(|entry| leaf_hash(entry)).collect();
         if root_of(&leaves) != checkpoint.root {
@@ -103,15 +106,15 @@ impl Owner<'_> {
             let (label, committed) = entry_parts(entry).ok_or(Refusal::LogEntryChanged(index))?;
             places.entry(label).or_default().push((index, committed));
         }
-        let entries = self.judge(&places)?;
-        Ok(History { entries, checkpoint })
+        let (entries, head) = self.judge(&places)?;
+        Ok(History { entries, head, cosigned })
     }
 
-    /// Her entries among all, from the first number on.
+    /// Her entries among all, from the first number on, and the commitment of the last.
     fn judge(
         &self,
         places: &HashMap<Digest32, Vec<(u64, Digest32)>>,
-    ) -> Result<Vec<(u64, LeafOpening)>, Refusal> {
+    ) -> Result<(Vec<(u64, LeafOpening)>, Digest32), Refusal> {
         let mine = self.mine(places)?;
         for (seq, commitment) in self.heads.iter().filter(|(seq, _)| *seq > 0) {
             let found = usize::try_from(seq - 1).ok().and_then(|at| mine.get(at));
@@ -149,7 +152,7 @@ impl Owner<'_> {
             Some(stray) => Err(Refusal::StreamNotInLog(
                 LeafOpening::decode(&stray.opening).map_or(0, |opening| opening.seq),
             )),
-            None => Ok(entries),
+            None => Ok((entries, previous.unwrap_or_default())),
         }
     }
 

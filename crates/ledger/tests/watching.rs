@@ -381,14 +381,15 @@ async fn story() -> Story {
         add_outcome(&ledger, mine, intended.index()).await.unwrap();
     }
     let key = ledger.stream_key(mine.stream()).unwrap();
-    let handed = ledger.stream(mine.stream()).await.unwrap();
+    let mut handed = ledger.stream(mine.stream(), None, u64::MAX).await.unwrap();
+    handed.reverse();
     Story { public: Fake::of(&ledger).await, _folder: folder, key, handed, heads }
 }
 
 impl Story {
     async fn check(&self) -> Result<ledger::History, Missed> {
-        let (log, key) = (&log(), &self.key);
-        let owner = Owner { log, key, handed: &self.handed, heads: &self.heads };
+        let quorum = &Quorum::new(log(), Vec::new(), 0).unwrap();
+        let owner = Owner { quorum, key: &self.key, handed: &self.handed, heads: &self.heads };
         owner.check(&self.public).await
     }
 
@@ -414,6 +415,26 @@ async fn the_owner_finds_her_whole_history_and_nothing_else() {
     // Somebody else's stream key finds nothing here.
     let other = Story { key: StreamKey::from_octets([9; 32]), heads: Vec::new(), ..story };
     assert_eq!(caught(other.check().await), "stream-not-in-log");
+}
+
+#[tokio::test]
+async fn a_stream_is_handed_over_in_pages_and_nothing_of_another_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let (mine, other) = (common::key(1), common::key(2));
+    for number in 0..9_u8 {
+        add_note(&ledger, if number % 2 == 0 { mine } else { other }).await.unwrap();
+    }
+    let page = async |before, most| {
+        let page = ledger.stream(mine.stream(), before, most).await.unwrap();
+        page.iter().map(|entry| entry.index).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None, 2).await, [8, 6]);
+    assert_eq!(page(Some(6), 2).await, [4, 2]);
+    assert_eq!(page(Some(2), 2).await, [0]);
+    for nothing in [Some(0), Some(3), Some(99)] {
+        assert_eq!(page(nothing, 2).await, [0_u64; 0], "{nothing:?}");
+    }
 }
 
 #[tokio::test]

@@ -111,6 +111,18 @@ pub struct Phone {
     willing: Arc<AtomicBool>,
     manner: Manner,
     device: Option<String>,
+    memory: Memory,
+}
+
+/// What the phone remembers of its owner's key, so that she can look for its history in the
+/// journal without believing the platform.
+#[derive(Clone, Default)]
+pub struct Memory {
+    /// The key of her stream.
+    pub stream_key: Vec<u8>,
+    /// Where her stream stood each time she approved: the number of its last entry, and the
+    /// commitment of that. Her approval signed it.
+    pub heads: Vec<(u64, Digest32)>,
 }
 
 impl std::fmt::Debug for Phone {
@@ -149,6 +161,7 @@ impl Phone {
             willing,
             manner: Manner::Proper,
             device: None,
+            memory: Memory::default(),
         })
     }
 
@@ -175,6 +188,21 @@ impl Phone {
     /// Keeps the device cookie.
     pub fn keep_device(&mut self, cookie: &str) {
         self.device = Some(cookie.to_owned());
+    }
+
+    /// What it remembers of its owner's key.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Keeps the key of its owner's stream.
+    pub fn keep_stream_key(&mut self, key: Vec<u8>) {
+        self.memory.stream_key = key;
+    }
+
+    /// Remembers where its owner's stream stood in the approval that was just signed.
+    pub fn keep_head(&mut self, seq: u64, commitment: Digest32) {
+        self.memory.heads.push((seq, commitment));
     }
 
     /// From now on behaves in this manner.

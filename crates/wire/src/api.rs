@@ -283,6 +283,9 @@ pub struct LinkFinishAnswer {
     pub linked: bool,
     /// The device cookie: names the phone later; worth nothing without its key.
     pub device: String,
+    /// The key of the stream in which the journal tells of her key, 32 octets in base64: with it
+    /// she finds every use of the key among all entries.
+    pub stream_key: Base64,
 }
 
 /// A phone claims a terminal's QR.

@@ -26,6 +26,8 @@ pub const CEREMONY_NUMBER: &str = "/v1/ceremonies/{ceremony}/number";
 pub const SESSIONS_END: &str = "/v1/sessions/end";
 /// The newest signed checkpoint of the journal (GET).
 pub const CHECKPOINT: &str = "/v1/checkpoint";
+/// The checkpoint that is published for all, with its cosignatures (GET, a signed note).
+pub const PUBLISHED: &str = "/journal/checkpoint";
 /// Consistency of two journal sizes, `?from=&to=` (GET).
 pub const CONSISTENCY: &str = "/v1/consistency";
 /// Who the platform takes the caller for (GET).
@@ -47,6 +49,9 @@ pub const SESSION_REFUSE: &str = "/phone/session/refuse";
 pub const KEY_STOP_BEGIN: &str = "/phone/key/stop/begin";
 /// Stop her own key (POST, phone).
 pub const KEY_STOP_FINISH: &str = "/phone/key/stop/finish";
+
+/// The history of her own key (POST, phone).
+pub const KEY_HISTORY: &str = "/phone/key/history";
 
 /// The page that a sheet's QR opens; its secret is in the fragment.
 pub const LINK_PAGE: &str = "/r";

@@ -145,7 +145,9 @@ impl House {
         let options = self.birth(&session, BIRTH, NOW).await.unwrap();
         let mut phone = Phone::new();
         let answer = phone.create(&options);
-        phone.device = self.finish(&session, answer, NOW).await.unwrap().device;
+        let linked = self.finish(&session, answer, NOW).await.unwrap();
+        phone.device = linked.device;
+        phone.stream_key = linked.stream_key.octets().to_vec();
         phone
     }
 
@@ -301,6 +303,7 @@ pub struct Phone {
     handle: Vec<u8>,
     pub count: u32,
     pub device: String,
+    pub stream_key: Vec<u8>,
     pub flags: u8,
     pub origin: String,
 }
@@ -317,6 +320,7 @@ impl Phone {
             handle: Vec::new(),
             count: 0,
             device: String::new(),
+            stream_key: Vec::new(),
             flags: UP_UV,
             origin: ORIGIN.into(),
         }

@@ -18,6 +18,7 @@ use super::prepare::Citizen;
 use super::town::{Resident, Town};
 use super::walk::{StepFailed, approve, call, claim};
 use crate::http::client::Client;
+use crate::journal::mine::Mine;
 use crate::runtime::Stop;
 
 /// Authenticates everybody at the developers' facility and writes `demo.json` last, whole: a
@@ -37,6 +38,10 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
         let token = token(&facility, &platform, resident).await?;
         let certificate = out.join(format!("{}.pem", person.slug));
         std::fs::write(&certificate, resident.citizen.certificate.pem())?;
+        let history = out.join(format!("history-{}.json", person.slug));
+        if let Some(mine) = Mine::of(&town.founded.url, &resident.phone) {
+            mine.keep(&history)?;
+        }
         persons.push(json!({
             "name": person.display_ja(),
             "name_romaji": person.romaji,
@@ -46,6 +51,7 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
             "person_id": resident.citizen.id,
             "credential_id": resident.citizen.key,
             "certificate": certificate,
+            "history": history,
             "access_token": token["token"],
             "kinds": token["kinds"],
             "until": token["until"],

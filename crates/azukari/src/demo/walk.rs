@@ -88,6 +88,12 @@ impl Claimed {
         }
     }
 
+    /// Where the journal of her key stands, as her approval signs it.
+    fn head(&self) -> Option<(u64, Digest32)> {
+        let shown: SessionStatement = displayed(&self.statement).ok()?;
+        Some((shown.head_seq, shown.head_commitment?))
+    }
+
     /// The eight characters that the phone shows for documents, computed from their root.
     #[cfg(test)]
     pub(crate) fn short_code(&self) -> Option<String> {
@@ -122,6 +128,7 @@ pub(crate) async fn link(
     let finish = json!({"session": opened["session"], "credential": credential});
     let done: Value = call(platform, "POST", wire::path::LINK_FINISH, None, Some(&finish)).await?;
     phone.keep_device(done["device"].as_str().unwrap_or_default());
+    phone.keep_stream_key(octets(&done, "stream_key")?);
     Ok(())
 }
 
@@ -162,6 +169,9 @@ pub(crate) async fn approve(
     let approval = json!({"ceremony": claimed.ceremony, "credential": credential});
     let done: Value =
         call(platform, "POST", wire::path::SESSION_APPROVE, None, Some(&approval)).await?;
+    if let Some((seq, commitment)) = claimed.head() {
+        phone.keep_head(seq, commitment);
+    }
     Ok(done["number"].as_str().map(str::to_owned))
 }
 

@@ -2,7 +2,7 @@
 //! custody verifies it again and seals its own copy of the public key.
 
 use hpki::time::Timestamp;
-use wire::{LinkFinishAnswer, LinkFinishRequest};
+use wire::{Base64, LinkFinishAnswer, LinkFinishRequest};
 
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
@@ -17,5 +17,6 @@ pub(crate) async fn finish(
     if let Err(trouble) = super::deliver::all(platform, now).await {
         tracing::warn!(%trouble, "a linked phone waits to be told to custody");
     }
-    Ok(LinkFinishAnswer { linked: true, device: linked.device })
+    let stream_key = Base64(linked.stream_key.octets().to_vec());
+    Ok(LinkFinishAnswer { linked: true, device: linked.device, stream_key })
 }

@@ -6,6 +6,7 @@ mod approvals;
 #[path = "../../../ledger/tests/common/engine.rs"]
 mod engine;
 mod orders;
+mod owner;
 mod revocation;
 mod stopping;
 mod watching;

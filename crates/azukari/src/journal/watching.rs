@@ -17,11 +17,11 @@ use crate::clock::now;
 use crate::http::client::Client;
 
 /// How long the platform may take for one file.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer's checkpoint may be newer than the published one, which follows it within a second;
 /// after so many seconds it is not late but missing.
-const PUBLISHED_SECONDS: u32 = 10;
+pub(super) const PUBLISHED_SECONDS: u32 = 10;
 
 /// Flags of `journal watch`.
 #[derive(Args)]

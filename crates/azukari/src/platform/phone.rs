@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use wire::{
-    EndAnswer, KeyStopAnswer, KeyStopBeginAnswer, KeyStopBeginRequest, KeyStopFinishRequest,
-    LinkBirthAnswer, LinkBirthRequest, LinkFinishAnswer, LinkFinishRequest, LinkOpenAnswer,
-    LinkOpenRequest, SessionApproveAnswer, SessionApproveRequest, SessionClaimAnswer,
-    SessionClaimRequest, SessionRefuseRequest,
+    EndAnswer, HistoryAnswer, HistoryRequest, KeyStopAnswer, KeyStopBeginAnswer,
+    KeyStopBeginRequest, KeyStopFinishRequest, LinkBirthAnswer, LinkBirthRequest, LinkFinishAnswer,
+    LinkFinishRequest, LinkOpenAnswer, LinkOpenRequest, SessionApproveAnswer,
+    SessionApproveRequest, SessionClaimAnswer, SessionClaimRequest, SessionRefuseRequest,
 };
 
 use super::Platform;
@@ -32,6 +32,7 @@ pub(crate) fn routes() -> Router<Arc<Platform>> {
         .route("/phone/session/refuse", post(refuse))
         .route("/phone/key/stop/begin", post(stop_begin))
         .route("/phone/key/stop/finish", post(stop_finish))
+        .route("/phone/key/history", post(history))
         .route("/.well-known/jwks.json", get(jwks))
 }
 
@@ -114,6 +115,16 @@ pub(crate) async fn stop_finish(
     Ask(request): Ask<KeyStopFinishRequest>,
 ) -> Result<Json<KeyStopAnswer>, Trouble> {
     Ok(Json(flows::stop_key::finish(&platform, &request, now()).await?))
+}
+
+/// 自分の鍵の署名記録を受け取る（新しい順に、最大 1,000 件ずつ）
+#[utoipa::path(post, path = "/phone/key/history", tag = "phone", request_body = HistoryRequest,
+    responses((status = 200, body = HistoryAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn history(
+    State(platform): Rooms,
+    Ask(request): Ask<HistoryRequest>,
+) -> Result<Json<HistoryAnswer>, Trouble> {
+    Ok(Json(platform.authn.history(&request).await?))
 }
 
 async fn jwks(State(platform): Rooms) -> Json<serde_json::Value> {

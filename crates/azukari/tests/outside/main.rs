@@ -67,6 +67,7 @@ fn an_outside_program_walks_the_whole_way_with_curl_and_demo_json_alone() {
     let prescription = a_prescription_is_signed_registered_and_dispensed(&town);
     a_signature_made_for_another_kind_proves_nothing_here(&town, &prescription);
     the_journal_grows_and_a_rolled_back_copy_is_noticed(&town);
+    the_owner_reads_her_history_and_notices_another_one(&town);
     the_page_is_there_and_needs_nothing_from_outside(&town);
     a_second_demo_is_told_what_to_do(&town);
     ctrl_c_ends_everything(&mut town);
@@ -437,6 +438,41 @@ fn a_signature_made_for_another_kind_proves_nothing_here(town: &Town, prescripti
     let ran = verify(town, &file);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert_eq!(ran.json()["signatures"][0]["refusal"]["code"], "signature-other-kind");
+}
+
+fn the_owner_reads_her_history_and_notices_another_one(town: &Town) {
+    let person = town.person("Medical Doctor");
+    let file = Path::new(person["history"].as_str().unwrap());
+    let mine = |more: &[&str]| {
+        let mut arguments: Vec<OsString> = vec!["journal".into(), "mine".into(), file.into()];
+        arguments.extend(["--ca".into(), town.text("/ca_file").into()]);
+        arguments.extend(["--log-key".into(), town.text("/log_key").into()]);
+        arguments.extend(more.iter().map(OsString::from));
+        azukari(&arguments)
+    };
+    let witness = town.out.join("town/witness-jma.vkey");
+    let ran = mine(&["--witness", witness.to_str().unwrap()]);
+    assert!(ran.well() && ran.out.contains("nothing is hidden"), "{ran:?}");
+    assert!(ran.out.contains("署名 (signature.made)\t電子処方箋\t"), "{ran:?}");
+    // What she read once is remembered beside what she approved.
+    let kept: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(kept["heads"].as_array().unwrap().len(), 3, "{kept}");
+    assert!(mine(&[]).well());
+    // The platform's story is not the one that she remembers.
+    let mut other = kept.clone();
+    other["heads"][2]["commitment"] = STANDARD.encode([7; 32]).into();
+    std::fs::write(file, other.to_string()).unwrap();
+    let ran = mine(&[]);
+    assert!(ran.code == 1 && ran.out.contains("✗ stream-forked"), "{ran:?}");
+    // Not her phone's secrets, or for others to read: nothing can be said.
+    let mut other = kept.clone();
+    other["stream_key"] = STANDARD.encode([7; 32]).into();
+    std::fs::write(file, other.to_string()).unwrap();
+    let ran = mine(&[]);
+    assert!(ran.code == 2 && ran.err.contains("stream-key-wrong"), "{ran:?}");
+    judge("chmod", &["644".as_ref(), file.as_os_str()]);
+    let ran = mine(&[]);
+    assert!(ran.code == 2 && ran.err.contains("key-file-readable"), "{ran:?}");
 }
 
 fn the_journal_grows_and_a_rolled_back_copy_is_noticed(town: &Town) {

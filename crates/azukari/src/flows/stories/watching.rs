@@ -2,13 +2,14 @@
 //! the owner of a key.
 
 use ledger::tlog::{Proof, Quorum, Submission, WitnessKey};
-use ledger::{Auditor, Monitor, Owner};
+use ledger::{Auditor, Monitor};
 
 use town::people::HANAKO;
 
 use super::*;
 use crate::config::WitnessConfig;
 use crate::demo::prepare::witness_file;
+use crate::journal::mine::Mine;
 use crate::journal::watching::Web;
 use crate::platform::journal::publish;
 
@@ -76,21 +77,20 @@ async fn two_of_three_witnesses_cosign_what_is_published_and_monitor_owner_and_a
     // The owner of the key finds all of it by herself.
     let stream = hanako.citizen.key.stream();
     let ledger = house.platform().ledger.clone();
-    let (key, handed) = (ledger.stream_key(stream).unwrap(), ledger.stream(stream).await.unwrap());
     let head = ledger.stream_head(stream).await.unwrap().unwrap();
-    let heads = [(head.seq, head.commitment)];
     let log = ledger.verify_key().clone();
-    let owner = Owner { log: &log, key: &key, handed: &handed, heads: &heads };
-    let history = owner.check(&web).await.unwrap();
+    let mine = Mine::of(&house.founded.url, &hanako.phone).unwrap();
+    let way = house.founded.client(None).unwrap();
+    let history = mine.look(&way, &quorum(&house, 2)).await.unwrap();
     let last = &history.entries.last().unwrap().1.record;
     assert_eq!((history.entries.len() as u64, last.event), (head.seq, Event::SignatureMade));
-    let withheld = Owner { handed: &handed[1..], ..owner };
-    assert!(withheld.check(&web).await.is_err());
+    assert_eq!((history.head, history.cosigned.by.len()), (head.commitment, 2));
+    let last = history.entries.last().unwrap().0;
 
     // The auditor's proof stands without any of us.
     let place = house.platform().config.store.clone();
     let auditor = Auditor::open(place, None, log.clone()).unwrap();
-    let (proof, witnessed) = auditor.prove(handed.last().unwrap().index).unwrap();
+    let (proof, witnessed) = auditor.prove(last).unwrap();
     assert!(witnessed);
     let (entry, cosigned) =
         Proof::parse(&proof).unwrap().verify_witnessed(&quorum(&house, 2)).unwrap();
