@@ -223,6 +223,9 @@ struct GatewayFile {
     certificate: PathBuf,
     key: PathBuf,
     log_key: PathBuf,
+    #[serde(default)]
+    witnesses: Vec<PathBuf>,
+    witnesses_needed: Option<usize>,
     anchor: PathBuf,
     authorities: Vec<PathBuf>,
     policy_arm: u32,
@@ -325,6 +328,9 @@ pub(crate) struct GatewayConfig {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) log_key: PathBuf,
+    pub(crate) witnesses: Vec<PathBuf>,
+    /// How many of them must have seen the journal.
+    pub(crate) witnesses_needed: usize,
     pub(crate) anchor: PathBuf,
     pub(crate) authorities: Vec<PathBuf>,
     pub(crate) policy_arm: u32,
@@ -348,6 +354,11 @@ fn bounded(key: &'static str, value: u64, low: u64, high: u64) -> Result<u64, Co
     } else {
         Err(ConfigRefusal::OutOfBounds { key, value, low, high })
     }
+}
+
+/// Most of so many witnesses; none of none.
+const fn most(of: usize) -> usize {
+    if of == 0 { 0 } else { of / 2 + 1 }
 }
 
 /// There are two arms; another number must not be taken for one of them.
@@ -477,10 +488,7 @@ impl PlatformConfig {
             policy_arm,
             repository: written.repository.trim_end_matches('/').to_owned(),
             test_anchors: written.test_anchors,
-            witnesses_needed: written.witnesses_needed.unwrap_or(match written.witness.len() {
-                0 => 0,
-                some => some / 2 + 1,
-            }),
+            witnesses_needed: written.witnesses_needed.unwrap_or(most(written.witness.len())),
             witnesses: written
                 .witness
                 .into_iter()
@@ -555,6 +563,15 @@ impl GatewayConfig {
             certificate: base.join(written.certificate),
             key: base.join(written.key),
             log_key: base.join(written.log_key),
+            witnesses_needed: match (written.witnesses_needed, written.witnesses.len()) {
+                (None, named) => most(named),
+                (Some(needed), named) => {
+                    let (low, high) = (usize::from(named > 0) as u64, named as u64);
+                    bounded("witnesses_needed", needed as u64, low, high)?;
+                    needed
+                }
+            },
+            witnesses: written.witnesses.iter().map(|file| base.join(file)).collect(),
             anchor: base.join(written.anchor),
             authorities: written.authorities.iter().map(|file| base.join(file)).collect(),
             policy_arm,
@@ -636,6 +653,27 @@ mod tests {
         assert!(WitnessConfig::load(&example()).unwrap().tls.is_none());
         let gateway = GatewayConfig::load(&example()).unwrap();
         assert!(gateway.listen.ip().is_loopback());
+        assert_eq!((gateway.witnesses.len(), gateway.witnesses_needed), (1, 1));
+    }
+
+    #[test]
+    fn a_gateway_needs_most_of_its_witnesses_and_never_more_than_it_has_or_none_of_them() {
+        let needed = |named: &str, needed: &str| {
+            let (_folder, file) = with(|text| {
+                let text = text.replacen("witnesses = [\"witness.vkey\"]", named, 1);
+                let (before, after) = text.split_once("[gateway]").unwrap();
+                let after = after.replacen("witnesses_needed = 1\n", needed, 1);
+                format!("{before}[gateway]{after}")
+            });
+            GatewayConfig::load(&file).map(|config| config.witnesses_needed)
+        };
+        let three = "witnesses = [\"a\", \"b\", \"c\"]";
+        assert_eq!(needed(three, "").unwrap(), 2);
+        assert_eq!(needed(three, "witnesses_needed = 3\n").unwrap(), 3);
+        assert_eq!(needed("", "").unwrap(), 0);
+        for (named, wrong) in [(three, 0), (three, 4), ("", 1)] {
+            assert!(needed(named, &format!("witnesses_needed = {wrong}\n")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use hpki::path::Anchor;
 use hpki::sign::Random as _;
 use hpki::time::Timestamp;
 use ledger::Store;
+use ledger::tlog::Quorum;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{Base64, NumberRequest};
@@ -130,7 +131,7 @@ pub(crate) async fn open_tapped(
             gateway: config.gateway_id.clone(),
             staff: config.staff.clone(),
             terminals: config.terminals.clone(),
-            log: crate::journal::read_key(&config.log_key)?,
+            quorum: quorum(config)?,
             anchors: vec![Anchor { certificate: anchor }],
             intermediates: intermediates?,
             policies: vec![crate::policy(config.policy_arm)],
@@ -150,6 +151,13 @@ pub(crate) async fn open_tapped(
     let fetched = hospital.renew_lists().await;
     tokio::spawn(jobs(Arc::downgrade(&hospital), fetched));
     Ok(hospital)
+}
+
+/// The log of this configuration and the witnesses that are counted; none by default.
+fn quorum(config: &GatewayConfig) -> Result<Quorum, Stop> {
+    let keys = config.witnesses.iter().map(|file| crate::witness::read_key(file));
+    let log = crate::journal::read_key(&config.log_key)?;
+    Ok(Quorum::new(log, keys.collect::<Result<Vec<_>, _>>()?, config.witnesses_needed)?)
 }
 
 /// What the gateway does by itself, each minute: resume orders that were left open, look at the

@@ -64,7 +64,7 @@ pub(crate) fn believe(
     let made = signature(order, answer, &document)?;
     let clock_difference_s = clock(order, made.signing_time, now)?;
     let entry = Proof::parse(&answer.proof)
-        .and_then(|proof| Ok((proof.verify(&config.log)?, proof.checkpoint)))
+        .and_then(|proof| Ok((proof.verify(config.log())?, proof.checkpoint)))
         .map_err(|refusal| Refusal::ProofWrong(refusal.to_string()));
     let (entry, note) = entry?;
     journalled(config, order, answer, &made, &entry)?;

@@ -159,6 +159,7 @@ impl<P: Platform> Gateway<P> {
             return Err(Failed::Refused(Refusal::ApprovalSize(papers.len())));
         }
         let (orders, kept) = self.written(staff, papers, now).await?;
+        self.watch.witnessed(&self.platform, now).await?;
         let request = ApprovalRequest {
             terminal: Terminal { id: terminal.to_string(), label: label.to_owned() },
             documents: orders

@@ -4,9 +4,15 @@
 //! platform show every gateway another journal, or yesterday's after a rollback; so each new
 //! checkpoint must be consistent with the last one kept here (RFC 6962 §2.1.2), in whichever order
 //! the two came. Two signed checkpoints that are not are kept as evidence.
+//!
+//! An answer does not wait for witnesses: its checkpoint is the log's alone. Where a gateway counts
+//! witnesses, the one that is published must continue what the answers showed, be cosigned lately by
+//! enough of them, and have reached within a minute or so what was shown before. Otherwise nothing
+//! more is signed here after ten minutes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hpki::encoding::Digest32;
 use hpki::time::Timestamp;
@@ -22,35 +28,126 @@ use crate::sending::read;
 
 /// Checkpoints judged lately; answers of one group commit share one.
 const RECENT: usize = 256;
+/// For so long the last look at what witnesses have seen is enough, and so old may a cosignature
+/// be; the platform asks for new ones each minute. The witnesses' clocks may be off by as much.
+const WITNESSED_S: u64 = 600;
+/// How often the published checkpoint is looked for before an order is refused for want of one: it
+/// is published once a second.
+const LOOKS: u32 = 3;
 
 pub(crate) struct Watch {
     store: Store,
     config: Arc<GatewayConfig>,
     /// One judgement at a time: each is against the newest checkpoint known.
     recent: Mutex<VecDeque<(u64, Digest32)>>,
+    witnessed: Mutex<Witnessed>,
+}
+
+/// What witnesses have been found to have seen. Memory: a gateway that starts looks anew.
+#[derive(Default)]
+struct Witnessed {
+    /// When enough of them had last seen everything that was awaited.
+    at: Option<Timestamp>,
+    /// The size that was known then: the next look must find it seen.
+    awaited: u64,
 }
 
 impl Watch {
     pub(crate) fn new(store: Store, config: Arc<GatewayConfig>) -> Self {
-        Self { store, config, recent: Mutex::new(VecDeque::new()) }
+        Self { store, config, recent: Mutex::default(), witnessed: Mutex::default() }
     }
 
     /// Asks for the newest checkpoint and judges it; to be done each minute. Gives its size.
+    ///
+    /// # Errors
+    /// `checkpoint-forked`, `answer-proof-wrong`; `quorum-missing` where witnesses are counted.
     pub(crate) async fn look<P: Platform>(
         &self,
         platform: &P,
         now: Timestamp,
     ) -> Result<u64, Failed<Refusal>> {
+        if self.config.quorum.needed() > 0 {
+            return self.look_at_witnesses(platform, now).await;
+        }
         let call = get(wire::path::CHECKPOINT.to_owned());
         let reply = platform.send(call).await.map_err(unreachable)?;
         let answer: CheckpointAnswer = read(reply).map_err(Failed::Refused)?;
         let checkpoint = self
             .config
-            .log
+            .log()
             .verify(&answer.checkpoint)
             .map_err(|refusal| Failed::Refused(Refusal::ProofWrong(refusal.to_string())))?;
         self.accept(platform, &checkpoint, &answer.checkpoint, now).await?;
         Ok(checkpoint.size)
+    }
+
+    /// The same with the checkpoint that is published for all, counting who has seen it.
+    async fn look_at_witnesses<P: Platform>(
+        &self,
+        platform: &P,
+        now: Timestamp,
+    ) -> Result<u64, Failed<Refusal>> {
+        let mut witnessed = self.witnessed.lock().await;
+        let call = get(wire::path::PUBLISHED.to_owned());
+        let reply = platform.send(call).await.map_err(unreachable)?;
+        if reply.status != 200 {
+            return Err(Failed::Refused(Refusal::PlatformBusy(reply.status)));
+        }
+        let note = String::from_utf8_lossy(&reply.body).into_owned();
+        let quorum = &self.config.quorum;
+        let wrong = |refusal: ledger::Refusal| Refusal::ProofWrong(refusal.to_string());
+        let checkpoint = quorum.log().verify(&note).map_err(|r| Failed::Refused(wrong(r)))?;
+        // Before anybody is counted: that it is a fork is worth knowing also where too few saw it.
+        self.accept(platform, &checkpoint, &note, now).await?;
+        let missing = |why: String| Failed::Refused(Refusal::QuorumMissing(why));
+        let by = match quorum.verify(&note) {
+            Ok(cosigned) => cosigned.by,
+            Err(few @ ledger::Refusal::QuorumMissing { .. }) => {
+                return Err(missing(few.to_string()));
+            }
+            Err(other) => return Err(Failed::Refused(wrong(other))),
+        };
+        let apart = |time: Timestamp| now.since(time).max(time.since(now));
+        let lately = by.iter().filter(|(_, time)| apart(*time) <= WITNESSED_S).count();
+        if lately < quorum.needed() {
+            return Err(missing(format!("{lately} witnesses have looked lately")));
+        }
+        if checkpoint.size < witnessed.awaited {
+            let (seen, awaited) = (checkpoint.size, witnessed.awaited);
+            return Err(missing(format!("{awaited} entries were shown here, {seen} to witnesses")));
+        }
+        let known = self.known().await?.map_or(0, |(known, _)| known.size);
+        *witnessed = Witnessed { at: Some(now), awaited: known };
+        Ok(checkpoint.size)
+    }
+
+    /// Whether enough witnesses have lately seen the journal that this gateway sees; looks now
+    /// where the last look is too old.
+    ///
+    /// # Errors
+    /// As [`Watch::look`].
+    pub(crate) async fn witnessed<P: Platform>(
+        &self,
+        platform: &P,
+        now: Timestamp,
+    ) -> Result<(), Failed<Refusal>> {
+        if self.config.quorum.needed() == 0 {
+            return Ok(());
+        }
+        let at = self.witnessed.lock().await.at;
+        if at.is_some_and(|at| now.since(at) <= WITNESSED_S) {
+            return Ok(());
+        }
+        let mut now = now;
+        for _ in 1..LOOKS {
+            match self.look(platform, now).await {
+                Err(Failed::Refused(Refusal::QuorumMissing(_))) => {}
+                looked => return looked.map(drop),
+            }
+            let Some(later) = platform.wait(Duration::from_secs(1)).await else { break };
+            now = later;
+        }
+        self.look(platform, now).await.map(drop)
     }
 
     /// Judges a checkpoint whose signature is verified; remembers it if it is the newest.
@@ -121,7 +218,7 @@ impl Watch {
     }
 
     async fn known(&self) -> Result<Option<(Checkpoint, String)>, Failed<Refusal>> {
-        let origin = self.config.log.origin().to_owned();
+        let origin = self.config.log().origin().to_owned();
         let row = self
             .store
             .read({

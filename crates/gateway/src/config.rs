@@ -5,7 +5,7 @@ use hpki::encoding::Digest32;
 use hpki::id::{FacilityCode, PersonId};
 use hpki::kind::DocumentKind;
 use hpki::path::Anchor;
-use ledger::tlog::VerifyKey;
+use ledger::tlog::{Quorum, VerifyKey};
 
 use crate::names::{GatewayId, StaffId, TerminalId};
 
@@ -41,8 +41,8 @@ pub struct GatewayConfig {
     pub staff: Vec<Staff>,
     /// The registered terminals and what people call them.
     pub terminals: Vec<(TerminalId, String)>,
-    /// The pinned key of the platform's journal.
-    pub log: VerifyKey,
+    /// The pinned key of the platform's journal, and the witnesses that are counted, if any.
+    pub quorum: Quorum,
     /// The pinned anchors of the verifier.
     pub anchors: Vec<Anchor>,
     /// Certification authorities below them; untrusted until they chain to an anchor.
@@ -56,6 +56,11 @@ pub struct GatewayConfig {
 }
 
 impl GatewayConfig {
+    /// The pinned key of the platform's journal.
+    pub const fn log(&self) -> &VerifyKey {
+        self.quorum.log()
+    }
+
     pub(crate) fn staff(&self, id: &StaffId) -> Option<&Staff> {
         self.staff.iter().find(|staff| staff.id == *id)
     }

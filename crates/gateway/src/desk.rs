@@ -231,6 +231,7 @@ impl<P: Platform> Gateway<P> {
         let digest = xades::reference_digest(&unsigned, kind.signed_id())
             .map_err(|refusal| Failed::Refused(Refusal::Document(refusal.into())))?;
         let kept = self.token(staff, kind, now).await?;
+        self.watch.witnessed(&self.platform, now).await?;
         let order = Order {
             number: OrderNumber::new(now.seconds().saturating_mul(1000), &*self.random),
             staff: staff.id.clone(),

@@ -38,7 +38,7 @@ pub(crate) fn judge(config: &GatewayConfig, text: &[u8], crls: Option<&[Crl]>) -
     let anchors: &[Anchor] = &config.anchors;
     let intermediates: &[Certificate] = &config.intermediates;
     let policies: &[ObjectIdentifier] = &config.policies;
-    let journal = PinnedJournal(&config.log);
+    let journal = PinnedJournal(config.log());
     let grounds =
         Grounds { journal: Some(&journal), at_hand: None, anchors, intermediates, crls, policies };
     verify_activation(text, &grounds)

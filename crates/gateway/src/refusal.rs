@@ -76,6 +76,9 @@ pub enum Refusal {
     /// The journal is not the continuation of the one seen before.
     #[error("the journal is not the one seen before: {0}")]
     CheckpointForked(String),
+    /// Too few of the counted witnesses have seen the journal that this gateway sees.
+    #[error("not enough witnesses have seen this journal: {0}")]
+    QuorumMissing(String),
     /// The platform's clock and the gateway's are too far apart.
     #[error("the clocks of platform and gateway differ by {0} s")]
     ClockOff(u64),
@@ -133,6 +136,7 @@ pub const CODES: &[&str] = &[
     "answer-signature-wrong",
     "answer-proof-wrong",
     "checkpoint-forked",
+    "quorum-missing",
     "clock-off",
     "verification-failed",
     "verification-undetermined",
@@ -169,6 +173,7 @@ impl Refuse for Refusal {
             Self::AnswerSignatureWrong(_) => "answer-signature-wrong",
             Self::ProofWrong(_) => "answer-proof-wrong",
             Self::CheckpointForked(_) => "checkpoint-forked",
+            Self::QuorumMissing(_) => "quorum-missing",
             Self::ClockOff(_) => "clock-off",
             Self::VerificationFailed(_) => "verification-failed",
             Self::VerificationUndetermined(_) => "verification-undetermined",
@@ -244,6 +249,7 @@ mod tests {
             Refusal::AnswerSignatureWrong(text()),
             Refusal::ProofWrong(text()),
             Refusal::CheckpointForked(text()),
+            Refusal::QuorumMissing(text()),
             Refusal::ClockOff(1),
             Refusal::VerificationFailed(text()),
             Refusal::VerificationUndetermined(text()),

@@ -132,7 +132,14 @@ pub(crate) async fn found(
         citizens.push(citizen);
     }
     for (facility, listen) in gateways {
-        let text = gateway_toml(facility, *listen, &url, &citizens, own_record);
+        let mut text = gateway_toml(facility, *listen, &url, &citizens, own_record);
+        if !witnesses.is_empty() {
+            let counted: Vec<String> =
+                witnesses.iter().map(|(by, _)| format!("\"witness-{by}.vkey\"")).collect();
+            let log = "log_key = \"log.vkey\"\n";
+            let more = format!("{log}witnesses = [{}]\n", counted.join(", "));
+            text = text.replacen(log, &more, 1);
+        }
         std::fs::write(home.join(format!("gateway-{}.toml", facility.code)), text)?;
         let mut secret = [0; 32];
         SystemRandom.fill(&mut secret);

@@ -104,7 +104,7 @@ async fn a_journal_under_another_log_key_is_refused() {
     assert_eq!(code(town.prescribe().await), "answer-proof-wrong");
     let pinned =
         ledger::tlog::VerifyKey::from_spki(ORIGIN, hpki::sign::Sign::spki_der(&LogKey::new(7)));
-    assert_eq!(town.gateway.config().log, pinned.unwrap());
+    assert_eq!(*town.gateway.config().log(), pinned.unwrap());
 }
 
 #[tokio::test]

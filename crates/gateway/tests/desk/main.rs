@@ -9,4 +9,5 @@ mod journal;
 mod platform;
 mod resuming;
 mod signing;
+mod witnesses;
 mod world;

@@ -58,6 +58,8 @@ pub(crate) struct World {
     /// One signature at a time.
     signing: tokio::sync::Mutex<()>,
     pub(crate) ceremonies: Mutex<HashMap<CeremonyId, (StartRequest, CeremonyState)>>,
+    /// The checkpoint that is published for all, with its cosignatures.
+    pub(crate) published: Mutex<Option<String>>,
 }
 
 pub(crate) fn journal(folder: &std::path::Path, seed: u8) -> Ledger {
@@ -106,6 +108,7 @@ impl World {
             stored: Mutex::default(),
             signing: tokio::sync::Mutex::default(),
             ceremonies: Mutex::default(),
+            published: Mutex::default(),
         }
     }
 
@@ -210,6 +213,10 @@ impl World {
                 let checkpoint = self.ledger().checkpoint();
                 ok(&CheckpointAnswer { checkpoint })
             }
+            (Method::Get, "/journal/checkpoint") => match &*self.published.lock().unwrap() {
+                Some(note) => Reply { status: 200, body: note.clone().into_bytes() },
+                None => problem(404, "path-unknown"),
+            },
             (Method::Get, path) if path.starts_with("/v1/consistency?from=") => {
                 let (from, to) = path["/v1/consistency?from=".len()..].split_once("&to=").unwrap();
                 let (from, to) = (from.parse().unwrap(), to.parse().unwrap());

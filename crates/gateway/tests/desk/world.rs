@@ -10,6 +10,7 @@ use hpki::oid;
 use hpki::path::Anchor;
 use hpki::refusal::Refuse as _;
 use hpki::time::Timestamp;
+use ledger::tlog::Quorum;
 use ledger::{Failed, Store};
 use prescription::{document, sample};
 use tempfile::TempDir;
@@ -52,7 +53,7 @@ pub(crate) fn config(world: &World) -> GatewayConfig {
             staff("ph-1", Some("架空 薬子"), Some(9), DocumentKind::Dispensing),
         ],
         terminals: vec![("t1".parse().unwrap(), "第１診察室".into())],
-        log: world.ledger().verify_key().clone(),
+        quorum: Quorum::new(world.ledger().verify_key().clone(), Vec::new(), 0).unwrap(),
         anchors: vec![Anchor { certificate: ESTATE.root.clone() }],
         intermediates: vec![ESTATE.authority.clone()],
         policies: vec![oid::POLICY_SIGNING],
