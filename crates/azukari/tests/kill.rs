@@ -5,40 +5,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/running.rs"]
+mod running;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use hpki::encoding::sha256;
-use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use ledger::Event;
 use ledger::tlog::{Proof, VerifyKey};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use running::{
+    AZUKARI, Line, Order, PATIENCE, Running, answered, connector, fresh, repeated, same,
+};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::sync::{Barrier, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use wire::{SignAnswer, SignRequest};
 
-const AZUKARI: &str = env!("CARGO_BIN_EXE_azukari");
 /// Orders under way together in each round, of two persons in turn.
 const ORDERS: usize = 20;
-/// Longer than anything here may take; only a program that hangs meets it.
-const PATIENCE: Duration = Duration::from_secs(60);
-const GLANCE: Duration = Duration::from_millis(20);
 
 /// When the platform is killed: in the middle of its n-th write to the store, as near as can be
 /// seen from outside, or once so many answers have arrived.
@@ -58,62 +48,6 @@ const MOMENTS: [Moment; 8] = [
     Moment::Answer(17),
 ];
 
-/// What a repeated order may be told by the table of crashes, besides its answer: come again.
-const COME_AGAIN: &str = "order-in-progress";
-
-/// A program that does not outlive its test.
-struct Running(Child);
-
-impl Running {
-    fn start(arguments: &[&str], said: &Path) -> Self {
-        let said = File::options().create(true).append(true).open(said).unwrap();
-        let child = Command::new(AZUKARI)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said)
-            .spawn();
-        Self(child.unwrap())
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_some()
-    }
-
-    /// SIGKILL: it cannot be caught, nothing is flushed or closed.
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    /// Asks it to end, as Ctrl-C would, and waits.
-    async fn end(&mut self) {
-        let asked = Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
-        assert!(asked.success());
-        look(|| self.has_ended().then_some(())).await;
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Looks again until there is something, for as long as patience lasts.
-async fn look<T>(mut at: impl FnMut() -> Option<T>) -> T {
-    let waiting = async {
-        loop {
-            if let Some(found) = at() {
-                return found;
-            }
-            tokio::time::sleep(GLANCE).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("it did not come to pass")
-}
-
 /// A founded town, and what an outside program was told about it.
 struct Town {
     folder: tempfile::TempDir,
@@ -123,25 +57,12 @@ struct Town {
 }
 
 impl Town {
-    /// Has the binary found a town, takes what `demo.json` hands out, and closes the town.
+    /// Has the binary found a town and closes it.
     async fn found() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().to_str().unwrap();
-        let said = folder.path().join("demo.log");
-        let mut demo = Running::start(&["demo", "--port", "0", "--out", out], &said);
-        let file = folder.path().join("demo.json");
-        let text = look(|| {
-            let ended = demo.has_ended();
-            let found = std::fs::read_to_string(&file).ok();
-            assert!(!ended, "no town: {}", std::fs::read_to_string(&said).unwrap());
-            found
-        });
-        let manifest: Value = serde_json::from_str(&text.await).unwrap();
-        demo.end().await;
-        let url = manifest["platform"].as_str().unwrap();
-        let port = url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
-        let connector = connector(&manifest);
-        Self { folder, manifest, address: SocketAddr::from(([127, 0, 0, 1], port)), connector }
+        let manifest = running::found(folder.path(), &[]).await;
+        let (address, connector) = (running::address(&manifest), connector(&manifest));
+        Self { folder, manifest, address, connector }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -152,37 +73,14 @@ impl Town {
         self.path("town/platform/ledger")
     }
 
-    /// A ready token of somebody who may sign this kind.
-    fn token(&self, kind: &str) -> String {
-        let persons = self.manifest["persons"].as_array().unwrap();
-        let able = persons.iter().find(|person| {
-            person["kinds"].as_array().unwrap().iter().any(|allowed| allowed == kind)
-        });
-        able.unwrap()["access_token"].as_str().unwrap().to_owned()
-    }
-
     /// Starts the platform on the town's folder and waits until it answers.
     async fn serve(&self) -> Running {
-        let config = self.path("town/platform.toml");
-        let (config, said) = (config.to_str().unwrap(), self.path("serve.log"));
-        let starting = async {
-            // A passing client may hold the port that the town was given: then it is tried again.
-            loop {
-                let mut platform = Running::start(&["serve", "--config", config], &said);
-                while !platform.has_ended() {
-                    if let Ok(mut line) = Line::open(self).await
-                        && line.get("/v1/facility").await.is_some_and(|(status, _)| status == 200)
-                    {
-                        return platform;
-                    }
-                    tokio::time::sleep(GLANCE).await;
-                }
-            }
-        };
-        match timeout(PATIENCE, starting).await {
-            Ok(platform) => platform,
-            Err(_) => panic!("no start: {}", std::fs::read_to_string(said).unwrap()),
-        }
+        let (config, said) = (self.path("town/platform.toml"), self.path("serve.log"));
+        running::serve(&config, &said, self.address, &self.connector).await
+    }
+
+    async fn line(&self) -> Line {
+        Line::open(self.address, &self.connector).await.unwrap()
     }
 
     /// `azukari journal verify`, of which every kept checkpoint must be a beginning.
@@ -225,100 +123,12 @@ impl Town {
     }
 }
 
-/// TLS as `demo.json` says: one CA, the facility's own certificate.
-fn connector(manifest: &Value) -> TlsConnector {
-    let facility = &manifest["facility"];
-    let file = |value: &Value| PathBuf::from(value.as_str().unwrap());
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file(&manifest["ca_file"])).unwrap() {
-        roots.add(certificate.unwrap()).unwrap();
-    }
-    let chain = CertificateDer::pem_file_iter(file(&facility["client_certificate"])).unwrap();
-    let key = PrivateKeyDer::from_pem_file(file(&facility["client_key"])).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain.map(Result::unwrap).collect(), key)
-        .unwrap();
-    TlsConnector::from(Arc::new(config))
-}
-
-/// One connection over mutual TLS.
-struct Line(SendRequest<Full<Bytes>>);
-
-impl Line {
-    async fn open(town: &Town) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(town.address).await?;
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = town.connector.connect(name, stream).await?;
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
-        tokio::spawn(connection);
-        Ok(Self(sender))
-    }
-
-    /// Status and body; nothing if the connection broke.
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Option<(u16, Value)> {
-        let calling = async {
-            self.0.ready().await.ok()?;
-            let response = self.0.send_request(request).await.ok()?;
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await.ok()?.to_bytes();
-            Some((status, serde_json::from_slice(&body).ok()?))
-        };
-        timeout(PATIENCE, calling).await.expect("no answer in time")
-    }
-
-    async fn get(&mut self, path: &str) -> Option<(u16, Value)> {
-        let request = Request::get(path).header("host", "localhost");
-        self.send(request.body(Full::default()).unwrap()).await
-    }
-
-    async fn order(&mut self, order: &Order) -> Option<(u16, Value)> {
-        let body = serde_json::to_vec(&order.request).unwrap();
-        let request = Request::post("/v1/signatures")
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .header("authorization", format!("Bearer {}", order.token));
-        self.send(request.body(Full::from(body)).unwrap()).await
-    }
-}
-
-/// An order as its sender keeps it: durable before it is sent, with the answer once there is one.
-#[derive(Clone)]
-struct Order {
-    request: SignRequest,
-    token: String,
-    answer: Option<SignAnswer>,
-}
-
-fn fresh(kind: &str, token: &str) -> Order {
-    use hpki::sign::Random as _;
-    let mut digest = [0; 32];
-    hsm::SystemRandom.fill(&mut digest);
-    let number = hpki::id::OrderNumber::new(1_790_000_000_000, &hsm::SystemRandom);
-    let request = json!({
-        "order": number,
-        "kind": kind,
-        "digest": wire::DigestValue::sha256(&digest),
-    });
-    let request = serde_json::from_value(request).unwrap();
-    Order { request, token: token.to_owned(), answer: None }
-}
-
-fn answered(said: (u16, Value)) -> SignAnswer {
-    assert_eq!(said.0, 200, "{}", said.1);
-    serde_json::from_value(said.1).unwrap()
-}
-
 /// Sends all orders at once and kills the platform at the moment; notes what was handed out.
 async fn interrupted(town: &Town, mut platform: Running, orders: &mut [Order], moment: &Moment) {
     let together = Arc::new(Barrier::new(orders.len() + 1));
     let (arrived, mut arriving) = mpsc::unbounded_channel();
     for (place, order) in orders.iter().enumerate() {
-        let mut line = Line::open(town).await.unwrap();
+        let mut line = town.line().await;
         let (order, together, arrived) = (order.clone(), Arc::clone(&together), arrived.clone());
         tokio::spawn(async move {
             together.wait().await;
@@ -364,32 +174,11 @@ async fn interrupted(town: &Town, mut platform: Running, orders: &mut [Order], m
     }
 }
 
-/// Repeats an order under its number until there is an answer.
-async fn repeated(line: &mut Line, order: &Order) -> SignAnswer {
-    let repeating = async {
-        loop {
-            let said = line.order(order).await.expect("the platform runs");
-            if said.0 == 200 || said.1["code"] != COME_AGAIN {
-                return answered(said);
-            }
-            tokio::time::sleep(GLANCE).await;
-        }
-    };
-    timeout(PATIENCE, repeating).await.expect("the order never ended")
-}
-
-fn same(one: &SignAnswer, other: &SignAnswer) -> bool {
-    one.order == other.order
-        && one.signature == other.signature
-        && one.certificate == other.certificate
-        && one.signing_time == other.signing_time
-        && one.index == other.index
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_at_any_moment_the_platform_loses_no_signature_and_makes_none_twice() {
     let town = Town::found().await;
-    let tokens = ["prescription", "dispensing"].map(|kind| (kind, town.token(kind)));
+    let tokens =
+        ["prescription", "dispensing"].map(|kind| (kind, running::token(&town.manifest, kind)));
     let mut orders: Vec<Order> = Vec::new();
     let mut checkpoints = Vec::new();
     let mut unanswered = 0;
@@ -405,7 +194,7 @@ async fn killed_at_any_moment_the_platform_loses_no_signature_and_makes_none_twi
         // The next start has closed whatever was open before it lets anybody in.
         platform = town.serve().await;
         town.journal_is_whole(&checkpoints);
-        let mut line = Line::open(&town).await.unwrap();
+        let mut line = town.line().await;
         for order in &mut orders {
             let again = repeated(&mut line, order).await;
             match &order.answer {

@@ -6,7 +6,7 @@
 //! | between A and B | the intention stands; a signature at most in lost memory | lease over: released, outcome `interrupted`, the draw returned |
 //! | after B | consumed, stored, in the journal | the retry gets the stored answer |
 //!
-//! Start-up, the job that runs every few seconds, a retry that meets a lapsed lease, and a device
+//! Start-up (over a database as everybody, by leases alone), the job that runs every few seconds, a retry that meets a lapsed lease, and a device
 //! that failed all go through [`Inner::release`].
 
 use hpki::time::Timestamp;
@@ -28,8 +28,8 @@ pub struct Recovered {
 }
 
 impl Custody {
-    /// At start-up: closes every reservation that an earlier process left open. The embedded store
-    /// is locked by one process, so another holder is one that is no more.
+    /// At start-up over a store that is this process's alone: closes every reservation that an
+    /// earlier process left open. Another holder is one that is no more.
     pub async fn recover(&self, now: Timestamp) -> Result<Recovered, Bad> {
         let own = self.0.holder;
         self.0.close(now, Some(own)).await
