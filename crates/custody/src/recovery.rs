@@ -17,6 +17,7 @@ use crate::limits::{FORGET_S, hour};
 use crate::order::{OrderRow, OrderState};
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
+use crate::sad::SadRow;
 
 /// What recovery did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,6 +104,18 @@ impl Inner {
         to: OrderState,
         now: Timestamp,
     ) -> Result<(), Bad> {
+        self.release_to(None, rows, to, now).await
+    }
+
+    /// The same; what was spent by a SAD and is released can be spent by it again.
+    pub(crate) async fn release_to(
+        &self,
+        sad: Option<&SadRow>,
+        rows: &[OrderRow],
+        to: OrderState,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
+        let sad = sad.cloned();
         let present = self.present(now);
         let record = |row: &OrderRow| {
             let mut record = Record::of_key(Event::SignatureInterrupted, row.key, present);
@@ -140,6 +153,9 @@ impl Inner {
                         give_back(tx, row)?;
                     }
                     outcomes.push(Outcome(record.clone()));
+                }
+                if let (Some(sad), OrderState::Released) = (&sad, to) {
+                    sad.give_back(tx, outcomes.len() as u64)?;
                 }
                 Ok(((), outcomes))
             })

@@ -184,6 +184,17 @@ impl SadRow {
         Ok(changed == 1)
     }
 
+    /// So many that were spent by it are not signed: they can be spent again, unless it was ended.
+    pub(crate) fn give_back(&self, tx: &Tx<'_>, count: u64) -> Result<(), Fault> {
+        let count = if self.prepared.is_some() { 0 } else { count };
+        tx.exec(
+            "UPDATE custody_sad SET remaining = remaining + $3
+             WHERE hash = $1 AND seal = $2 AND ended IS NULL AND remaining + $3 <= count",
+            &[(&self.hash).into(), (&self.seal).into(), count.into()],
+        )?;
+        Ok(())
+    }
+
     /// Ends it for its successor; false if it was ended or spent from meanwhile.
     pub(crate) fn end(&self, tx: &Tx<'_>, now: Timestamp) -> Result<bool, Fault> {
         let changed = tx.exec(

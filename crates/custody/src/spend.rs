@@ -327,7 +327,8 @@ impl Inner {
                 _ => None,
             })
         {
-            self.release(&rows, OrderState::Released, now).await?;
+            let sad = spending.sad.as_ref();
+            self.release_to(sad, &rows, OrderState::Released, now).await?;
             return match why {
                 Made::Broken(why) => Err(why),
                 _ => Err(Fault::Panicked.into()),

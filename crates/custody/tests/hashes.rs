@@ -373,6 +373,32 @@ async fn a_device_that_fails_gives_everything_back_and_the_same_hashes_are_signe
     assert_eq!(balanced(&house).await.consumed, 2);
 }
 
+#[tokio::test]
+async fn a_device_that_fails_gives_the_draws_back_to_budget_and_sad() {
+    let folder = tempdir().unwrap();
+    let house = found_for(folder.path(), Rule::SESSION);
+    let (doctor, budget, token) = writer(&house, 1).await;
+    let sad = granted(&house, &token, &ask(doctor.key, 3, None)).await.sad;
+    let peer = hospital();
+    let sign = async |hashes: &[Digest32]| {
+        let credential = letters(doctor.key);
+        house.custody.csc_sign_hash(&token, &peer, credential, &sad, hashes, NOW).await
+    };
+    assert_eq!(sign(&[[1; 32]]).await.unwrap().len(), 1);
+    for nth in [2, 3] {
+        house.anomalies.plan(Call::Sign, nth, Anomaly::FailBefore);
+        assert!(is_fault(&sign(&[[2; 32], [3; 32]]).await));
+        assert_eq!(house.custody.budget(budget.id).await.unwrap().left, 299);
+    }
+    // Two are left, and not one more.
+    assert_eq!(code(sign(&[[2; 32], [3; 32], [4; 32]]).await), "sad-exhausted");
+    assert_eq!(sign(&[[2; 32], [3; 32]]).await.unwrap().len(), 2);
+    assert_eq!(code(sign(&[[4; 32]]).await), "sad-exhausted");
+    let books = balanced(&house).await;
+    assert_eq!((books.consumed, books.released), (3, 4));
+    assert_eq!(house.custody.budget(budget.id).await.unwrap().left, 297);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_step_breaks_no_approved_hash_is_signed_twice_or_lost() {
     for how in Break::ALL {
