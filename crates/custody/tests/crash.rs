@@ -2,7 +2,11 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::*;
+use custody::SignOrder;
+use hpki::time::Timestamp;
 use hsm::anomaly::{Anomaly, Call};
 use ledger::Break;
 use tempfile::tempdir;
@@ -59,6 +63,107 @@ async fn whatever_step_breaks_an_order_has_one_signature_and_the_books_balance()
             let left = house.custody.budget(budget.id).await.unwrap().left;
             assert_eq!(u64::from(left), 300 - signed_so_far, "step {n} {how:?}");
         }
+    }
+}
+
+/// Waits until something hangs, or the order is answered because nothing does.
+async fn until_it_hangs(
+    asking: &tokio::task::JoinHandle<Outcome>,
+    hangs: impl Fn() -> bool,
+) -> bool {
+    loop {
+        if asking.is_finished() || hangs() {
+            return !asking.is_finished();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+type Outcome = Result<custody::Signed, custody::Failed>;
+
+/// Another process starts on the folder: the books balance, and the order has one signature.
+async fn started_again(folder: &Path, token: &str, order: SignOrder, now: Timestamp) {
+    let house = open(folder);
+    house.custody.recover(now).await.unwrap();
+    assert_eq!(balanced(&house).await.reserved, 0);
+    let signed = house.custody.sign(token, &hospital(), order, now).await.unwrap();
+    let again = house.custody.sign(token, &hospital(), order, now).await.unwrap();
+    assert_eq!(again.signature, signed.signature);
+    balanced(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_statement_hangs_for_ever_the_next_process_balances_the_books() {
+    // As above: on SoftHSM2 one way shows the device.
+    let ways = if hsm::testing::on_softhsm() { &Break::HANGS[1..] } else { &Break::HANGS[..] };
+    for &how in ways {
+        let folder = tempdir().unwrap();
+        let house = found(folder.path());
+        let doctor = physician(&house).await;
+        let budget = morning(&house, &doctor).await;
+        let token = token(&house, &budget);
+        drop(house);
+        for n in 1.. {
+            let begin = NOW.plus(100 * n);
+            let order = order(u8::try_from(n).unwrap());
+            let house = open(folder.path());
+            house.custody.recover(begin).await.unwrap();
+            house.faults.arm(n, how);
+            let asking = {
+                let (custody, token) = (house.custody.clone(), token.clone());
+                tokio::spawn(async move { custody.sign(&token, &hospital(), order, begin).await })
+            };
+            let faults = house.faults.clone();
+            if !until_it_hangs(&asking, || faults.hanging()).await {
+                assert!(n > 8, "only {n} steps in a signature ({how:?})");
+                assert!(asking.await.unwrap().is_ok());
+                break;
+            }
+            // Nobody was told anything, and nobody will be.
+            faults.end();
+            assert!(is_fault(&asking.await.unwrap()), "step {n} {how:?}");
+            drop(house);
+            started_again(folder.path(), &token, order, begin.plus(60)).await;
+            let house = open(folder.path());
+            let left = house.custody.budget(budget.id).await.unwrap().left;
+            assert_eq!(u64::from(left), 300 - n, "step {n} {how:?}");
+            assert_eq!(balanced(&house).await.consumed, n, "step {n} {how:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_device_call_hangs_for_ever_the_next_process_balances_the_books() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let budget = morning(&house, &doctor).await;
+    let token = token(&house, &budget);
+    drop(house);
+    // Unwrapping; the checkpoint of commit A; the signature; the checkpoint of commit B.
+    let calls = [(Call::Load, 1), (Call::Sign, 1), (Call::Sign, 2), (Call::Sign, 3)];
+    for (n, (call, nth)) in (1..).zip(calls) {
+        let begin = NOW.plus(100 * n);
+        let order = order(u8::try_from(n).unwrap());
+        let house = open(folder.path());
+        house.custody.recover(begin).await.unwrap();
+        house.anomalies.plan(call, nth, Anomaly::Hang);
+        let asking = {
+            let (custody, token) = (house.custody.clone(), token.clone());
+            tokio::spawn(async move { custody.sign(&token, &hospital(), order, begin).await })
+        };
+        let anomalies = house.anomalies.clone();
+        tokio::task::spawn_blocking(move || anomalies.until_hanging()).await.unwrap();
+        // What the device says after the end of the process is heard by nobody.
+        house.faults.end();
+        house.anomalies.release();
+        assert!(is_fault(&asking.await.unwrap()), "{call:?} {nth}");
+        drop(house);
+        started_again(folder.path(), &token, order, begin.plus(60)).await;
+        let house = open(folder.path());
+        assert_eq!(balanced(&house).await.consumed, n, "{call:?} {nth}");
+        let left = house.custody.budget(budget.id).await.unwrap().left;
+        assert_eq!(u64::from(left), 300 - n, "{call:?} {nth}");
     }
 }
 

@@ -1,11 +1,11 @@
 //! Breaking on purpose, for tests: the n-th step of the writer fails before it acts, after it
-//! acted, or by dying.
+//! acted, by dying, or by never coming back.
 //!
 //! A step is a statement of a unit of work, the commit of a group, the signing of a checkpoint, or
 //! the keeping of the head. A test arms n = 1, 2, 3 … until [`Faults::happened`] says no, and
 //! balances the books each time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::fault::Fault;
 
@@ -20,11 +20,17 @@ pub enum Break {
     DieBefore,
     /// It took effect, then the writer dies; nobody is answered.
     DieAfter,
+    /// It does nothing and does not come back until the process is gone ([`Faults::end`]).
+    HangBefore,
+    /// It took effect, and does not come back until the process is gone.
+    HangAfter,
 }
 
 impl Break {
-    /// All four.
+    /// All that come to an end by themselves.
     pub const ALL: [Self; 4] = [Self::Before, Self::After, Self::DieBefore, Self::DieAfter];
+    /// Those that do not: whoever arms one ends the process.
+    pub const HANGS: [Self; 2] = [Self::HangBefore, Self::HangAfter];
 }
 
 #[derive(Debug, Default)]
@@ -32,12 +38,13 @@ struct Plan {
     seen: u64,
     at: Option<(u64, Break)>,
     happened: bool,
+    hanging: bool,
     dead: bool,
 }
 
 /// A handle with which a test breaks a store that was opened with it. Clones share one plan.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<Plan>>);
+pub struct Faults(Arc<(Mutex<Plan>, Condvar)>);
 
 impl Faults {
     /// No fault planned yet.
@@ -46,7 +53,7 @@ impl Faults {
     }
 
     fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Breaks the n-th step from now; 1 is the next one.
@@ -64,9 +71,31 @@ impl Faults {
         self.plan().happened
     }
 
+    /// Whether a step hangs.
+    pub fn hanging(&self) -> bool {
+        self.plan().hanging
+    }
+
+    /// The process is gone, as far as its store goes: nothing is committed any more, nobody is
+    /// answered, and a step that hangs ends.
+    pub fn end(&self) {
+        self.plan().dead = true;
+        self.0.1.notify_all();
+    }
+
     /// How many steps were taken since it was armed.
     pub fn seen(&self) -> u64 {
         self.plan().seen
+    }
+
+    /// Does not come back before the end.
+    fn hang(&self) {
+        let mut plan = self.plan();
+        plan.hanging = true;
+        while !plan.dead {
+            plan = self.0.1.wait(plan).unwrap_or_else(PoisonError::into_inner);
+        }
+        plan.hanging = false;
     }
 
     pub(crate) fn dead(&self) -> bool {
@@ -99,6 +128,13 @@ impl Faults {
             Some(Break::DieAfter) => {
                 let _ = act();
                 self.plan().dead = true;
+                Err(Fault::Stopped)
+            }
+            Some(how @ (Break::HangBefore | Break::HangAfter)) => {
+                if how == Break::HangAfter {
+                    let _ = act();
+                }
+                self.hang();
                 Err(Fault::Stopped)
             }
         }
