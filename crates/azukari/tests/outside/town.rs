@@ -1,6 +1,6 @@
 //! A running town and the requests that curl makes to it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -68,10 +68,16 @@ impl Town {
     /// Opens the platform alone, where the town has ended.
     #[allow(dead_code, reason = "for those who look after the town")]
     pub(crate) fn serve(&mut self, config: &std::path::Path) {
+        self.serve_with(config, &[]);
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn serve_with(&mut self, config: &std::path::Path, variables: &[(&str, &OsStr)]) {
         let said = File::create(self.out.join("said.txt")).unwrap();
         self.child = Command::new(AZUKARI)
             .args(["serve", "--config"])
             .arg(config)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())
             .stderr(said)
