@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::problem::Trouble;
@@ -12,7 +15,7 @@ use super::problem::Trouble;
 /// connections for ever.
 pub(crate) const ARRIVAL: Duration = Duration::from_secs(30);
 
-/// A JSON body.
+/// A JSON object as body.
 pub(crate) struct Ask<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Ask<T> {
@@ -28,10 +31,22 @@ async fn read<S: Send + Sync, T: DeserializeOwned>(
     state: &S,
     arrival: Duration,
 ) -> Result<Ask<T>, Trouble> {
-    match tokio::time::timeout(arrival, Json::<T>::from_request(request, state)).await {
-        Ok(body) => Ok(Ask(body?.0)),
-        Err(_) => Err(Trouble::refused("request-malformed", "the body did not arrive in time")),
+    let malformed = |why: &str| Trouble::refused("request-malformed", why);
+    if !is_json(request.headers()) {
+        return Err(malformed("the body must be application/json"));
     }
+    let body = tokio::time::timeout(arrival, Bytes::from_request(request, state)).await;
+    let body = body.map_err(|_| malformed("the body did not arrive in time"))??;
+    // A list would be read as an object without names.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(malformed("the body is not a JSON object"));
+    }
+    Ok(Ask(Json::from_bytes(&body)?.0))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
 /// A part of the path.
@@ -44,14 +59,17 @@ pub(crate) struct At<T>(pub(crate) T);
 #[from_request(via(Query), rejection(Trouble))]
 pub(crate) struct With<T>(pub(crate) T);
 
+impl From<BytesRejection> for Trouble {
+    fn from(rejection: BytesRejection) -> Self {
+        let large = rejection.status().as_u16() == 413;
+        let code = if large { "request-too-large" } else { "request-malformed" };
+        Self::refused(code, rejection.body_text())
+    }
+}
+
 impl From<JsonRejection> for Trouble {
     fn from(rejection: JsonRejection) -> Self {
-        match rejection {
-            JsonRejection::BytesRejection(why) if why.status().as_u16() == 413 => {
-                Self::refused("request-too-large", why.body_text())
-            }
-            other => Self::refused("request-malformed", other.body_text()),
-        }
+        Self::refused("request-malformed", rejection.body_text())
     }
 }
 
@@ -73,7 +91,6 @@ mod tests {
     use std::task::{Context, Poll};
 
     use axum::body::Body;
-    use bytes::Bytes;
     use hyper::body::{Body as Octets, Frame};
 
     use super::*;
@@ -100,5 +117,29 @@ mod tests {
             .unwrap();
         let read: Result<Ask<u8>, Trouble> = read(request, &(), Duration::from_millis(10)).await;
         assert_eq!(read.err().unwrap().problem().code, "request-malformed");
+    }
+
+    async fn given(content_type: &str, body: &'static str) -> Result<wire::NumberRequest, Trouble> {
+        let request =
+            Request::builder().header("content-type", content_type).body(Body::from(body)).unwrap();
+        read(request, &(), ARRIVAL).await.map(|Ask(read)| read)
+    }
+
+    #[tokio::test]
+    async fn a_list_is_not_an_object_without_names() {
+        let read = given("application/json; charset=utf-8", " {\"number\": \"042\"}").await;
+        assert_eq!(read.unwrap().number, "042");
+        for (content_type, body) in [
+            ("application/json", "[\"042\"]"),
+            ("application/json", "[]"),
+            ("application/json", "\"042\""),
+            ("application/json", ""),
+            ("application/json", "{\"number\": \"042\"} {}"),
+            ("application/json", "{\"numer\": \"042\"}"),
+            ("text/plain", "{\"number\": \"042\"}"),
+        ] {
+            let refused = given(content_type, body).await.unwrap_err().problem().code;
+            assert_eq!(refused, "request-malformed", "{content_type}: {body}");
+        }
     }
 }
