@@ -1,5 +1,7 @@
 //! Breaking at every point, starting again, and balancing the books.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod common;
 
 use std::path::Path;
