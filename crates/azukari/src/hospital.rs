@@ -2,6 +2,7 @@
 //! EHR's door opens on loopback only and asks for the EHR's own secret.
 
 pub(crate) mod approvals;
+pub(crate) mod batch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -218,6 +219,7 @@ pub(crate) fn router(hospital: Arc<Hospital>) -> Router {
         .merge(approvals::routes())
         .route("/v1/prescriptions", post(prescriptions))
         .route("/v1/dispensings", post(dispensings))
+        .merge(batch::routes())
         .layer(axum::extract::DefaultBodyLimit::max(8 * 1024 * 1024))
         .with_state(hospital)
 }

@@ -63,6 +63,7 @@ use crate::platform::{approvals, batch, csc, door, import, journal, phone};
         hospital::end,
         hospital::prescriptions,
         hospital::dispensings,
+        hospital::batch::prescriptions,
         hospital::approvals::begin,
         hospital::approvals::state,
         hospital::approvals::evidence,

@@ -43,7 +43,7 @@ pub(crate) fn believe(
     crls: Option<&[Crl]>,
     now: Timestamp,
 ) -> Result<Believed, Refusal> {
-    if answer.order != order.number {
+    if answer.order != order.asked_as() {
         return Err(Refusal::AnswerWrongOrder);
     }
     if answer.kind != order.kind {

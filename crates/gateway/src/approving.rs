@@ -25,6 +25,7 @@ use wire::{
 use xades::compose::{Draft, Recipe, Signer};
 
 use crate::answer::{self, Believed, CLOCK_OFF_S};
+use crate::batch::DocumentOutcome;
 use crate::checkpoint::{get, unreachable};
 use crate::config::Staff;
 use crate::desk::{Gateway, Signed};
@@ -84,18 +85,7 @@ pub struct ApprovingState {
     /// The eight characters.
     pub short_code: String,
     /// What became of each document, once released, in the order of the papers.
-    pub documents: Vec<ApprovedDocument>,
-}
-
-/// One of the approved documents.
-#[derive(Debug)]
-pub struct ApprovedDocument {
-    /// Its order.
-    pub order: OrderNumber,
-    /// What it is.
-    pub kind: DocumentKind,
-    /// The signed and verified document, or the code of why there is none.
-    pub outcome: Result<Vec<u8>, String>,
+    pub documents: Vec<DocumentOutcome>,
 }
 
 /// An approval as it is kept here until its documents are signed.
@@ -300,6 +290,7 @@ impl<P: Platform> Gateway<P> {
                 created: now,
                 document,
                 approval: None,
+                batch: None,
             });
             kept = Some(token);
         }

@@ -72,6 +72,7 @@ fn the_root_is_computed_from_our_own_documents() {
         created: now,
         document: Vec::new(),
         approval: None,
+        batch: None,
     };
     let certificate = include_bytes!("../tests/certificate.der").to_vec();
     let answer = |orders: &[Order]| ApprovalAnswer {

@@ -194,6 +194,9 @@ impl<P: Platform> Gateway<P> {
             let outcome = self.take_up(&order, now).await;
             all.push(Resumed { order: number, staff, outcome });
         }
+        for batch in self.orders.open_batches().await? {
+            all.extend(self.resume_batch(batch, now).await?);
+        }
         Ok(all)
     }
 
@@ -242,6 +245,7 @@ impl<P: Platform> Gateway<P> {
             created: now,
             document: unsigned,
             approval: None,
+            batch: None,
         };
         let order = self.orders.begin(order, &*self.random).await?;
         // From here the order is durable: dying now leaves it open, to be resumed.
@@ -323,7 +327,7 @@ impl<P: Platform> Gateway<P> {
         }
     }
 
-    async fn finish(
+    pub(crate) async fn finish(
         &self,
         order: &Order,
         answer: &wire::SignAnswer,

@@ -25,6 +25,8 @@
 mod answer;
 mod approving;
 mod authentication;
+mod batch;
+mod batched;
 mod checkpoint;
 mod config;
 mod desk;
@@ -39,8 +41,9 @@ mod sending;
 mod shelf;
 mod waiting;
 
-pub use approving::{ApprovedDocument, Approving, ApprovingState, Paper};
+pub use approving::{Approving, ApprovingState, Paper};
 pub use authentication::{Authentication, AuthenticationState, Light, StaffState};
+pub use batch::DocumentOutcome;
 pub use config::{GatewayConfig, Staff};
 pub use desk::{Gateway, Resumed, Signed};
 pub use migrations::MIGRATIONS;

@@ -19,12 +19,14 @@ CREATE TABLE gateway_order (
     code      TEXT,               -- why it was refused
     document  BLOB,               -- sealed: to be signed while open, signed once done
     approval  BLOB,               -- the ceremony, where the owner approves each document
-    item      INTEGER,            -- its place among those approved together
+    batch     BLOB,               -- the EHR's number for several, where it asked for several
+    item      INTEGER,            -- its place among those approved, or asked for, together
     evidence  TEXT                -- of that approval, kept with the document
 ) WITHOUT ROWID;
 CREATE INDEX gateway_order_state ON gateway_order (state, created);
 CREATE INDEX gateway_order_digest ON gateway_order (staff, digest);
 CREATE INDEX gateway_order_approval ON gateway_order (approval);
+CREATE INDEX gateway_order_batch ON gateway_order (batch, item);
 -- What was asked of an owner: computed here, to be compared with what her phone signs.
 CREATE TABLE gateway_approval (
     ceremony  BLOB NOT NULL PRIMARY KEY,

@@ -40,6 +40,15 @@ pub(crate) struct Order {
     pub(crate) document: Vec<u8>,
     /// The ceremony in which its owner approves it, where she approves each document.
     pub(crate) approval: Option<CeremonyId>,
+    /// The number of the batch in which it is asked for; the platform knows that one.
+    pub(crate) batch: Option<OrderNumber>,
+}
+
+impl Order {
+    /// The number under which the platform is asked.
+    pub(crate) fn asked_as(&self) -> OrderNumber {
+        self.batch.unwrap_or(self.number)
+    }
 }
 
 pub(crate) struct Orders {
@@ -48,7 +57,8 @@ pub(crate) struct Orders {
     key: Arc<ShelfKey>,
 }
 
-const COLUMNS: &str = "number, staff, person, key, kind, digest, created, document, approval";
+pub(crate) const COLUMNS: &str =
+    "number, staff, person, key, kind, digest, created, document, approval, batch";
 
 impl Orders {
     pub(crate) const fn new(store: Store, config: Arc<GatewayConfig>, key: Arc<ShelfKey>) -> Self {
@@ -75,10 +85,13 @@ impl Orders {
         let row = self
             .store
             .write(move |tx| {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM gateway_order WHERE staff = $1 AND digest = $2
+                     AND kind = $3 AND person = $4 AND state = 'open' AND created >= $5
+                     AND batch IS NULL LIMIT 1"
+                );
                 let same = tx.query(
-                    "SELECT number, staff, person, key, kind, digest, created, document, approval
-                     FROM gateway_order WHERE staff = $1 AND digest = $2 AND kind = $3
-                     AND person = $4 AND state = 'open' AND created >= $5 LIMIT 1",
+                    &sql,
                     &[
                         written.staff.as_str().into(),
                         written.digest.into(),
@@ -114,7 +127,7 @@ impl Orders {
         }
     }
 
-    /// Every open order, oldest first; one that waits for an approval only when nobody can give it
+    /// Every open order that is asked for by itself, oldest first; one that waits for an approval only when nobody can give it
     /// any more.
     pub(crate) async fn open(&self, now: Timestamp) -> Result<Vec<Order>, Failed<Refusal>> {
         let rows = self
@@ -122,7 +135,8 @@ impl Orders {
             .read(move |tx| {
                 let sql = format!(
                     "SELECT {COLUMNS} FROM gateway_order
-                     WHERE state = 'open' OR (state = 'waiting' AND created < $1)
+                     WHERE (state = 'open' AND batch IS NULL)
+                         OR (state = 'waiting' AND created < $1)
                      ORDER BY created, number LIMIT 1000"
                 );
                 Ok::<_, Failed<Refusal>>(tx.query(&sql, &[now.minus(FRESH_S).into()])?)
@@ -246,6 +260,7 @@ impl Orders {
             created: row.time(6)?,
             document: clear.ok_or_else(|| broken_seal(&number))?.to_vec(),
             approval: row.opt_array(8)?.map(CeremonyId::from_octets),
+            batch: row.opt_array(9)?.map(|octets| order_number(&octets)).transpose()?,
         })
     }
 }

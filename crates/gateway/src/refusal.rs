@@ -91,6 +91,12 @@ pub enum Refusal {
     /// Too many documents, or none, for one approval.
     #[error("one approval is for 1 to 300 documents, not {0}")]
     ApprovalSize(usize),
+    /// Too many records, or none, in one request.
+    #[error("one request is for 1 to 300 records, not {0}")]
+    BatchSize(usize),
+    /// The EHR's number was used for something else.
+    #[error("this number was used for other records")]
+    OrderReused,
     /// The phone was asked to sign something else than was asked here. Nothing was signed for us.
     #[error("the statement on the phone differs: {0}")]
     StatementDiffers(&'static str),
@@ -141,6 +147,8 @@ pub const CODES: &[&str] = &[
     "verification-failed",
     "verification-undetermined",
     "approval-size-wrong",
+    "gateway-batch-size-wrong",
+    "order-reused",
     "statement-differs",
     "approval-refused",
     "approval-expired",
@@ -178,6 +186,8 @@ impl Refuse for Refusal {
             Self::VerificationFailed(_) => "verification-failed",
             Self::VerificationUndetermined(_) => "verification-undetermined",
             Self::ApprovalSize(_) => "approval-size-wrong",
+            Self::BatchSize(_) => "gateway-batch-size-wrong",
+            Self::OrderReused => "order-reused",
             Self::StatementDiffers(_) => "statement-differs",
             Self::ApprovalRefused => "approval-refused",
             Self::ApprovalExpired => "approval-expired",
@@ -254,6 +264,8 @@ mod tests {
             Refusal::VerificationFailed(text()),
             Refusal::VerificationUndetermined(text()),
             Refusal::ApprovalSize(0),
+            Refusal::BatchSize(0),
+            Refusal::OrderReused,
             Refusal::StatementDiffers(""),
             Refusal::ApprovalRefused,
             Refusal::ApprovalExpired,

@@ -16,7 +16,7 @@ use crate::refusal::{ORDER_IN_PROGRESS, Refusal};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// No answer of the platform is longer: 300 signatures that were approved at once, with their proofs.
+/// No answer of the platform is longer: 300 signatures that were asked for at once, with their proofs.
 const REPLY_MAX: usize = 8 * 1024 * 1024;
 
 /// Whether to wait and send again, or to leave it at one attempt.
@@ -64,12 +64,13 @@ pub(crate) async fn stored_answer<P: Platform>(
     answer(platform, call, Patience::Once, now).await
 }
 
-async fn answer<P: Platform>(
+/// Sends this until there is an answer.
+pub(crate) async fn answer<P: Platform, T: DeserializeOwned>(
     platform: &P,
     call: Call,
     patience: Patience,
     now: &mut Timestamp,
-) -> Result<SignAnswer, Refusal> {
+) -> Result<T, Refusal> {
     let mut pause = FIRST_PAUSE;
     loop {
         let last = match platform.send(call.clone()).await {

@@ -8,11 +8,12 @@ use hpki::id::{CeremonyId, KeyId, OrderNumber, PersonId};
 use hpki::kind::DocumentKind;
 use hpki::sign::Random;
 use hpki::time::Timestamp;
-use ledger::{Failed, Fault, Row};
+use ledger::{Failed, Fault, Row, Tx, Value};
 
-use crate::approving::{ApprovedDocument, Asked};
-use crate::orders::{Order, Orders, code_of, order_number};
-use crate::refusal::Refusal;
+use crate::approving::Asked;
+use crate::batch::DocumentOutcome;
+use crate::orders::{COLUMNS, Order, Orders, code_of, order_number};
+use crate::refusal::{ORDER_IN_PROGRESS, Refusal};
 
 impl Orders {
     /// Writes down what is asked, and each of its orders.
@@ -100,17 +101,16 @@ impl Orders {
         let rows = self
             .store
             .read(move |tx| {
-                Ok::<_, Failed<Refusal>>(tx.query(
-                    "SELECT number, staff, person, key, kind, digest, created, document,
-                        approval, item
-                     FROM gateway_order WHERE approval = $1 AND state = 'waiting' ORDER BY item",
-                    &[ceremony.into()],
-                )?)
+                let sql = format!(
+                    "SELECT {COLUMNS}, item FROM gateway_order
+                     WHERE approval = $1 AND state = 'waiting' ORDER BY item"
+                );
+                Ok::<_, Failed<Refusal>>(tx.query(&sql, &[ceremony.into()])?)
             })
             .await?;
         rows.iter()
             .map(|row| {
-                let item = usize::try_from(row.number(9)?).unwrap_or(usize::MAX);
+                let item = usize::try_from(row.number(10)?).unwrap_or(usize::MAX);
                 Ok((item, self.read(row)?))
             })
             .collect()
@@ -161,17 +161,25 @@ impl Orders {
     pub(crate) async fn outcomes(
         &self,
         ceremony: CeremonyId,
-    ) -> Result<Vec<ApprovedDocument>, Failed<Refusal>> {
-        let rows = self
-            .store
-            .read(move |tx| {
-                Ok::<_, Failed<Refusal>>(tx.query(
-                    "SELECT number, kind, state, code, document FROM gateway_order
-                     WHERE approval = $1 AND state <> 'waiting' ORDER BY item",
-                    &[ceremony.into()],
-                )?)
-            })
-            .await?;
+    ) -> Result<Vec<DocumentOutcome>, Failed<Refusal>> {
+        self.outcomes_of(
+            "SELECT number, kind, state, code, document FROM gateway_order
+             WHERE approval = $1 AND state <> 'waiting' ORDER BY item",
+            ceremony.into(),
+        )
+        .await
+    }
+
+    /// What became of the orders that this finds.
+    pub(crate) async fn outcomes_of(
+        &self,
+        sql: &'static str,
+        of: Value,
+    ) -> Result<Vec<DocumentOutcome>, Failed<Refusal>> {
+        let read = move |tx: &mut Tx<'_>| {
+            Ok::<_, Failed<Refusal>>(tx.query(sql, std::slice::from_ref(&of))?)
+        };
+        let rows = self.store.read(read).await?;
         let mut documents = Vec::with_capacity(rows.len());
         for row in &rows {
             let order = order_number(&row.array(0)?)?;
@@ -179,9 +187,10 @@ impl Orders {
             let outcome = match (row.text(2)?, row.opt_blob(4)?) {
                 ("done", Some(sealed)) => Ok(self.unseal(&order, "done", sealed)?),
                 ("done", None) => Err("order-expired".to_owned()),
+                ("open", _) => Err(ORDER_IN_PROGRESS.to_owned()),
                 _ => Err(row.opt_text(3)?.unwrap_or_default().to_owned()),
             };
-            documents.push(ApprovedDocument { order, kind, outcome });
+            documents.push(DocumentOutcome { order, kind, outcome });
         }
         Ok(documents)
     }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gateway::{ApprovedDocument, Paper, TerminalId};
+use gateway::{DocumentOutcome, Paper, TerminalId};
 use hpki::id::{CeremonyId, OrderNumber};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -95,12 +95,12 @@ pub(crate) struct ApprovalStateAnswer {
     /// The eight characters again.
     short_code: String,
     /// Once released: what became of each document.
-    documents: Vec<ApprovedAnswer>,
+    documents: Vec<OutcomeAnswer>,
 }
 
 /// What became of one document.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct ApprovedAnswer {
+pub(crate) struct OutcomeAnswer {
     /// Its order.
     order: String,
     /// `prescription` or `dispensing`
@@ -113,8 +113,8 @@ pub(crate) struct ApprovedAnswer {
     refused: Option<String>,
 }
 
-impl From<ApprovedDocument> for ApprovedAnswer {
-    fn from(found: ApprovedDocument) -> Self {
+impl From<DocumentOutcome> for OutcomeAnswer {
+    fn from(found: DocumentOutcome) -> Self {
         let (document, refused) = match found.outcome {
             Ok(document) => (Some(Base64(document)), None),
             Err(code) => (None, Some(code)),
@@ -167,7 +167,7 @@ pub(crate) async fn state(
     Ok(Json(ApprovalStateAnswer {
         state: found.state,
         short_code: found.short_code,
-        documents: found.documents.into_iter().map(ApprovedAnswer::from).collect(),
+        documents: found.documents.into_iter().map(OutcomeAnswer::from).collect(),
     }))
 }
 

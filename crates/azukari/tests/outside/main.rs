@@ -65,6 +65,7 @@ fn an_outside_program_walks_the_whole_way_with_curl_and_demo_json_alone() {
     a_token_allows_only_the_kinds_of_its_owner(&town);
     what_is_not_as_agreed_is_refused_by_name(&town);
     let prescription = a_prescription_is_signed_registered_and_dispensed(&town);
+    several_prescriptions_are_signed_in_one_request(&town);
     a_signature_made_for_another_kind_proves_nothing_here(&town, &prescription);
     the_journal_grows_and_a_rolled_back_copy_is_noticed(&town);
     the_owner_reads_her_history_and_notices_another_one(&town);
@@ -438,6 +439,31 @@ fn a_signature_made_for_another_kind_proves_nothing_here(town: &Town, prescripti
     let ran = verify(town, &file);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert_eq!(ran.json()["signatures"][0]["refusal"]["code"], "signature-other-kind");
+}
+
+fn several_prescriptions_are_signed_in_one_request(town: &Town) {
+    let physician = town.person("Medical Doctor");
+    let csv = prescription_csv(town);
+    let ask = |order: &str, count: usize| {
+        let records = vec![STANDARD.encode(&csv); count];
+        let body = json!({"staff": physician["staff"], "order": order, "records": records});
+        town.gateway("/v1/prescriptions/batch").post(&body)
+    };
+    let number = order();
+    let signed = ask(&number, 5).well();
+    assert_eq!(signed["order"], json!(number));
+    let documents = signed["documents"].as_array().unwrap();
+    assert_eq!(documents.len(), 5);
+    for (place, one) in documents.iter().enumerate() {
+        let file = town.out.join(format!("several-{place}.xml"));
+        std::fs::write(&file, base64(&one["document"])).unwrap();
+        assert!(verify(town, &file).well(), "{one}");
+        assert!(documents[..place].iter().all(|other| other["order"] != one["order"]));
+    }
+    // Asked again, octet for octet the same; the number is for these records alone.
+    assert_eq!(ask(&number, 5).well(), signed);
+    ask(&number, 4).refused("order-reused");
+    ask(&order(), 0).refused("gateway-batch-size-wrong");
 }
 
 fn the_owner_reads_her_history_and_notices_another_one(town: &Town) {

@@ -4,6 +4,7 @@
 
 mod answers;
 mod authentication;
+mod batch;
 mod estate;
 mod journal;
 mod platform;

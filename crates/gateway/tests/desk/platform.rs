@@ -17,8 +17,9 @@ use ledger::{
 use wire::refusal::Problem;
 use wire::token::{Allowance, Claims, Confirmation, Header};
 use wire::{
-    Base64, CeremonyState, CeremonyStep, CheckpointAnswer, ConsistencyAnswer, SignAnswer,
-    SignRequest, StartAnswer, StartRequest, TokenAnswer,
+    ApprovalOutcome, Base64, BatchAnswer, BatchRequest, CeremonyState, CeremonyStep,
+    CheckpointAnswer, ConsistencyAnswer, SignAnswer, SignRequest, StartAnswer, StartRequest,
+    TokenAnswer,
 };
 use xades::compose::{Draft, Recipe, Signer};
 
@@ -55,6 +56,9 @@ pub(crate) struct World {
     pub(crate) made: AtomicUsize,
     pub(crate) people: Mutex<HashMap<String, (PersonId, DocumentKind)>>,
     stored: Mutex<HashMap<OrderNumber, (SignRequest, SignAnswer)>>,
+    batches: Mutex<HashMap<OrderNumber, (BatchRequest, BatchAnswer)>>,
+    /// Documents of the next batch that are not signed this time, by their places.
+    pub(crate) not_now: Mutex<HashMap<usize, &'static str>>,
     /// One signature at a time.
     signing: tokio::sync::Mutex<()>,
     pub(crate) ceremonies: Mutex<HashMap<CeremonyId, (StartRequest, CeremonyState)>>,
@@ -106,6 +110,8 @@ impl World {
             made: AtomicUsize::new(0),
             people: Mutex::default(),
             stored: Mutex::default(),
+            batches: Mutex::default(),
+            not_now: Mutex::default(),
             signing: tokio::sync::Mutex::default(),
             ceremonies: Mutex::default(),
             published: Mutex::default(),
@@ -194,6 +200,17 @@ impl World {
                 let request: SignRequest = serde_json::from_slice(body).unwrap();
                 self.sign(call.token.as_ref().map(gateway::Bearer::as_str), request).await
             }
+            (Method::Post, "/v1/signatures/batch") => {
+                let request: BatchRequest = serde_json::from_slice(body).unwrap();
+                self.sign_batch(call.token.as_ref().map(gateway::Bearer::as_str), request).await
+            }
+            (Method::Get, path) if path.starts_with("/v1/signatures/batch/") => {
+                let order = path["/v1/signatures/batch/".len()..].parse().unwrap();
+                match self.batches.lock().unwrap().get(&order) {
+                    Some((_, answer)) => ok(answer),
+                    None => problem(404, "order-unknown"),
+                }
+            }
             (Method::Post, "/v1/ceremonies") => {
                 let request: StartRequest = serde_json::from_slice(body).unwrap();
                 let ceremony = CeremonyId::random(&Dice);
@@ -274,6 +291,37 @@ impl World {
         }
         let answer = self.make(person, &request).await;
         self.stored.lock().unwrap().insert(request.order, (request, answer.clone()));
+        ok(&answer)
+    }
+
+    async fn sign_batch(&self, token: Option<&str>, request: BatchRequest) -> Reply {
+        let _one = self.signing.lock().await;
+        let known = token.and_then(|token| self.people.lock().unwrap().get(token).copied());
+        let Some((person, kind)) = known else { return problem(401, "token-ended") };
+        let former = self.batches.lock().unwrap().get(&request.order).cloned();
+        let mut answer = match former {
+            Some((former, answer)) if former == request => answer,
+            Some(_) => return problem(409, "order-reused"),
+            None => {
+                let none = ApprovalOutcome { signed: None, refused: None };
+                let documents = vec![none; request.documents.len()];
+                BatchAnswer { order: request.order, documents }
+            }
+        };
+        let not_now = std::mem::take(&mut *self.not_now.lock().unwrap());
+        for (place, document) in request.documents.iter().enumerate() {
+            assert_eq!(document.kind, kind);
+            let outcome = &mut answer.documents[place];
+            if let Some(code) = not_now.get(&place) {
+                outcome.refused = Some(Problem::refused(code, "as the test asked"));
+            } else if outcome.signed.is_none() {
+                let (order, digest) = (request.order, document.digest.clone());
+                let one = SignRequest { order, kind, digest };
+                outcome.signed = Some(self.make(person, &one).await);
+                outcome.refused = None;
+            }
+        }
+        self.batches.lock().unwrap().insert(request.order, (request, answer.clone()));
         ok(&answer)
     }
 

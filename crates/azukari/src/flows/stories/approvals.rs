@@ -79,8 +79,8 @@ impl Desk {
     /// The same with every database off: evidence and document are files.
     async fn at_the_command_line(
         &self,
-        one: &gateway::ApprovedDocument,
-        other: &gateway::ApprovedDocument,
+        one: &gateway::DocumentOutcome,
+        other: &gateway::DocumentOutcome,
     ) {
         let home = self.house.home();
         let text = |name: &str| home.join(name).to_str().unwrap().to_owned();
