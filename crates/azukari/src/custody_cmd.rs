@@ -256,8 +256,8 @@ struct Report {
     whole: bool,
 }
 
-/// Every key, every office, and the books.
-async fn audit(custody: &Custody, json: bool) -> Result<bool, Stop> {
+/// Looks at every key: how many there are, and what is wrong.
+pub(crate) async fn every_key(custody: &Custody) -> Result<(u64, Vec<custody::Finding>), Stop> {
     let bar = bar(custody.key_count().await?, "鍵の点検 (looking at every key)");
     let (mut after, mut keys, mut findings) = (None, 0, Vec::new());
     loop {
@@ -270,6 +270,12 @@ async fn audit(custody: &Custody, json: bool) -> Result<bool, Stop> {
         bar.set_position(keys);
     }
     bar.finish_and_clear();
+    Ok((keys, findings))
+}
+
+/// Every key, every office, and the books.
+async fn audit(custody: &Custody, json: bool) -> Result<bool, Stop> {
+    let (keys, mut findings) = every_key(custody).await?;
     findings.extend(custody.audit_offices().await?);
     let books = custody.books().await?;
     let whole = findings.is_empty() && books.balance();

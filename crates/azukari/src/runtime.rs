@@ -23,7 +23,8 @@ pub(crate) fn run_on(
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("AZUKARI_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+                // What the crate `cryptoki` calls errors are mechanisms that it has no name for.
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,cryptoki=off")),
         )
         .with_writer(std::io::stderr)
         .init();

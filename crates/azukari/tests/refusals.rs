@@ -42,6 +42,9 @@ const OFFICERS: &[&str] = &[
     "backup-forged",
     "restore-would-overwrite",
     "restore-rolled-back",
+    "transfer-another-platform",
+    "transfer-check-failed",
+    "transfer-former-missing",
 ];
 
 #[test]

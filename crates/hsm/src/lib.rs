@@ -45,6 +45,7 @@ pub mod shares;
 mod spki;
 #[cfg(any(test, feature = "anomalies"))]
 pub mod testing;
+pub mod transfer;
 mod unseal;
 mod vault;
 
@@ -55,11 +56,12 @@ pub use desk::{
     CaAlgorithm, CaDesk, CaKey, Desks, GenerateDone, Generated, LoadDone, LoadedKey, LogDesk,
     SignDone, SubscriberDesk, TokenDesk, TokenKey, TokenPublic,
 };
-pub use desk::{create, open, prepare_token};
+pub use desk::{create, look_at_named, open, prepare_token};
 pub use health::{DeviceWatch, Health, Nameplate};
 pub use import::{OaepDigest, Package};
 pub use officer::{change_officers_secret, change_secret};
 pub use random::SystemRandom;
 pub use refusal::{CODES, Failed, Refusal};
 pub use rotation::Rotation;
+pub use transfer::Transfer;
 pub use unseal::UnsealSecret;

@@ -1,7 +1,7 @@
 //! What officers do to a device as a whole.
 
 use crate::config::DeviceConfig;
-use crate::pkcs11;
+use crate::pkcs11::{self, TokenName};
 use crate::refusal::Failed;
 use crate::unseal::UnsealSecret;
 use crate::vault;
@@ -21,7 +21,7 @@ pub fn change_secret(
     match device {
         DeviceConfig::Vault { folder } => vault::change_secret(folder, old, new),
         DeviceConfig::Pkcs11 { folder, module, token } => {
-            pkcs11::change_secret(folder, module, token, old, new)
+            pkcs11::change_secret(folder, TokenName { module, label: token }, old, new)
         }
     }
 }
@@ -42,7 +42,7 @@ pub fn change_officers_secret(
     match device {
         DeviceConfig::Vault { .. } => Ok(()),
         DeviceConfig::Pkcs11 { folder, module, token } => {
-            pkcs11::change_officers_secret(folder, module, token, old, new)
+            pkcs11::change_officers_secret(folder, TokenName { module, label: token }, old, new)
         }
     }
 }

@@ -104,6 +104,18 @@ pub enum Refusal {
     /// A rotation of the key-encryption key was interrupted and must be finished first.
     #[error("a rotation of the keys in {0} is not finished")]
     RotationUnfinished(String),
+    /// Custody is on its way to another token, and must arrive first.
+    #[error("the transfer of {0} to another token is not finished")]
+    TransferUnfinished(String),
+    /// Custody moves from one token to another of another label.
+    #[error("the second token has the label of the first, {0:?}")]
+    TransferSameToken(String),
+    /// A key arrived on the second token otherwise than it left the first.
+    #[error("on the second token {0} is not as on the first")]
+    TransferDiffers(String),
+    /// Custody moves between tokens that share the folder.
+    #[error("there is no transfer to or from {0}")]
+    TransferUnsupported(String),
 }
 
 /// Every code of this room.
@@ -140,6 +152,10 @@ pub const CODES: &[&str] = &[
     "kek-weak",
     "device-lost",
     "rotation-unfinished",
+    "transfer-unfinished",
+    "transfer-same-token",
+    "transfer-differs",
+    "transfer-unsupported",
 ];
 
 impl Refuse for Refusal {
@@ -177,6 +193,10 @@ impl Refuse for Refusal {
             Self::KekWeak(_) => "kek-weak",
             Self::DeviceLost(_) => "device-lost",
             Self::RotationUnfinished(_) => "rotation-unfinished",
+            Self::TransferUnfinished(_) => "transfer-unfinished",
+            Self::TransferSameToken(_) => "transfer-same-token",
+            Self::TransferDiffers(_) => "transfer-differs",
+            Self::TransferUnsupported(_) => "transfer-unsupported",
         }
     }
 }
@@ -231,6 +251,10 @@ mod tests {
             Refusal::KekWeak(String::new()),
             Refusal::DeviceLost(String::new()),
             Refusal::RotationUnfinished(String::new()),
+            Refusal::TransferUnfinished(String::new()),
+            Refusal::TransferSameToken(String::new()),
+            Refusal::TransferDiffers(String::new()),
+            Refusal::TransferUnsupported(String::new()),
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

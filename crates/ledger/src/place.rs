@@ -11,14 +11,14 @@ use crate::refusal::Refusal;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a store lives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub(crate) folder: PathBuf,
     pub(crate) server: Option<Server>,
 }
 
 /// A database that several processes may use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) config: Config,
     pub(crate) patience: Duration,

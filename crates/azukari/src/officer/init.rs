@@ -50,7 +50,10 @@ pub(crate) struct InitArguments {
     /// 合言葉のファイル、鍵管理者・保安管理者の順に。省略時は一人ずつ尋ねる (passphrase files in the order of the names; else each is asked)
     #[arg(long = "passphrase-file")]
     passphrase_files: Vec<PathBuf>,
-    /// 平文の封印解除ファイルを消す (remove the plain unseal file afterwards)
+    /// 保安管理者の秘密が平文のファイルにあれば、それを分ける (the security officers' secret, where a plain file has it)
+    #[arg(long)]
+    security_secret: Option<PathBuf>,
+    /// 平文の秘密のファイルを消す (remove the plain files afterwards)
     #[arg(long)]
     remove_unseal_secret: bool,
 }
@@ -162,7 +165,10 @@ pub(crate) async fn init(arguments: InitArguments) -> Result<(), Stop> {
         }
         _ => obtain(&config, "保安管理者の任命").await?,
     };
-    let security = UnsealSecret::random(&SystemRandom);
+    let security = match &arguments.security_secret {
+        Some(file) => UnsealSecret::from_file(file).map_err(|refusal| say::say(&refusal))?,
+        None => UnsealSecret::random(&SystemRandom),
+    };
     let secret = |set: &Set| match set.duty() {
         Duty::User => source.secret(),
         Duty::Security => &security,
@@ -188,13 +194,14 @@ pub(crate) async fn init(arguments: InitArguments) -> Result<(), Stop> {
             .write(&device, set.duty())?;
         tell(&mut transcript, appointed);
     }
-    let removed = plain.filter(|_| users && arguments.remove_unseal_secret);
-    if let Some(plain) = &removed {
+    let split = plain.filter(|_| users).into_iter().chain(arguments.security_secret);
+    let removed: Vec<_> = split.filter(|_| arguments.remove_unseal_secret).collect();
+    for plain in &removed {
         transcript.line("消した平文 (removed)", plain.display());
     }
     let folder = &platform.config.folder;
     let left = transcript.remember(folder, &platform.ledger, Event::OfficersAppointed).await?;
-    if let Some(plain) = &removed {
+    for plain in &removed {
         erase(plain)?;
     }
     for appointed in &sets {

@@ -15,6 +15,7 @@ mod restore;
 mod rotate;
 pub(crate) mod say;
 mod transcript;
+mod transfer;
 pub(crate) mod unseal;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ pub(crate) enum OfficerCommand {
     Renew(init::RenewArguments),
     /// 鍵暗号化鍵を新しくし、すべての鍵を包み直す (a new key-encryption key; every key is wrapped anew)
     Rotate(rotate::RotateArguments),
+    /// 別の鍵装置へ引っ越す。途中で止まっても続きから (move custody to a second device; resumable)
+    Transfer(transfer::TransferArguments),
     /// 控えを取る。包まれた鍵だけが入る (make a backup: wrapped keys only)
     Backup(backup::BackupArguments),
     /// 控えから、別のフォルダに復元する (restore a backup into another folder)
@@ -49,6 +52,7 @@ pub(crate) fn run(command: OfficerCommand) -> ExitCode {
             OfficerCommand::Paper(arguments) => init::paper(&arguments),
             OfficerCommand::Renew(arguments) => init::renew(arguments).await,
             OfficerCommand::Rotate(arguments) => rotate::run(arguments).await,
+            OfficerCommand::Transfer(arguments) => transfer::run(arguments).await,
             OfficerCommand::Backup(arguments) => backup::run(arguments).await,
             OfficerCommand::Restore(arguments) => restore::run(arguments).await,
         }

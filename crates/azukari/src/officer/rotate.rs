@@ -12,9 +12,9 @@ use hsm::shares::Duty;
 use indicatif::{ProgressBar, ProgressStyle};
 use ledger::Event;
 
-use super::door::gather;
+use super::door::{Gathered, gather};
 use super::transcript::Transcript;
-use super::unseal::obtain;
+use super::unseal::{Source, obtain};
 use super::{record, say};
 use crate::clock::now;
 use crate::config::PlatformConfig;
@@ -32,20 +32,63 @@ pub(crate) struct RotateArguments {
 /// Rotates.
 pub(crate) async fn run(arguments: RotateArguments) -> Result<(), Stop> {
     let config = PlatformConfig::load(&arguments.config)?;
-    let device = config.device.clone();
     let purpose = "鍵暗号化鍵の交換";
-    let records = record::all(device.folder(), Duty::Security)?;
+    let (security, source) = both_sets(&config, purpose).await?;
+    let rotated = replace_key(config, &security, &source, purpose).await?;
+    println!(
+        "鍵暗号化鍵を版 {} に替え、{} 件の鍵を包み直しました (rotated)\n記録 (transcript): {}",
+        rotated.version,
+        rotated.keys,
+        rotated.transcript.display()
+    );
+    println!("{NEW_BACKUP}");
+    Ok(())
+}
+
+pub(super) const NEW_BACKUP: &str = "前の控えは前の鍵で包まれたままです。新しい控えを取り、古い控えは期限が来たら廃棄してください (make a new backup)";
+
+/// Both sets of officers agree, one after the other: the security officers, and the key officers by
+/// opening the device.
+pub(super) async fn both_sets(
+    config: &PlatformConfig,
+    purpose: &str,
+) -> Result<(Gathered, Source), Stop> {
+    let records = record::all(config.device.folder(), Duty::Security)?;
     if records.is_empty() {
         return Err(say::refused("officers-not-appointed", Duty::Security.ja()));
     }
     let security = gather(&config.officers_socket, Duty::Security, records, purpose).await?;
-    let source = obtain(&config, purpose).await?;
+    let source = obtain(config, purpose).await?;
+    Ok((security, source))
+}
 
+/// Who agreed, for the transcript.
+pub(super) fn tell_officers(transcript: &mut Transcript, security: &Gathered, source: &Source) {
+    transcript.line("保安管理者 (security officers)", security.officers());
+    if let Source::Officers(gathered) = source {
+        transcript.line("鍵管理者 (key officers)", gathered.officers());
+    }
+}
+
+/// What a rotation did.
+pub(super) struct Rotated {
+    pub(super) version: u32,
+    pub(super) keys: u64,
+    transcript: PathBuf,
+}
+
+/// Gives the device a new key-encryption key and wraps every kept key anew.
+pub(super) async fn replace_key(
+    config: PlatformConfig,
+    security: &Gathered,
+    source: &Source,
+    purpose: &str,
+) -> Result<Rotated, Stop> {
     let rotation =
-        Rotation::begin(&device, &security.secret, source.secret()).map_err(say::device)?;
+        Rotation::begin(&config.device, &security.secret, source.secret()).map_err(say::device)?;
     let version = rotation.version();
     let folder = config.folder.clone();
-    let platform = open::open_with(config, &source, purpose).await?;
+    let platform = open::open_with(config, source, purpose).await?;
     if let Some(record) = &security.record {
         record.is_sealed(&*platform.seals)?;
     }
@@ -67,24 +110,14 @@ pub(crate) async fn run(arguments: RotateArguments) -> Result<(), Stop> {
         ledger::Failed::Fault(fault) => fault.into(),
     })?;
 
-    let mut transcript = Transcript::begin("rotate", purpose, now());
-    transcript.line("保安管理者 (security officers)", security.officers());
-    if let super::unseal::Source::Officers(gathered) = &source {
-        transcript.line("鍵管理者 (key officers)", gathered.officers());
-    }
+    let keys = walked.done + walked.already;
+    let mut transcript = Transcript::begin("rotate", "鍵暗号化鍵の交換", now());
+    tell_officers(&mut transcript, security, source);
     transcript.line("鍵暗号化鍵の版 (version)", version);
-    transcript.line("包み直した鍵 (keys)", walked.done + walked.already);
-    let left = transcript.remember(&folder, &platform.ledger, Event::DeviceRotated).await?;
+    transcript.line("包み直した鍵 (keys)", keys);
+    let transcript = transcript.remember(&folder, &platform.ledger, Event::DeviceRotated).await?;
     // Nobody has the device open when the old key goes.
     drop(platform);
     rotation.finish().map_err(say::device)?;
-    println!(
-        "鍵暗号化鍵を版 {version} に替え、{} 件の鍵を包み直しました (rotated)\n記録 (transcript): {}",
-        walked.done + walked.already,
-        left.display()
-    );
-    println!(
-        "前の控えは前の鍵で包まれたままです。新しい控えを取り、古い控えは期限が来たら廃棄してください (make a new backup)"
-    );
-    Ok(())
+    Ok(Rotated { version, keys, transcript })
 }

@@ -102,6 +102,11 @@ async fn retire(platform: &Platform) {
 async fn tidy_up(platform: &Platform) {
     retire(platform).await;
     look_at_device(&platform.watch.look(now()));
+    if hsm::Transfer::is_unfinished(&platform.config.device) {
+        tracing::warn!(
+            "鍵装置の引っ越しが終わっていません。azukari officer transfer をもう一度 (the transfer to another device is not finished)"
+        );
+    }
     if let Err(failed) = platform.custody.sweep(now()).await {
         tracing::warn!(%failed, "expired leases could not be closed yet");
     }

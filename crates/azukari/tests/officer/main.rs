@@ -7,6 +7,7 @@
 mod place;
 #[path = "../support/mod.rs"]
 mod support;
+mod token;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -199,7 +200,7 @@ fn both_sets_of_officers_give_the_device_a_new_key_and_the_kept_keys_stay() {
     for share in &security[2..] {
         place.hand_in(share);
     }
-    place.wait_for_the_key_officers();
+    place.wait_for_the_key_officers(&rotating);
     place.hand_in(&security[0]).refused("share-of-another-duty");
     for share in &shares[..3] {
         place.hand_in(share);
@@ -223,21 +224,6 @@ fn both_sets_of_officers_give_the_device_a_new_key_and_the_kept_keys_stay() {
     platform.end();
     place.journal_is_whole(&[]);
     assert!(place.transcripts().contains("包み直した鍵"), "{}", place.transcripts());
-}
-
-#[test]
-fn a_token_is_made_and_opened_by_officers_alone_and_nobody_knows_its_pin() {
-    let place = Place::fresh_on_a_token(&scratch("officer-token"));
-    place.appoint_again().refused("officers-not-appointed");
-    let (shares, security) = place.appoint_both();
-    let backup = place.path("backup");
-    let mut backing = place.start_backing_up(&backup);
-    place.hand_in(&security[0]).refused("share-of-another-duty");
-    for share in &shares[1..4] {
-        place.hand_in(share);
-    }
-    backing.ended_well();
-    only_wrapped_keys_are_in(&backup, &place);
 }
 
 #[test]

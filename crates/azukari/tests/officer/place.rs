@@ -45,6 +45,18 @@ impl Process {
             .unwrap();
         Self { child, said }
     }
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(&self.said).unwrap()
+    }
+    /// Waits until it says this.
+    pub(crate) fn until_it_says(&mut self, words: &str) {
+        wait_for(words, || {
+            let said = self.said();
+            assert!(said.contains(words) || self.still_runs(), "{said}");
+            said.contains(words).then_some(())
+        });
+    }
     pub(crate) fn still_runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -90,11 +102,11 @@ pub(crate) struct Place {
     demo: Value,
     secret: RefCell<String>,
     /// Where SoftHSM2 finds its tokens, if the device is one.
-    tokens: Option<PathBuf>,
+    pub(crate) tokens: Option<PathBuf>,
 }
 
 impl Place {
-    fn azukari(&self) -> Command {
+    pub(crate) fn azukari(&self) -> Command {
         let mut command = Command::new(AZUKARI);
         if let Some(tokens) = &self.tokens {
             command.env("SOFTHSM2_CONF", tokens);
@@ -102,28 +114,17 @@ impl Place {
         command
     }
 
-    /// A platform that does not exist yet, on an empty token of SoftHSM2.
-    pub(crate) fn fresh_on_a_token(home: &Path) -> Self {
-        let mut place = Self::fresh(home);
-        let folder = place.path("tokens");
-        std::fs::create_dir(&folder).unwrap();
-        let conf = place.path("softhsm2.conf");
-        let text =
-            format!("directories.tokendir = {}\nobjectstore.backend = file\n", folder.display());
-        std::fs::write(&conf, text).unwrap();
-        place.tokens = Some(conf);
-        let text = std::fs::read_to_string(place.config()).unwrap();
-        let text = changed(&text, "# [device]\n# pkcs11", "[device]\npkcs11");
-        std::fs::write(place.config(), text).unwrap();
-        place
-    }
-
     /// A town is founded and closed again; its platform stays.
     pub(crate) fn found(home: &Path) -> Self {
+        Self::found_with(home, &[])
+    }
+
+    pub(crate) fn found_with(home: &Path, more: &[&str]) -> Self {
         std::fs::create_dir_all(home).unwrap();
         let _ = std::fs::remove_dir_all(scratch_beside(&home.join("town")));
         let mut command = Command::new(AZUKARI);
-        command.args(["demo", "--port", "0", "--out"]).arg(home);
+        command.env_remove("SOFTHSM2_CONF").args(["demo", "--port", "0"]).args(more);
+        command.arg("--out").arg(home);
         let mut demo = Process::start(&mut command, home.join("demo.log"));
         let file = home.join("demo.json");
         wait_for("demo.json", || {
@@ -207,13 +208,18 @@ impl Place {
     }
 
     /// Appoints both sets in one ceremony: their share files.
-    pub(crate) fn appoint_both(&self) -> (Vec<Kept>, Vec<Kept>) {
+    pub(crate) fn appoint_both(&self, more: &[&'static str]) -> (Vec<Kept>, Vec<Kept>) {
         let folder = self.shares();
         let (mut words, mut paths) = self.appointing_with("init", &folder);
         for officer in OFFICERS {
             words.extend(["--security-officer", officer]);
         }
+        words.extend(more);
         paths.extend_from_within(2..);
+        let secret = self.path("security-officers.secret");
+        if secret.exists() {
+            paths.push(("--security-secret", secret));
+        }
         let ran = self.officer(&words, &paths);
         assert!(ran.well(), "{ran:?}");
         (kept_in(&folder, "user"), kept_in(&folder, "so"))
@@ -244,12 +250,22 @@ impl Place {
     }
 
     /// The security officers are through: the key officers are asked.
-    pub(crate) fn wait_for_the_key_officers(&self) {
+    pub(crate) fn wait_for_the_key_officers(&self, process: &Process) {
         wait_for("the key officers' turn", || {
-            let said = std::fs::read_to_string(self.path("rotate.log")).unwrap();
-            let asked = said.contains("鍵管理者の分割片を待っています");
+            let asked = process.said().contains("鍵管理者の分割片を待っています");
             asked.then(|| std::os::unix::net::UnixStream::connect(self.socket()).ok()).flatten()
         });
+    }
+
+    /// Three of each set hand in their shares.
+    pub(crate) fn both_hand_in(&self, process: &Process, security: &[Kept], shares: &[Kept]) {
+        for share in &security[..3] {
+            self.hand_in(share);
+        }
+        self.wait_for_the_key_officers(process);
+        for share in &shares[1..4] {
+            self.hand_in(share);
+        }
     }
 
     /// Starts replacing the officers; the new ones' files go into another folder.
@@ -326,7 +342,7 @@ impl Place {
         self.waiting_for_officers(&mut command, "backup.log")
     }
 
-    fn waiting_for_officers(&self, command: &mut Command, said: &str) -> Process {
+    pub(crate) fn waiting_for_officers(&self, command: &mut Command, said: &str) -> Process {
         let mut process = Process::start(command, self.path(said));
         wait_for("the officers' door", || {
             let living = process.still_runs();

@@ -14,7 +14,7 @@ use crate::refusal::Failed;
 /// The desk for authorities' keys, given to `ca`.
 #[derive(Debug)]
 pub struct CaDesk {
-    opened: Arc<Opened>,
+    pub(super) opened: Arc<Opened>,
 }
 
 /// What an authority's key can be.

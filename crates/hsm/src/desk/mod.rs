@@ -20,7 +20,7 @@ use crate::device::{Device, Fresh, Held, Label};
 use crate::files::Lock;
 use crate::health::DeviceWatch;
 use crate::named::{Named, NamedKeys};
-use crate::pkcs11::Token;
+use crate::pkcs11::{Token, TokenName};
 use crate::queue::Queue;
 use crate::refusal::{Failed, Refusal};
 use crate::unseal::UnsealSecret;
@@ -75,7 +75,7 @@ pub fn prepare_token(
     match device {
         DeviceConfig::Vault { .. } => Ok(()),
         DeviceConfig::Pkcs11 { module, token, .. } => {
-            crate::pkcs11::prepare(module, token, officers, unseal)
+            TokenName { module, label: token }.prepare(officers, unseal)
         }
     }
 }
@@ -108,6 +108,20 @@ pub fn create(device: &DeviceConfig, unseal: &UnsealSecret) -> Result<(), Failed
 /// [`Refusal::KekMissing`], [`Refusal::KekWeak`], [`Refusal::DeviceLost`].
 pub fn open(device: &DeviceConfig, unseal: &UnsealSecret, threads: usize) -> Result<Desks, Failed> {
     opened(device, unseal, threads, |device| device)
+}
+
+/// Loads each key that lives with the device once, as it is loaded to be used: it is whole, in its
+/// place, and the one of its public key. Gives how many there are.
+///
+/// # Errors
+/// As [`open`].
+pub fn look_at_named(device: &DeviceConfig, unseal: &UnsealSecret) -> Result<usize, Failed> {
+    let desks = open(device, unseal, 1)?;
+    let names = desks.ca.opened.named.names("")?;
+    for name in &names {
+        desks.ca.opened.load_named(name, desks.ca.opened.algorithm_named(name)?)?;
+    }
+    Ok(names.len())
 }
 
 /// As [`open`], on a device that fails as planned. For tests.

@@ -4,6 +4,9 @@
 //! |---|---|---|
 //! | `azukari-kek` | AES-256 that wraps every other key | its version, u32 big endian |
 //! | `azukari-mac-<role>` | HMAC-SHA-256, one for each desk and one for blobs | the version |
+//! | `azukari-transfer` | a transfer key, as long as a rotation or transfer goes on ([`super::rotate`]) | – |
+//! | `azukari-received` | the security officers' word for a KEK that came from another token ([`super::transfer`]) | that KEK's version |
+//! | `azukari-import` | to which authorities wrap ([`super::arrive`]) | – |
 //!
 //! Both are SENSITIVE and can be wrapped by a TRUSTED key only, which security officers make for a
 //! transfer and destroy after it. The KEK carries an unwrap template, so that what it unwraps can
@@ -44,8 +47,8 @@ impl Keys {
         if keks.is_empty() {
             return Err(Refusal::KekMissing(token.into()).into());
         }
-        for kek in keks.values() {
-            check(session, quirks, *kek, token)?;
+        for (version, kek) in &keks {
+            check(session, quirks, *kek, *version, token)?;
         }
         let mut macs = Vec::with_capacity(Role::ALL.len());
         let mut mac_version = 0;
@@ -57,6 +60,7 @@ impl Keys {
             // Two of them would be ambiguous: which one made the seals?
             let [key] = found[..] else { return Err(Refusal::KekMissing(token.into()).into()) };
             mac_version = version(session, key)?;
+            check_mac(session, key, &mac_label(role), token)?;
             macs.push(key);
         }
         Ok(Self { keks, macs, mac_version })
@@ -87,14 +91,14 @@ fn version(session: &Session, key: ObjectHandle) -> Result<u32, Trouble> {
     Ok(id.first_chunk::<4>().map_or(0, |octets| u32::from_be_bytes(*octets)))
 }
 
-/// Makes the KEK of this version.
-pub(crate) fn make_kek(session: &Session, version: u32) -> Result<ObjectHandle, Trouble> {
-    let attributes = [
+/// How a KEK is kept, whether made here or received from another token. What locks it comes last:
+/// SoftHSM2 takes no attribute of a key that was unwrapped after MODIFIABLE is off.
+pub(crate) fn kek_attributes(version: u32) -> Vec<Attribute> {
+    vec![
         Attribute::Token(true),
         Attribute::Private(true),
         Attribute::Label(KEK.as_bytes().to_vec()),
         Attribute::Id(version.to_be_bytes().to_vec()),
-        Attribute::ValueLen(32.into()),
         Attribute::Sensitive(true),
         Attribute::Extractable(true),
         Attribute::WrapWithTrusted(true),
@@ -105,14 +109,19 @@ pub(crate) fn make_kek(session: &Session, version: u32) -> Result<ObjectHandle, 
         Attribute::Sign(false),
         Attribute::Verify(false),
         Attribute::Derive(false),
-        Attribute::Modifiable(false),
-        Attribute::Copyable(false),
         unwrap_template(),
-    ];
+        Attribute::Copyable(false),
+        Attribute::Modifiable(false),
+    ]
+}
+
+/// Makes the KEK of this version.
+pub(crate) fn make_kek(session: &Session, version: u32) -> Result<ObjectHandle, Trouble> {
+    let attributes = [vec![Attribute::ValueLen(32.into())], kek_attributes(version)].concat();
     Ok(session.generate_key(&Mechanism::AesKeyGen, &attributes)?)
 }
 
-/// How a keyed-hash key is kept, whether made here or received from another device.
+/// How a keyed-hash key is kept, whether made here or received from another token.
 pub(crate) fn mac_attributes(role: Role, version: u32) -> Vec<Attribute> {
     vec![
         Attribute::Token(true),
@@ -129,8 +138,8 @@ pub(crate) fn mac_attributes(role: Role, version: u32) -> Vec<Attribute> {
         Attribute::Wrap(false),
         Attribute::Unwrap(false),
         Attribute::Derive(false),
-        Attribute::Modifiable(false),
         Attribute::Copyable(false),
+        Attribute::Modifiable(false),
     ]
 }
 
@@ -140,8 +149,7 @@ pub(crate) fn make_mac(
     role: Role,
     version: u32,
 ) -> Result<ObjectHandle, Trouble> {
-    let mut attributes = mac_attributes(role, version);
-    attributes.push(Attribute::ValueLen(32.into()));
+    let attributes = [vec![Attribute::ValueLen(32.into())], mac_attributes(role, version)].concat();
     Ok(session.generate_key(&Mechanism::GenericSecretKeyGen, &attributes)?)
 }
 
@@ -160,8 +168,8 @@ pub(crate) fn loaded_attributes(kind: KeyType, quirks: &Quirks) -> Vec<Attribute
         Attribute::Unwrap(false),
     ];
     if quirks.locks_session_keys {
-        attributes.push(Attribute::Modifiable(false));
         attributes.push(Attribute::Copyable(false));
+        attributes.push(Attribute::Modifiable(false));
     }
     attributes
 }
@@ -187,11 +195,13 @@ fn unwrap_template() -> Attribute {
     Attribute::VendorDefined((AttributeType::VendorDefined(CKA_UNWRAP_TEMPLATE), octets))
 }
 
-/// Refuses a KEK that somebody made or changed otherwise.
+/// Refuses a KEK that somebody made or changed otherwise. It was made in this token, or the
+/// security officers gave their word for one that came from another.
 fn check(
     session: &Session,
     quirks: &Quirks,
     kek: ObjectHandle,
+    version: u32,
     token: &str,
 ) -> Result<(), Trouble> {
     let wanted = [
@@ -201,15 +211,10 @@ fn check(
         (Attribute::Copyable(false), "COPYABLE"),
         (Attribute::Encrypt(false), "ENCRYPT"),
         (Attribute::Decrypt(false), "DECRYPT"),
-        (Attribute::Local(true), "LOCAL"),
     ];
-    let types: Vec<AttributeType> =
-        wanted.iter().map(|(attribute, _)| attribute.attribute_type()).collect();
-    let told = session.get_attributes(kek, &types)?;
-    for (attribute, name) in wanted {
-        if !told.contains(&attribute) {
-            return Err(Refusal::KekWeak(format!("{token}: {name}")).into());
-        }
+    as_wanted(session, kek, &wanted, token)?;
+    if !is_local(session, kek)? && received(session, version)?.is_empty() {
+        return Err(Refusal::KekWeak(format!("{token}: LOCAL")).into());
     }
     if quirks.shows_unwrap_template {
         let kind = AttributeType::VendorDefined(CKA_UNWRAP_TEMPLATE);
@@ -221,4 +226,56 @@ fn check(
         }
     }
     Ok(())
+}
+
+/// Refuses a keyed-hash key that could leave, or do something else than hash.
+fn check_mac(
+    session: &Session,
+    key: ObjectHandle,
+    label: &str,
+    token: &str,
+) -> Result<(), Trouble> {
+    let wanted = [
+        (Attribute::Sensitive(true), "SENSITIVE"),
+        (Attribute::WrapWithTrusted(true), "WRAP_WITH_TRUSTED"),
+        (Attribute::Modifiable(false), "MODIFIABLE"),
+        (Attribute::Copyable(false), "COPYABLE"),
+        (Attribute::Wrap(false), "WRAP"),
+        (Attribute::Unwrap(false), "UNWRAP"),
+    ];
+    as_wanted(session, key, &wanted, &format!("{token} {label}"))
+}
+
+fn as_wanted(
+    session: &Session,
+    key: ObjectHandle,
+    wanted: &[(Attribute, &str)],
+    of: &str,
+) -> Result<(), Trouble> {
+    let types: Vec<AttributeType> =
+        wanted.iter().map(|(attribute, _)| attribute.attribute_type()).collect();
+    let told = session.get_attributes(key, &types)?;
+    match wanted.iter().find(|(attribute, _)| !told.contains(attribute)) {
+        Some((_, name)) => Err(Refusal::KekWeak(format!("{of}: {name}")).into()),
+        None => Ok(()),
+    }
+}
+
+/// Whether the key was made in this token.
+pub(crate) fn is_local(session: &Session, key: ObjectHandle) -> Result<bool, Trouble> {
+    Ok(session.get_attributes(key, &[AttributeType::Local])? == [Attribute::Local(true)])
+}
+
+/// The label of what [`received`] finds.
+pub(crate) const RECEIVED: &str = "azukari-received";
+
+/// The security officers' word that the KEK of this version came from another token with their
+/// agreement: an object that is TRUSTED, as they alone can make it.
+pub(crate) fn received(session: &Session, version: u32) -> Result<Vec<ObjectHandle>, Trouble> {
+    Ok(session.find_objects(&[
+        Attribute::Class(ObjectClass::PUBLIC_KEY),
+        Attribute::Label(RECEIVED.as_bytes().to_vec()),
+        Attribute::Id(version.to_be_bytes().to_vec()),
+        Attribute::Trusted(true),
+    ])?)
 }

@@ -376,7 +376,8 @@ pub(super) fn login(
     }
 }
 
-fn missing(module: &Module, slot: Slot) -> Result<(), Failed> {
+/// Refuses a device that cannot do all that the house needs.
+pub(super) fn missing(module: &Module, slot: Slot) -> Result<(), Failed> {
     let there = module
         .pkcs11
         .get_mechanism_list(slot)

@@ -4,20 +4,24 @@
 //! | file of the folder | what |
 //! |---|---|
 //! | `device.azkd` | `"AZKD" ‖ 01 ‖ fr(label) ‖ fr(serial) ‖ SHA-256 of all before`: which token the wrapped keys belong to |
+//! | `device-next.azkd`, `device-before.azkd` | the same of a token that custody moves to, or came from ([`transfer`]) |
 //! | `*.azkb` | named keys ([`crate::named`]), as with the vault |
 //! | `lock` | held while a process has the folder open |
 //!
 //! Start at [`keys`] (what is in the token), then [`link`] (how it is reached), [`held`] (a loaded
-//! key) and [`quirks`].
+//! key) and [`quirks`]; what officers do is in [`rotate`] and [`transfer`].
 
 mod arrive;
+mod enter;
 mod held;
 mod in_process;
 mod keys;
 mod link;
 mod module;
+mod plate;
 pub mod quirks;
 pub(crate) mod rotate;
+pub(crate) mod transfer;
 mod trouble;
 
 #[cfg(test)]
@@ -29,14 +33,15 @@ use std::sync::Arc;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::Session;
-use cryptoki::types::AuthPin;
 use hpki::encoding::{Digest32, Statement, sha256};
 use hpki::id::{KeyId, PersonId};
 use hpki::sign::{DeviceFault, SignatureAlgorithm};
 
+pub(crate) use self::enter::TokenName;
 use self::held::Loaded;
 use self::link::{Line, Link};
 use self::module::Module;
+use self::plate::Plate;
 use self::trouble::Trouble;
 use crate::blob::{ALG_DERIVED, ALG_PKCS11, Blob, Header};
 use crate::device::{Device, Fresh, Held, Label, Role};
@@ -46,9 +51,6 @@ use crate::import::Package;
 use crate::refusal::{Failed, Refusal};
 use crate::spki;
 use crate::unseal::UnsealSecret;
-
-const FILE: &str = "device.azkd";
-const MAGIC: &[u8; 5] = b"AZKD\x01";
 
 /// A token, opened.
 pub(crate) struct Token {
@@ -64,39 +66,21 @@ impl Token {
         unseal: &UnsealSecret,
     ) -> Result<(), Failed> {
         files::make_folder(folder).map_err(|error| unusable(folder, &error))?;
-        let path = folder.join(FILE);
-        if path.exists() {
+        if Plate::read(folder, plate::FILE)?.is_some() {
             return Err(Refusal::VaultExists(folder.display().to_string()).into());
         }
-        let module = Module::load(module)?;
-        let (_entered, slot, token) =
-            link::find(&module, label).map_err(|trouble| trouble.told(label))?;
-        let pin = unseal.pin(label)?;
-        let made = link::session(&module, slot).map_err(Trouble::from).and_then(|session| {
-            let made = link::login(&session, &token, &pin, true).and_then(|()| {
-                if !keys::keks(&session)?.is_empty() {
-                    return Err(Refusal::TokenNotEmpty(label.into()).into());
-                }
-                keys::make_kek(&session, 1)?;
-                for role in Role::ALL {
-                    keys::make_mac(&session, role, 1)?;
-                }
-                Ok(())
-            });
-            let _ = session.close();
-            made
-        });
-        made.map_err(|trouble| trouble.told(label))?;
+        let serial = TokenName { module, label }.as_user(unseal, |session, token| {
+            if !keys::keks(session)?.is_empty() {
+                return Err(Refusal::TokenNotEmpty(label.into()).into());
+            }
+            keys::make_kek(session, 1)?;
+            for role in Role::ALL {
+                keys::make_mac(session, role, 1)?;
+            }
+            Ok(token.serial_number().to_owned())
+        })?;
         // Dying before this line leaves keys in a token that nobody used: initialise it again.
-        let mut file = MAGIC.to_vec();
-        for text in [label, token.serial_number()] {
-            file.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_be_bytes());
-            file.extend_from_slice(text.as_bytes());
-        }
-        let check = sha256(&file);
-        file.extend_from_slice(&check);
-        files::write_atomically(&path, &file).map_err(|error| unusable(folder, &error))?;
-        Ok(())
+        Ok(Plate::new(label, &serial).write(folder, plate::FILE)?)
     }
 
     /// Opens the token that belongs to the folder, and takes the folder's lock.
@@ -106,20 +90,18 @@ impl Token {
         label: &str,
         unseal: &UnsealSecret,
     ) -> Result<(Self, Lock), Failed> {
-        let path = folder.join(FILE);
-        if !path.exists() {
-            return Err(Refusal::VaultMissing(folder.display().to_string()).into());
+        // Whose folder it is, is asked with the lock: a transfer may be changing it.
+        let missing = || Refusal::VaultMissing(folder.display().to_string());
+        if !folder.join(plate::FILE).exists() {
+            return Err(missing().into());
         }
-        let lock = Lock::take(&folder.join("lock"))
-            .map_err(|error| unusable(folder, &error))?
-            .ok_or_else(|| Refusal::VaultInUse(folder.display().to_string()))?;
-        let file = std::fs::read(&path).map_err(|error| unusable(folder, &error))?;
-        let (own_label, serial) =
-            belonging(&file).ok_or_else(|| Refusal::VaultBroken(FILE.into()))?;
-        if own_label != label {
+        let lock = lock(folder)?;
+        let plate = Plate::read(folder, plate::FILE)?.ok_or_else(missing)?;
+        if plate.label != label {
             return Err(Refusal::TokenAnother(label.into()).into());
         }
-        let link = Link::open(Module::load(module)?, label, &serial, unseal.pin(label)?)?;
+        let pin = unseal.pin(label)?;
+        let link = Link::open(Module::load(module)?, label, &plate.serial, pin)?;
         Ok((Self { link: Arc::new(link) }, lock))
     }
 
@@ -128,22 +110,10 @@ impl Token {
     }
 }
 
-/// Label and serial number of the token to which the folder belongs.
-fn belonging(file: &[u8]) -> Option<(String, String)> {
-    let (body, check) = file.split_at_checked(file.len().checked_sub(32)?)?;
-    let mut rest = body.strip_prefix(MAGIC)?;
-    if check != sha256(body) {
-        return None;
-    }
-    let mut text = || {
-        let (length, after) = rest.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        let (text, after) = after.split_at_checked(length)?;
-        rest = after;
-        String::from_utf8(text.to_vec()).ok()
-    };
-    let both = (text()?, text()?);
-    rest.is_empty().then_some(both)
+/// The lock of the folder.
+fn lock(folder: &Path) -> Result<Lock, Failed> {
+    let lock = Lock::take(&folder.join("lock")).map_err(|error| unusable(folder, &error))?;
+    lock.ok_or_else(|| Refusal::VaultInUse(folder.display().to_string()).into())
 }
 
 impl Device for Token {
@@ -408,88 +378,25 @@ fn unusable(folder: &Path, error: &std::io::Error) -> Refusal {
 /// Gives the token another user PIN, in the place of the one from the old secret.
 pub(crate) fn change_secret(
     folder: &Path,
-    module: &Path,
-    label: &str,
+    name: TokenName<'_>,
     old: &UnsealSecret,
     new: &UnsealSecret,
 ) -> Result<(), Failed> {
-    let (token, _lock) = Token::open(folder, module, label, old)?;
-    let (old, new) = (old.pin(label)?, new.pin(label)?);
+    let (token, _lock) = Token::open(folder, name.module, name.label, old)?;
+    transfer::refuse_unfinished(folder)?;
+    let (old, new) = (old.pin(name.label)?, new.pin(name.label)?);
     token.link.with(|_, session| Ok(session.set_pin(&old, &new)?))
 }
 
-/// Gives the token another security officers' PIN, in the place of the one from the old secret. It
-/// is tried once.
+/// Gives the token another security officers' PIN, in the place of the one from the old secret.
 pub(crate) fn change_officers_secret(
     folder: &Path,
-    module: &Path,
-    label: &str,
+    name: TokenName<'_>,
     old: &UnsealSecret,
     new: &UnsealSecret,
 ) -> Result<(), Failed> {
-    let _lock = Lock::take(&folder.join("lock"))
-        .map_err(|error| unusable(folder, &error))?
-        .ok_or_else(|| Refusal::VaultInUse(folder.display().to_string()))?;
-    let (old, new) = (old.officers_pin(label)?, new.officers_pin(label)?);
-    let module = Module::load(module)?;
-    let told = |trouble: Trouble| trouble.told(label);
-    let (_entered, slot, token) = link::find(&module, label).map_err(told)?;
-    if token.so_pin_locked() {
-        return Err(Refusal::PinLocked(label.into()).into());
-    }
-    if token.so_pin_final_try() {
-        return Err(Refusal::PinFinalTry(label.into()).into());
-    }
-    let changed = link::session(&module, slot).map_err(Trouble::from).and_then(|session| {
-        let changed = session
-            .login(cryptoki::session::UserType::So, Some(&old))
-            .and_then(|()| session.set_pin(&old, &new))
-            .and_then(|()| session.logout());
-        let _ = session.close();
-        Ok(changed?)
-    });
-    changed.map_err(told)
-}
-
-/// Initialises a free token of the module under this label: the security officers' PIN is derived
-/// from `officers`, the user's from `unseal`, and nobody ever knows either.
-pub(crate) fn prepare(
-    module: &Path,
-    label: &str,
-    officers: &UnsealSecret,
-    unseal: &UnsealSecret,
-) -> Result<(), Failed> {
-    let told = |trouble: Trouble| trouble.told(label);
-    if label.is_empty() || label.len() > 32 {
-        return Err(Refusal::TokenUnknown(label.into()).into());
-    }
-    let module = Module::load(module)?;
-    let (officers, user): (AuthPin, AuthPin) = (officers.officers_pin(label)?, unseal.pin(label)?);
-    let _alone = module.alone();
-    match link::find_in(&module, label) {
-        Ok(_) => return Err(Refusal::TokenExists(label.into()).into()),
-        Err(Trouble::Refused(Refusal::TokenUnknown(_))) => {}
-        Err(trouble) => return Err(told(trouble)),
-    }
-    initialise(&module, label, &officers).map_err(told)?;
-    let (slot, _) = link::find_in(&module, label).map_err(told)?;
-    let made = link::session(&module, slot).map_err(Trouble::from).and_then(|session| {
-        let made = session
-            .login(cryptoki::session::UserType::So, Some(&officers))
-            .and_then(|()| session.init_pin(&user))
-            .and_then(|()| session.logout());
-        let _ = session.close();
-        Ok(made?)
-    });
-    made.map_err(told)
-}
-
-fn initialise(module: &Module, label: &str, officers: &AuthPin) -> Result<(), Trouble> {
-    for slot in module.pkcs11.get_slots_with_token()? {
-        let Ok(token) = module.pkcs11.get_token_info(slot) else { continue };
-        if !token.token_initialized() {
-            return Ok(module.pkcs11.init_token(slot, officers, label)?);
-        }
-    }
-    Err(Refusal::TokenFull(label.into()).into())
+    let _lock = lock(folder)?;
+    transfer::refuse_unfinished(folder)?;
+    let (was, becomes) = (old.officers_pin(name.label)?, new.officers_pin(name.label)?);
+    name.as_officers(old, |session| Ok(session.set_pin(&was, &becomes)?))
 }

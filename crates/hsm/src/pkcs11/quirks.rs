@@ -20,9 +20,9 @@ pub struct Quirks {
     /// A key just made must be EXTRACTABLE until it is wrapped. Always so where keys are kept
     /// outside the device: it lives as a session object for a few milliseconds.
     pub fresh_keys_extractable: bool,
-    /// Whether COPYABLE and MODIFIABLE can be switched off on unwrapped keys as well (SoftHSM2 says
-    /// CKR_ATTRIBUTE_READ_ONLY). Without it a copy of a loaded key is possible inside the token; it
-    /// cannot leave it either.
+    /// Whether COPYABLE and MODIFIABLE can be switched off on unwrapped keys as well (SoftHSM2: yes,
+    /// if MODIFIABLE is the last that is set). Without it a copy of a loaded key is possible inside
+    /// the token; it cannot leave it either.
     pub locks_session_keys: bool,
     /// Whether the unwrap template of the key-encryption key can be read back and is checked at
     /// each opening.
@@ -45,7 +45,7 @@ pub const SOFTHSM2: Quirks = Quirks {
     model: "SoftHSM v2",
     tried: true,
     fresh_keys_extractable: true,
-    locks_session_keys: false,
+    locks_session_keys: true,
     shows_unwrap_template: true,
     wraps_ed25519: false,
     oaep_sha256: false,

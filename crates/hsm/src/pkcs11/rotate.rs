@@ -10,28 +10,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::Session;
 use hpki::encoding::sha256;
 use hpki::sign::SignatureAlgorithm;
 
 use super::arrive::{extractable_attributes, make_pair, oaep, private_key};
 use super::held::{Object, key_type};
 use super::link::{Line, Link};
-use super::module::Module;
 use super::trouble::Trouble;
-use super::{Token, check, keys, link, public_key, seal};
+use super::{Token, TokenName, check, keys, public_key, seal};
 use crate::blob::{ALG_DERIVED, ALG_PKCS11, Blob, Header};
-use crate::files::Lock;
 use crate::import::OaepDigest;
 use crate::named::{Named, NamedKeys};
 use crate::refusal::{Failed, Refusal};
 use crate::unseal::UnsealSecret;
 
-const LABEL: &str = "azukari-transfer";
-const BITS: u32 = 3072;
+pub(super) const LABEL: &str = "azukari-transfer";
+pub(super) const BITS: u32 = 3072;
 
 pub(crate) struct Rotating {
     folder: PathBuf,
@@ -57,16 +54,11 @@ impl Rotating {
             let (token, _lock) = open()?;
             token.link.with(|_, session| {
                 clear(session)?;
-                let (public, _) = make_pair(session, LABEL, BITS)?;
-                let told = session.get_attributes(public, &[AttributeType::Modulus])?;
-                session.destroy_object(public)?;
-                match told.into_iter().next() {
-                    Some(Attribute::Modulus(modulus)) => Ok(modulus),
-                    _ => Err(Refusal::DeviceLost("a public key of a strange form".into()).into()),
-                }
+                make_transfer_key(session)
             })?
         };
-        trust(module, label, officers, &modulus)?;
+        let name = TokenName { module, label };
+        name.as_officers(officers, |session| trust(session, &modulus))?;
         let (old, new, ct) = {
             let (token, _lock) = open()?;
             token.link.with(|line, session| {
@@ -76,7 +68,7 @@ impl Rotating {
                 else {
                     return Err(Refusal::KekMissing(label.into()).into());
                 };
-                let trusted = trusted(session)?.ok_or_else(|| missing(LABEL))?;
+                let trusted = trusted(session, &modulus)?;
                 let ct = session.wrap_key(&oaep(OaepDigest::Sha1), trusted, key)?;
                 session.destroy_object(trusted)?;
                 if newest == old {
@@ -161,9 +153,7 @@ impl Rotating {
     }
 
     pub(crate) fn finish(self) -> Result<(), Failed> {
-        let _lock = Lock::take(&self.folder.join("lock"))
-            .map_err(|error| super::unusable(&self.folder, &error))?
-            .ok_or_else(|| Refusal::VaultInUse(self.folder.display().to_string()))?;
+        let _lock = super::lock(&self.folder)?;
         let named = NamedKeys::new(&self.folder);
         for name in named.names("")? {
             let Named { wrapped, spki } = named.read(&name)?;
@@ -175,6 +165,10 @@ impl Rotating {
         self.link.with(|_, session| {
             if let Some(old) = keys::keks(session)?.get(&self.old) {
                 session.destroy_object(*old)?;
+            }
+            // The old key may have come from another token: the officers' word for it ends with it.
+            for word in keys::received(session, self.old)? {
+                session.destroy_object(word)?;
             }
             clear(session)
         })
@@ -201,45 +195,42 @@ impl Drop for Rotating {
     }
 }
 
-fn missing(what: &str) -> Trouble {
+pub(super) fn missing(what: &str) -> Trouble {
     Refusal::KekMissing(what.into()).into()
 }
 
-/// The TRUSTED public half.
-fn trusted(session: &Session) -> Result<Option<ObjectHandle>, Trouble> {
+/// Makes the transfer pair and gives its modulus; the private half alone stays.
+pub(super) fn make_transfer_key(session: &Session) -> Result<Vec<u8>, Trouble> {
+    let (public, _) = make_pair(session, LABEL, BITS)?;
+    let told = session.get_attributes(public, &[AttributeType::Modulus])?;
+    session.destroy_object(public)?;
+    match told.into_iter().next() {
+        Some(Attribute::Modulus(modulus)) => Ok(modulus),
+        _ => Err(Refusal::DeviceLost("a public key of a strange form".into()).into()),
+    }
+}
+
+/// The TRUSTED public half of this modulus.
+pub(super) fn trusted(session: &Session, modulus: &[u8]) -> Result<ObjectHandle, Trouble> {
     let found = session.find_objects(&[
         Attribute::Class(ObjectClass::PUBLIC_KEY),
         Attribute::Label(LABEL.as_bytes().to_vec()),
+        Attribute::Modulus(modulus.to_vec()),
         Attribute::Trusted(true),
     ])?;
-    Ok(found.first().copied())
+    found.first().copied().ok_or_else(|| missing(LABEL))
 }
 
 /// Destroys what an earlier transfer left.
-fn clear(session: &Session) -> Result<(), Trouble> {
+pub(super) fn clear(session: &Session) -> Result<(), Trouble> {
     for object in session.find_objects(&[Attribute::Label(LABEL.as_bytes().to_vec())])? {
         session.destroy_object(object)?;
     }
     Ok(())
 }
 
-/// The security officers make the public half TRUSTED; their PIN is tried once.
-fn trust(
-    module: &Path,
-    label: &str,
-    officers: &UnsealSecret,
-    modulus: &[u8],
-) -> Result<(), Failed> {
-    let told = |trouble: Trouble| trouble.told(label);
-    let pin = officers.officers_pin(label)?;
-    let module = Module::load(module)?;
-    let (_entered, slot, token) = link::find(&module, label).map_err(told)?;
-    if token.so_pin_locked() {
-        return Err(Refusal::PinLocked(label.into()).into());
-    }
-    if token.so_pin_final_try() {
-        return Err(Refusal::PinFinalTry(label.into()).into());
-    }
+/// The security officers make the public half TRUSTED.
+pub(super) fn trust(session: &Session, modulus: &[u8]) -> Result<(), Trouble> {
     let public = [
         Attribute::Class(ObjectClass::PUBLIC_KEY),
         Attribute::KeyType(KeyType::RSA),
@@ -253,18 +244,6 @@ fn trust(
         Attribute::Verify(false),
         Attribute::Trusted(true),
     ];
-    let made = link::session(&module, slot).map_err(Trouble::from).and_then(|session| {
-        let entered = match session.login(UserType::So, Some(&pin)) {
-            Err(Error::Pkcs11(RvError::UserAnotherAlreadyLoggedIn, _)) => {
-                session.logout().and_then(|()| session.login(UserType::So, Some(&pin)))
-            }
-            other => other,
-        };
-        let made = entered
-            .and_then(|()| session.create_object(&public).map(drop))
-            .and_then(|()| session.logout());
-        let _ = session.close();
-        Ok(made?)
-    });
-    made.map_err(told)
+    session.create_object(&public)?;
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, mpsc};
 
 use cryptoki::session::UserType;
+use cryptoki::types::AuthPin;
 use hpki::id::{KeyId, PersonId};
 use hpki::refusal::Refuse;
 use hpki::sign::Sign;
@@ -16,17 +17,18 @@ use crate::health::Health;
 use crate::random::SystemRandom;
 use crate::testing;
 
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const A: (KeyId, PersonId) = (KeyId::from_octets([1; 16]), PersonId::from_octets([2; 16]));
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(super) const A: (KeyId, PersonId) =
+    (KeyId::from_octets([1; 16]), PersonId::from_octets([2; 16]));
 
-struct House {
-    folder: tempfile::TempDir,
-    secret: UnsealSecret,
+pub(super) struct House {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) secret: UnsealSecret,
 }
 
 impl House {
     /// `None` where this process is not the one that tests on SoftHSM2.
-    fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         testing::on_softhsm().then(|| {
             let folder = tempfile::tempdir().unwrap();
             let secret = UnsealSecret::random(&SystemRandom);
@@ -34,14 +36,14 @@ impl House {
             Self { folder, secret }
         })
     }
-    fn device(&self) -> DeviceConfig {
+    pub(super) fn device(&self) -> DeviceConfig {
         testing::device(self.folder.path())
     }
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         let DeviceConfig::Pkcs11 { token, .. } = self.device() else { unreachable!() };
         token
     }
-    fn open(&self) -> crate::Desks {
+    pub(super) fn open(&self) -> crate::Desks {
         crate::open(&self.device(), &self.secret, 2).unwrap()
     }
     fn token(&self) -> (Token, Lock) {
@@ -56,21 +58,24 @@ impl House {
         drop(entered);
         (module, session)
     }
-    /// Where SoftHSM2 keeps this token.
     fn token_folder(&self) -> std::path::PathBuf {
-        let (module, session) = self.session();
-        let slot = session.get_session_info().unwrap().slot_id();
-        let serial = module.pkcs11.get_token_info(slot).unwrap().serial_number().to_owned();
-        session.close().unwrap();
-        std::fs::read_dir(testing::tokens())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.to_str().unwrap().replace('-', "").ends_with(&serial))
-            .unwrap()
+        token_folder(&self.label())
     }
 }
 
-fn code<T>(result: Result<T, Failed>) -> &'static str {
+/// Where SoftHSM2 keeps the token of this label.
+pub(super) fn token_folder(label: &str) -> std::path::PathBuf {
+    let module = Module::load(Path::new(testing::SOFTHSM)).unwrap();
+    let (_entered, _, token) = link::find(&module, label).unwrap();
+    let serial = token.serial_number();
+    let mut folders = std::fs::read_dir(testing::tokens()).unwrap().map(|entry| entry.unwrap());
+    let folder = folders.find(|folder| {
+        folder.file_name().into_string().unwrap().replace('-', "").ends_with(serial)
+    });
+    folder.unwrap().path()
+}
+
+pub(super) fn code<T>(result: Result<T, Failed>) -> &'static str {
     match result {
         Ok(_) => "accepted",
         Err(Failed::Refused(refusal)) => refusal.code(),
@@ -78,7 +83,10 @@ fn code<T>(result: Result<T, Failed>) -> &'static str {
     }
 }
 
-fn sign(desk: &crate::SubscriberDesk, key: &Arc<crate::LoadedKey>) -> Result<Vec<u8>, DeviceFault> {
+pub(super) fn sign(
+    desk: &crate::SubscriberDesk,
+    key: &Arc<crate::LoadedKey>,
+) -> Result<Vec<u8>, DeviceFault> {
     let (tell, told) = mpsc::channel();
     let done: crate::SignDone = Box::new(move |answer| tell.send(answer).unwrap());
     desk.sign(Arc::clone(key), b"message".to_vec(), done);
@@ -360,6 +368,40 @@ fn security_officers_who_hand_over_can_do_nothing_with_the_token_any_more() {
     assert_eq!(change(&old, &new), "pin-wrong");
     assert_eq!(change(&new, &old), "accepted");
     drop(house.open());
+}
+
+/// SoftHSM2 counts no wrong PINs, but tells the flags that stand in its token's file. The file
+/// begins with how often it was changed.
+fn put_flags(label: &str, more: u64) {
+    const PLAIN: u64 = 0x42D;
+    let file = token_folder(label).join("token.object");
+    let mut octets = std::fs::read(&file).unwrap();
+    let at = octets.windows(8).position(|window| window == PLAIN.to_be_bytes()).unwrap();
+    octets[at..at + 8].copy_from_slice(&(PLAIN | more).to_be_bytes());
+    let changed = u64::from_be_bytes(*octets.first_chunk().unwrap()) + 1;
+    octets[..8].copy_from_slice(&changed.to_be_bytes());
+    std::fs::write(file, octets).unwrap();
+}
+
+#[test]
+fn a_pin_that_is_locked_or_has_one_try_left_is_not_tried() {
+    for (flag, expected) in [(0x2_0000, "pin-final-try"), (0x4_0000, "pin-locked")] {
+        let Some(house) = House::new() else { return };
+        drop(house.open());
+        put_flags(&house.label(), flag);
+        assert_eq!(code(crate::open(&house.device(), &house.secret, 1).map(drop)), expected);
+        // Not even with a wrong PIN is it tried: it would say so.
+        let wrong = UnsealSecret::random(&SystemRandom);
+        assert_eq!(code(crate::open(&house.device(), &wrong, 1).map(drop)), expected);
+    }
+    for (flag, expected) in [(0x20_0000, "pin-final-try"), (0x40_0000, "pin-locked")] {
+        let Some(house) = House::new() else { return };
+        put_flags(&house.label(), flag);
+        let (old, new) = (testing::officers(), UnsealSecret::random(&SystemRandom));
+        let changed = crate::change_officers_secret(&house.device(), &old, &new);
+        assert_eq!(code(changed), expected, "the security officers' PIN");
+        drop(house.open());
+    }
 }
 
 /// In a process of its own: when a token is away, the whole module is initialised anew.
