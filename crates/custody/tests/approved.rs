@@ -10,7 +10,6 @@ use custody::{Asked, Limits, Prepared, Rule, SHA256_OID};
 use hpki::encoding::sha256;
 use hpki::kind::DocumentKind;
 use hsm::anomaly::{Anomaly, Call};
-use ledger::Break;
 use ledger::tlog::Proof;
 use tempfile::tempdir;
 
@@ -266,7 +265,7 @@ async fn a_document_the_device_failed_at_is_signed_when_asked_again_also_after_t
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_step_breaks_from_approval_to_signature_each_document_is_signed_once() {
-    for how in Break::ALL {
+    for how in every_way() {
         let folder = tempdir().unwrap();
         let house = found(folder.path());
         let doctor = physician(&house).await;
@@ -280,13 +279,12 @@ async fn whatever_step_breaks_from_approval_to_signature_each_document_is_signed
                 let waiting = prepared(&house, &token, &[1, 2]).await;
                 let approval = approve_documents(&doctor, documents(&waiting, &hospital()));
                 house.faults.arm(n, how);
-                let first = match house.custody.authorise(waiting.id, &approval, NOW).await {
-                    Ok(granted) => {
-                        let custody = &house.custody;
-                        custody.sign_prepared(&token, &hospital(), &granted.sad, NOW).await.ok()
-                    }
-                    Err(_) => None,
+                let custody = &house.custody;
+                let signing = async {
+                    let granted = custody.authorise(waiting.id, &approval, NOW).await.ok()?;
+                    custody.sign_prepared(&token, &hospital(), &granted.sad, NOW).await.ok()
                 };
+                let first = or_the_end(&house.faults, signing).await;
                 let happened = house.faults.happened();
                 house.faults.disarm();
                 (waiting, approval, happened, first)

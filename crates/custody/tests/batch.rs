@@ -8,7 +8,6 @@ use common::*;
 use custody::{BatchItem, BatchOrder, Limits};
 use hpki::kind::DocumentKind;
 use hsm::anomaly::{Anomaly, Call};
-use ledger::Break;
 use tempfile::tempdir;
 
 fn batch(count: u32) -> BatchOrder {
@@ -169,7 +168,7 @@ async fn a_signature_that_does_not_verify_freezes_the_key_and_the_others_are_kep
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_step_breaks_a_batch_has_one_signature_for_each_document() {
-    for how in Break::ALL {
+    for how in every_way() {
         let folder = tempdir().unwrap();
         let house = found(folder.path());
         let doctor = physician(&house).await;
@@ -184,8 +183,9 @@ async fn whatever_step_breaks_a_batch_has_one_signature_for_each_document() {
                 let house = open(folder.path());
                 house.custody.recover(begin).await.unwrap();
                 house.faults.arm(n, how);
-                let first =
-                    house.custody.sign_batch(&token, &hospital(), order.clone(), begin).await;
+                let peer = hospital();
+                let signing = house.custody.sign_batch(&token, &peer, order.clone(), begin);
+                let first = or_the_end(&house.faults, signing).await;
                 let happened = house.faults.happened();
                 house.faults.disarm();
                 if !happened {

@@ -16,7 +16,6 @@ use hpki::policy::VerifyingKey;
 use hpki::qualification::Qualification;
 use hpki::sign::SignatureAlgorithm;
 use hsm::anomaly::{Anomaly, Call};
-use ledger::Break;
 use tempfile::tempdir;
 use wire::csc::CredentialId;
 
@@ -401,7 +400,7 @@ async fn a_device_that_fails_gives_the_draws_back_to_budget_and_sad() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_step_breaks_no_approved_hash_is_signed_twice_or_lost() {
-    for how in Break::ALL {
+    for how in every_way() {
         let folder = tempdir().unwrap();
         let house = found_for(folder.path(), Rule::EACH_DOCUMENT);
         let (doctor, _, token) = writer(&house, 1).await;
@@ -414,10 +413,10 @@ async fn whatever_step_breaks_no_approved_hash_is_signed_twice_or_lost() {
             let sad = approved(&house, &doctor, &token, &hashes).await;
             house.faults.arm(n, how);
             let peer = hospital();
-            let first = house
-                .custody
-                .csc_sign_hash(&token, &peer, letters(doctor.key), &sad, &hashes, NOW)
-                .await;
+            let credential = letters(doctor.key);
+            let signing =
+                house.custody.csc_sign_hash(&token, &peer, credential, &sad, &hashes, NOW);
+            let first = or_the_end(&house.faults, signing).await;
             let happened = house.faults.happened();
             house.faults.disarm();
             if !happened {

@@ -97,7 +97,14 @@ fn every_file_that_is_named_is_there(town: &Town) {
     let openapi: Value =
         serde_json::from_slice(&std::fs::read(town.text("/openapi")).unwrap()).unwrap();
     assert!(openapi["openapi"].as_str().unwrap().starts_with("3."));
-    for path in ["/v1/signatures", "/v1/facility", "/v1/prescriptions", "/v1/dispensings"] {
+    for path in [
+        "/v1/signatures",
+        "/v1/facility",
+        "/v1/prescriptions",
+        "/v1/prescriptions/batch",
+        "/v1/dispensings",
+        "/phone/key/history",
+    ] {
         assert!(openapi["paths"][path].is_object(), "{path}");
     }
     let persons = town.demo["persons"].as_array().unwrap();

@@ -35,7 +35,7 @@ use hpki::sign::{Random, SignatureAlgorithm};
 use hpki::time::Timestamp;
 use hsm::anomaly::Anomalies;
 use hsm::{DeviceConfig, SystemRandom, TokenDesk, UnsealSecret};
-use ledger::{Faults, Ledger, Opening, Options};
+use ledger::{Break, Faults, Ledger, Opening, Options};
 use wire::token::{Allowance, Claims, Confirmation, Header, base64url_encode};
 
 pub const ISSUER: &str = "https://platform.test";
@@ -385,6 +385,29 @@ pub fn number() -> OrderNumber {
 
 pub fn order(digest: u8) -> SignOrder {
     SignOrder { number: number(), kind: DocumentKind::Prescription, digest: [digest; 32] }
+}
+
+/// Every way in which a step of the store can break.
+pub fn every_way() -> impl Iterator<Item = Break> {
+    Break::ALL.into_iter().chain(Break::HANGS)
+}
+
+/// What comes of it. Where a step never comes back, the process ends instead: whoever waits is told
+/// nothing, and what was not committed never will be.
+pub async fn or_the_end<T>(faults: &Faults, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let hangs = async {
+        while !faults.hanging() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = hangs => {}
+    }
+    faults.end();
+    work.await
 }
 
 /// What was refused, by its code.
