@@ -64,6 +64,7 @@ use crate::platform::{approvals, batch, csc, door, import, journal, phone};
         hospital::prescriptions,
         hospital::dispensings,
         hospital::batch::prescriptions,
+        hospital::batch::dispensings,
         hospital::approvals::begin,
         hospital::approvals::state,
         hospital::approvals::evidence,

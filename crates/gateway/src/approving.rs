@@ -260,7 +260,7 @@ impl<P: Platform> Gateway<P> {
     }
 
     /// Each paper as an order with its unsigned document; and the token that allows them all.
-    async fn written(
+    pub(crate) async fn written(
         &self,
         staff: &Staff,
         papers: &[Paper],

@@ -1,4 +1,4 @@
-//! Several prescriptions in one request, out of the session's budget.
+//! Several records in one request, out of the session's budget.
 //!
 //! The EHR chooses one number for all of them. Each document is an order of its own here; at the
 //! platform they are one batch under the EHR's number, which is reserved whole or not at all. The
@@ -8,13 +8,14 @@
 //! Dying before the orders are committed: nothing was sent. Dying after: all are open, and are taken
 //! up together. Dying among the answers: those that are kept stay, the others are asked for again.
 
+use hpki::encoding::{Digest32, Statement};
 use hpki::id::OrderNumber;
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
 use ledger::Failed;
 use wire::{ApprovalOutcome, BatchAnswer, BatchDocument, BatchRequest, DigestValue};
 
-use crate::config::Staff;
+use crate::approving::Paper;
 use crate::desk::{Gateway, Resumed, Signed};
 use crate::names::StaffId;
 use crate::orders::{FRESH_S, ORDER_LIFE_S, Order, code_of};
@@ -39,35 +40,33 @@ pub struct DocumentOutcome {
 }
 
 impl<P: Platform> Gateway<P> {
-    /// Has several prescription records signed by this staff member under one number (UUIDv7), which
-    /// the EHR chose and keeps: the same request again gets the same documents, in the order of the
-    /// records.
+    /// Has several records signed by this staff member under one number (UUIDv7), which the EHR chose
+    /// and keeps: the same request again gets the same documents, in the order of the papers.
     ///
-    /// Refused as a whole: `gateway-batch-size-wrong`, `order-reused` (this number was used for something
-    /// else), all that a record or [`Gateway::prescribe`] is refused for, and what the platform
-    /// refuses of the whole batch; then nothing was signed.
-    pub async fn prescribe_many(
+    /// Refused as a whole: `gateway-batch-size-wrong`, `order-reused` (this number was used for
+    /// something else), all that [`Gateway::prescribe`] and [`Gateway::dispense`] refuse of a
+    /// record, and what the platform refuses of the whole batch; then nothing was signed.
+    pub async fn sign_many(
         &self,
         staff: &StaffId,
         number: OrderNumber,
-        records: &[Vec<u8>],
+        papers: &[Paper],
         now: Timestamp,
     ) -> Result<Vec<DocumentOutcome>, Failed<Refusal>> {
         let staff = self.staff(staff)?;
-        if !(1..=MOST).contains(&records.len()) {
-            return Err(Failed::Refused(Refusal::BatchSize(records.len())));
+        if !(1..=MOST).contains(&papers.len()) {
+            return Err(Failed::Refused(Refusal::BatchSize(papers.len())));
         }
-        let mut documents = Vec::with_capacity(records.len());
-        for csv in records {
-            let document = self.prescription(staff, csv)?;
-            let digest = xades::reference_digest(&document, DocumentKind::Prescription.signed_id())
-                .map_err(|refusal| Failed::Refused(Refusal::Document(refusal.into())))?;
-            documents.push((digest, document));
-        }
-        let digests: Vec<_> = documents.iter().map(|(digest, _)| *digest).collect();
-        if !self.orders.is_batch(number, &staff.id, &digests).await? {
-            self.write_down(staff, number, documents, now).await?;
-            self.orders.is_batch(number, &staff.id, &digests).await?;
+        let request = request(&staff.id, papers);
+        if !self.orders.is_batch(number, &request).await? {
+            let (mut orders, _) = self.written(staff, papers, now).await?;
+            for order in &mut orders {
+                order.batch = Some(number);
+            }
+            self.watch.witnessed(&self.platform, now).await?;
+            self.orders.begin_batch(number, &request, orders, &*self.random).await?;
+            // Somebody may have been first with this number, at the same moment.
+            self.orders.is_batch(number, &request).await?;
         }
         let open = self.orders.open_batch(number).await?;
         let resumed = match open.first() {
@@ -89,32 +88,6 @@ impl<P: Platform> Gateway<P> {
             }
         }
         Ok(outcomes)
-    }
-
-    /// Each record as an open order of the batch.
-    async fn write_down(
-        &self,
-        staff: &Staff,
-        number: OrderNumber,
-        documents: Vec<([u8; 32], Vec<u8>)>,
-        now: Timestamp,
-    ) -> Result<(), Failed<Refusal>> {
-        let kind = DocumentKind::Prescription;
-        let kept = self.token(staff, kind, now).await?;
-        self.watch.witnessed(&self.platform, now).await?;
-        let orders = documents.into_iter().map(|(digest, document)| Order {
-            number: OrderNumber::new(now.seconds().saturating_mul(1000), &*self.random),
-            staff: staff.id.clone(),
-            person: kept.person,
-            key: kept.key,
-            kind,
-            digest,
-            created: now,
-            document,
-            approval: None,
-            batch: Some(number),
-        });
-        self.orders.begin_batch(number, orders.collect(), &*self.random).await
     }
 
     /// Sends what is open of a batch, or only asks about it where it is no longer fresh, and finishes
@@ -249,4 +222,16 @@ impl<P: Platform> Gateway<P> {
         let over = age > FRESH_S && refusal.leaves_order_open();
         self.close(order, if over { Refusal::OrderExpired } else { refusal }).await
     }
+}
+
+/// What makes two requests under one number the same.
+fn request(staff: &StaffId, papers: &[Paper]) -> Digest32 {
+    let statement = Statement::new("azukari/gateway/batch/v1").text(staff.as_str());
+    let papers = papers.iter().fold(statement, |statement, paper| match paper {
+        Paper::Prescription(csv) => statement.text("prescription").octets_field(csv),
+        Paper::Dispensing { prescription, csv } => {
+            statement.text("dispensing").octets_field(prescription).octets_field(csv)
+        }
+    });
+    papers.digest()
 }

@@ -7,37 +7,31 @@ use hpki::sign::Random;
 use ledger::Failed;
 
 use crate::batch::DocumentOutcome;
-use crate::names::StaffId;
 use crate::orders::{COLUMNS, Order, Orders, order_number};
 use crate::refusal::Refusal;
 
 impl Orders {
-    /// Whether this number is that of a batch of just these documents for this staff member.
+    /// Whether this number is that of a batch, of just this request.
     ///
-    /// Refused: `order-reused` where it is of others.
+    /// Refused: `order-reused` where it is of another.
     pub(crate) async fn is_batch(
         &self,
         batch: OrderNumber,
-        staff: &StaffId,
-        digests: &[Digest32],
+        request: &Digest32,
     ) -> Result<bool, Failed<Refusal>> {
-        let rows = self
+        let row = self
             .store
             .read(move |tx| {
-                Ok::<_, Failed<Refusal>>(tx.query(
-                    "SELECT staff, digest FROM gateway_order WHERE batch = $1 ORDER BY item",
+                Ok::<_, Failed<Refusal>>(tx.query_opt(
+                    "SELECT request FROM gateway_batch WHERE number = $1",
                     &[batch.into()],
                 )?)
             })
             .await?;
-        let mut same = rows.len() == digests.len();
-        for (row, digest) in rows.iter().zip(digests) {
-            same &= row.text(0)? == staff.as_str() && row.array::<32>(1)? == *digest;
-        }
-        match (rows.is_empty(), same) {
-            (true, _) => Ok(false),
-            (false, true) => Ok(true),
-            (false, false) => Err(Failed::Refused(Refusal::OrderReused)),
+        match row {
+            None => Ok(false),
+            Some(row) if row.array::<32>(0)? == *request => Ok(true),
+            Some(_) => Err(Failed::Refused(Refusal::OrderReused)),
         }
     }
 
@@ -45,6 +39,7 @@ impl Orders {
     pub(crate) async fn begin_batch(
         &self,
         batch: OrderNumber,
+        request: &Digest32,
         orders: Vec<Order>,
         random: &dyn Random,
     ) -> Result<(), Failed<Refusal>> {
@@ -53,14 +48,16 @@ impl Orders {
             let sealed = self.seal(&order.number, "open", &order.document, random)?;
             rows.push((order, sealed));
         }
+        let request = *request;
         self.store
             .write(move |tx| {
-                let taken = tx.query_opt(
-                    "SELECT 1 FROM gateway_order WHERE batch = $1 LIMIT 1",
-                    &[batch.into()],
+                let begun = tx.exec(
+                    "INSERT INTO gateway_batch (number, request) VALUES ($1, $2)
+                     ON CONFLICT DO NOTHING",
+                    &[batch.into(), request.into()],
                 )?;
-                if taken.is_some() {
-                    // Somebody was first, at the same moment; whoever asked looks again.
+                if begun == 0 {
+                    // Somebody was first; whoever asked looks again.
                     return Ok(());
                 }
                 for (item, (order, sealed)) in rows.iter().enumerate() {

@@ -27,6 +27,11 @@ CREATE INDEX gateway_order_state ON gateway_order (state, created);
 CREATE INDEX gateway_order_digest ON gateway_order (staff, digest);
 CREATE INDEX gateway_order_approval ON gateway_order (approval);
 CREATE INDEX gateway_order_batch ON gateway_order (batch, item);
+-- What the EHR asked for under a number of its own: the same number again is the same request.
+CREATE TABLE gateway_batch (
+    number    BLOB PRIMARY KEY,
+    request   BLOB NOT NULL
+) WITHOUT ROWID;
 -- What was asked of an owner: computed here, to be compared with what her phone signs.
 CREATE TABLE gateway_approval (
     ceremony  BLOB NOT NULL PRIMARY KEY,

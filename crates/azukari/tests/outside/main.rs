@@ -103,6 +103,7 @@ fn every_file_that_is_named_is_there(town: &Town) {
         "/v1/prescriptions",
         "/v1/prescriptions/batch",
         "/v1/dispensings",
+        "/v1/dispensings/batch",
         "/phone/key/history",
     ] {
         assert!(openapi["paths"][path].is_object(), "{path}");

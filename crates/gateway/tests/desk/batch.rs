@@ -2,15 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use gateway::{DocumentOutcome, Refusal};
+use gateway::{DocumentOutcome, Paper, Refusal};
 use hpki::id::OrderNumber;
 use hpki::time::Timestamp;
 use ledger::Failed;
 use prescription::document::Parsed;
+use verifier::Verdict;
 
 use crate::estate::{Dice, now};
 use crate::platform::Trouble::{AnswerLost, Lost, Says};
-use crate::world::{Town, code, csv, id, later};
+use crate::world::{Town, code, csv, dispensing_csv, id, later};
 
 type Outcomes = Result<Vec<DocumentOutcome>, Failed<Refusal>>;
 
@@ -25,7 +26,8 @@ fn records(count: usize) -> Vec<Vec<u8>> {
 }
 
 async fn ask(town: &Town, number: OrderNumber, records: &[Vec<u8>], at: Timestamp) -> Outcomes {
-    town.gateway.prescribe_many(&id("dr-1"), number, records, at).await
+    let papers: Vec<_> = records.iter().cloned().map(Paper::Prescription).collect();
+    town.gateway.sign_many(&id("dr-1"), number, &papers, at).await
 }
 
 /// The record in each document, or why there is none.
@@ -156,4 +158,43 @@ async fn a_batch_that_nobody_expects_any_more_is_only_asked_about() {
         assert_eq!((town.world.made(), asked(&town)), (made, (1, 1)));
         assert!(town.gateway.resume(later(5_001)).await.unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_pharmacist_has_several_results_signed_over_verified_prescriptions() {
+    let town = Town::awake().await;
+    let registered = town.registered().await;
+    let made = town.world.made();
+    let csv = String::from_utf8(dispensing_csv()).unwrap();
+    let paper = |note: &str| Paper::Dispensing {
+        prescription: registered.clone(),
+        csv: csv.replace("粉砕しない", note).into_bytes(),
+    };
+    let (number, papers) = (number(), [paper("一"), paper("二")]);
+    let ask = |papers: Vec<Paper>| {
+        let (gateway, staff) = (&town.gateway, id("ph-1"));
+        async move { gateway.sign_many(&staff, number, &papers, now()).await }
+    };
+    let signed = ask(papers.to_vec()).await.unwrap();
+    let documents: Vec<_> = signed.iter().map(|one| one.outcome.clone().unwrap()).collect();
+    for document in &documents {
+        assert_eq!(town.gateway.report(document, now()).verdict, Verdict::Valid);
+        assert_eq!(Parsed::parse(document).unwrap().prescription_csv, Some(crate::world::csv()));
+    }
+    // Each composition of a result has an identifier of its own; the request is what is compared.
+    let again: Vec<_> = ask(papers.to_vec()).await.unwrap();
+    assert!(again.iter().zip(&documents).all(|(one, before)| one.outcome.as_ref() == Ok(before)));
+    assert_eq!(town.world.made(), made + 2);
+    assert_eq!(code(ask(vec![papers[1].clone(), papers[0].clone()]).await), "order-reused");
+
+    // One forged prescription among them, and nothing is sent.
+    let forged = String::from_utf8(registered.clone()).unwrap();
+    let (start, rest) = forged.split_once("<ds:SignatureValue").unwrap();
+    let forged = format!("{start}<ds:SignatureValue{}", rest.replacen('A', "B", 1)).into_bytes();
+    let csv = dispensing_csv();
+    let mixed = [paper("三"), Paper::Dispensing { prescription: forged, csv }];
+    let other = OrderNumber::new(now().seconds() * 1000, &Dice);
+    let refused = town.gateway.sign_many(&id("ph-1"), other, &mixed, now()).await;
+    assert_eq!(code(refused), "prescription-invalid");
+    assert_eq!(town.world.made(), made + 2);
 }
