@@ -44,7 +44,7 @@ const OFFICERS: &[&str] = &[
     "restore-rolled-back",
     "transfer-another-platform",
     "transfer-check-failed",
-    "transfer-former-missing",
+    "transfer-token-missing",
 ];
 
 #[test]

@@ -105,8 +105,11 @@ pub enum Refusal {
     #[error("a rotation of the keys in {0} is not finished")]
     RotationUnfinished(String),
     /// Custody is on its way to another token, and must arrive first.
-    #[error("the transfer of {0} to another token is not finished")]
+    #[error("a transfer to another token is not finished: {0}")]
     TransferUnfinished(String),
+    /// The second token is in charge already: there is no way back but another transfer.
+    #[error("custody was handed over to the token {0:?}")]
+    TransferHandedOver(String),
     /// Custody moves from one token to another of another label.
     #[error("the second token has the label of the first, {0:?}")]
     TransferSameToken(String),
@@ -153,6 +156,7 @@ pub const CODES: &[&str] = &[
     "device-lost",
     "rotation-unfinished",
     "transfer-unfinished",
+    "transfer-handed-over",
     "transfer-same-token",
     "transfer-differs",
     "transfer-unsupported",
@@ -194,6 +198,7 @@ impl Refuse for Refusal {
             Self::DeviceLost(_) => "device-lost",
             Self::RotationUnfinished(_) => "rotation-unfinished",
             Self::TransferUnfinished(_) => "transfer-unfinished",
+            Self::TransferHandedOver(_) => "transfer-handed-over",
             Self::TransferSameToken(_) => "transfer-same-token",
             Self::TransferDiffers(_) => "transfer-differs",
             Self::TransferUnsupported(_) => "transfer-unsupported",
@@ -252,6 +257,7 @@ mod tests {
             Refusal::DeviceLost(String::new()),
             Refusal::RotationUnfinished(String::new()),
             Refusal::TransferUnfinished(String::new()),
+            Refusal::TransferHandedOver(String::new()),
             Refusal::TransferSameToken(String::new()),
             Refusal::TransferDiffers(String::new()),
             Refusal::TransferUnsupported(String::new()),

@@ -49,9 +49,9 @@ pub enum Step {
     Remember,
     /// The folder is handed over to the second token.
     HandOver,
-    /// One of the keys on the first token is destroyed.
+    /// One of the keys on the token that is left is destroyed.
     Destroy,
-    /// The folder forgets the first token.
+    /// The folder forgets that token.
     Close,
 }
 
@@ -91,7 +91,8 @@ impl<'a> Transfer<'a> {
     /// How far it is, and what can be refused before an officer is asked.
     ///
     /// # Errors
-    /// [`Refusal::TransferSameToken`], [`Refusal::TokenAnother`], [`Refusal::VaultInUse`],
+    /// [`Refusal::TransferSameToken`], [`Refusal::TransferUnfinished`] (to another token than this),
+    /// [`Refusal::TokenAnother`], [`Refusal::VaultInUse`],
     /// [`Refusal::VaultMissing`]; of the second token [`Refusal::ModuleUnusable`],
     /// [`Refusal::TokenDoubled`], [`Refusal::TokenFull`], [`Refusal::MechanismMissing`]; or a device
     /// fault.
@@ -139,5 +140,20 @@ impl<'a> Transfer<'a> {
         mut tell: impl FnMut(Step) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
         self.0.close(unseal, lost, &mut tell)
+    }
+
+    /// Gives up a transfer while the first token is in charge: destroys what was brought to the
+    /// second, and forgets it. A second token that is `lost` may be missing.
+    ///
+    /// # Errors
+    /// [`Refusal::TransferHandedOver`] where the second token is in charge, and as
+    /// [`Transfer::close`].
+    pub fn give_up(
+        &self,
+        unseal: &UnsealSecret,
+        lost: bool,
+        mut tell: impl FnMut(Step) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        self.0.give_up(unseal, lost, &mut tell)
     }
 }

@@ -16,6 +16,7 @@ use ledger::Event;
 use super::rotate::{NEW_BACKUP, both_sets, replace_key, tell_officers};
 use super::say;
 use super::transcript::Transcript;
+use super::unseal::{Source, obtain};
 use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::custody_cmd::every_key;
@@ -31,9 +32,12 @@ pub(crate) struct TransferArguments {
     /// 引っ越し先の設定ファイル。違いは [device] だけ (the same configuration with the second device in [device])
     #[arg(long)]
     to: PathBuf,
-    /// 前の装置は失われた。鍵を消せなくても終える (the first device is lost: end without destroying its keys)
+    /// 引き渡しの前に取りやめ、引っ越し先に届いた鍵を消す (give it up before the handing over: what was brought is destroyed)
     #[arg(long)]
-    former_lost: bool,
+    give_up: bool,
+    /// 離れる側の装置は失われた。鍵を消せなくても終える (the device that is left is lost: end without destroying its keys)
+    #[arg(long)]
+    lost: bool,
 }
 
 /// Moves custody.
@@ -46,6 +50,9 @@ pub(crate) async fn run(arguments: TransferArguments) -> Result<(), Stop> {
     }
     let (first, second) = (config.device.clone(), target.device.clone());
     let transfer = Transfer::between(&first, &second).map_err(say::device)?;
+    if arguments.give_up {
+        return give_up(&config, &transfer, label(&second), arguments.lost).await;
+    }
     if transfer.look().map_err(say::device)? == Stage::Over {
         println!("引っ越しは済んでいます。--to の設定で起動してください (it is over)");
         return Ok(());
@@ -78,20 +85,14 @@ pub(crate) async fn run(arguments: TransferArguments) -> Result<(), Stop> {
     transcript.line("前の装置 (from)", label(&first));
     transcript.line("新しい装置 (to)", &platform.watch.nameplate().token);
     transcript.line("調べた鍵 (keys looked at)", format!("{keys} + {named}"));
-    if arguments.former_lost {
+    if arguments.lost {
         transcript.line("前の装置 (the first)", "失われた (lost)");
     }
     let folder = platform.config.folder.clone();
     let left = transcript.remember(&folder, &platform.ledger, Event::DeviceTransferred).await?;
     drop(platform);
 
-    let closed = transfer.close(source.secret(), arguments.former_lost, shown());
-    closed.map_err(|failed| match failed {
-        Failed::Refused(refusal @ (Refusal::TokenUnknown(_) | Refusal::ModuleUnusable(_))) => {
-            say::refused("transfer-former-missing", refusal.to_string())
-        }
-        failed => say::device(failed),
-    })?;
+    transfer.close(source.secret(), arguments.lost, shown()).map_err(emptied)?;
     println!(
         "{keys} 件の鍵と {named} 件の装置の鍵が {} に移りました (transferred)\n記録 (transcript): {}",
         label(&second),
@@ -100,6 +101,41 @@ pub(crate) async fn run(arguments: TransferArguments) -> Result<(), Stop> {
     println!("これからは --config {} で起動してください (start with it)", arguments.to.display());
     println!("{NEW_BACKUP}");
     Ok(())
+}
+
+/// The key officers end a transfer that has not been handed over.
+async fn give_up(
+    config: &PlatformConfig,
+    transfer: &Transfer<'_>,
+    to: &str,
+    lost: bool,
+) -> Result<(), Stop> {
+    let purpose = format!("{to} への引っ越しの取りやめ");
+    let source = obtain(config, &purpose).await?;
+    transfer.give_up(source.secret(), lost, shown()).map_err(emptied)?;
+    let mut transcript = Transcript::begin("transfer-given-up", &purpose, now());
+    if let Source::Officers(gathered) = &source {
+        transcript.line("鍵管理者 (key officers)", gathered.officers());
+    }
+    if lost {
+        transcript.line("引っ越し先 (the second)", "失われた (lost)");
+    }
+    let left = transcript.leave(&config.folder)?;
+    println!(
+        "引っ越しを取りやめました。預かりは今の装置のままです (given up)\n記録 (transcript): {}",
+        left.display()
+    );
+    Ok(())
+}
+
+/// A token that could not be emptied because it is not there.
+fn emptied(failed: Failed) -> Stop {
+    match failed {
+        Failed::Refused(refusal @ (Refusal::TokenUnknown(_) | Refusal::ModuleUnusable(_))) => {
+            say::refused("transfer-token-missing", refusal.to_string())
+        }
+        failed => say::device(failed),
+    }
 }
 
 /// What an audit finds where keys did not arrive. Everything else was so before.
@@ -139,7 +175,9 @@ const fn words(step: Step) -> &'static str {
         Step::Compare => "両方の装置を比べます (both devices are compared)",
         Step::Remember => "今の装置を書き留めます (the first device is noted)",
         Step::HandOver => "引き渡します (the second device takes charge)",
-        Step::Destroy => "前の装置の鍵を消します (the first device's keys are destroyed)",
+        Step::Destroy => {
+            "離れる側の装置の鍵を消します (the keys of the device that is left are destroyed)"
+        }
         Step::Close => "引っ越しを終えます (the transfer is ended)",
     }
 }

@@ -48,10 +48,10 @@ impl Place {
         self.officer(&["transfer"], &[("--config", self.path("first.toml")), ("--to", to.into())])
     }
 
-    fn start_transferring(&self) -> Process {
+    fn start_transferring(&self, more: &[&str]) -> Process {
         let mut command = self.azukari();
         command.args(["officer", "transfer", "--config"]).arg(self.path("first.toml"));
-        command.arg("--to").arg(self.path("second.toml"));
+        command.arg("--to").arg(self.path("second.toml")).args(more);
         self.waiting_for_officers(&mut command, "transfer.log")
     }
 
@@ -138,7 +138,7 @@ fn custody_is_rotated_and_moves_to_a_second_token_and_signs_when_the_first_is_go
     std::fs::write(place.tokens.as_ref().unwrap(), conf).unwrap();
 
     // The power goes while the keys are on their way.
-    let mut moving = place.start_transferring();
+    let mut moving = place.start_transferring(&[]);
     place.both_hand_in(&moving, &security, &shares);
     moving.until_it_says("(the keys are wrapped)");
     moving.kill();
@@ -146,7 +146,7 @@ fn custody_is_rotated_and_moves_to_a_second_token_and_signs_when_the_first_is_go
     // It goes on, and stops again when the second token is in charge: here by a ledger in use.
     let busy = File::create(place.path("platform/ledger/store.lock")).unwrap();
     busy.try_lock().unwrap();
-    let mut moving = place.start_transferring();
+    let mut moving = place.start_transferring(&[]);
     place.both_hand_in(&moving, &security, &shares);
     let ran = moving.ended();
     assert!(!ran.well() && ran.out.contains("(the second device is in charge)"), "{ran:?}");
@@ -162,13 +162,18 @@ fn custody_is_rotated_and_moves_to_a_second_token_and_signs_when_the_first_is_go
         place.hand_in(share);
     }
     renewing.ended().refused("transfer-unfinished");
+    let mut giving_up = place.start_transferring(&["--give-up"]);
+    for share in &shares[..3] {
+        place.hand_in(share);
+    }
+    giving_up.ended().refused("transfer-handed-over");
 
     // Without the first token its keys cannot be destroyed; everything else is done.
-    let mut moving = place.start_transferring();
+    let mut moving = place.start_transferring(&[]);
     place.both_hand_in(&moving, &security, &shares);
-    moving.ended().refused("transfer-former-missing");
+    moving.ended().refused("transfer-token-missing");
     std::fs::rename(&away, &here).unwrap();
-    let mut moving = place.start_transferring();
+    let mut moving = place.start_transferring(&[]);
     place.both_hand_in(&moving, &security, &shares);
     let ran = moving.ended();
     assert!(ran.well() && ran.out.contains("azukari-second に移りました"), "{ran:?}");

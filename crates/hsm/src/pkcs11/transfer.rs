@@ -97,7 +97,12 @@ impl Moving<'_> {
         let missing = || Refusal::VaultMissing(self.folder.display().to_string());
         let plate = Plate::read(self.folder, FILE)?.ok_or_else(missing)?;
         if plate.label == self.from.label {
-            return Ok(Stage::Before);
+            return match Plate::read(self.folder, NEXT)? {
+                Some(next) if next.label != self.to.label => {
+                    Err(Refusal::TransferUnfinished(next.label).into())
+                }
+                _ => Ok(Stage::Before),
+            };
         }
         if plate.label != self.to.label {
             return Err(Refusal::TokenAnother(self.from.label.into()).into());
@@ -287,13 +292,58 @@ impl Moving<'_> {
     ) -> Result<(), Failed> {
         let _lock = lock(self.folder)?;
         let Stage::HandedOver = self.stage()? else { return Ok(()) };
-        let before = Plate::read(self.folder, BEFORE)?;
+        self.empty(self.from, BEFORE, unseal, lost, tell)?;
+        tell(Step::Close)?;
+        // What a rotation left that died at its very end.
+        self.to.as_user(unseal, |session, _| {
+            clear(session)?;
+            for word in session.find_objects(&[Attribute::Label(keys::RECEIVED.into())])? {
+                session.destroy_object(word)?;
+            }
+            Ok(())
+        })?;
+        self.remove(BEFORE)
+    }
+
+    /// The way back while the first token is in charge: what was brought to the second is destroyed,
+    /// unless that is `lost`.
+    pub(crate) fn give_up(
+        &self,
+        unseal: &UnsealSecret,
+        lost: bool,
+        tell: &mut Tell<'_>,
+    ) -> Result<(), Failed> {
+        let _lock = lock(self.folder)?;
+        if self.stage()? != Stage::Before {
+            return Err(Refusal::TransferHandedOver(self.to.label.into()).into());
+        }
+        if Plate::read(self.folder, NEXT)?.is_none() {
+            return Ok(());
+        }
+        self.empty(self.to, NEXT, unseal, lost, tell)?;
+        tell(Step::Close)?;
+        self.from.as_user(unseal, |session, _| clear(session))?;
+        for name in [BEFORE, NEXT] {
+            self.remove(name)?;
+        }
+        Ok(())
+    }
+
+    /// Destroys what the token that this file names has of the house.
+    fn empty(
+        &self,
+        name: TokenName<'_>,
+        file: &str,
+        unseal: &UnsealSecret,
+        lost: bool,
+        tell: &mut Tell<'_>,
+    ) -> Result<(), Failed> {
+        let noted = Plate::read(self.folder, file)?;
         loop {
             tell(Step::Destroy)?;
-            let left = self.from.as_user(unseal, |session, token| {
-                let there = Plate::new(self.from.label, token.serial_number());
-                if before.as_ref() != Some(&there) {
-                    return Err(Refusal::TokenAnother(self.from.label.into()).into());
+            let left = name.as_user(unseal, |session, token| {
+                if noted.as_ref() != Some(&Plate::new(name.label, token.serial_number())) {
+                    return Err(Refusal::TokenAnother(name.label.into()).into());
                 }
                 let objects = house(session)?;
                 if let Some(object) = objects.first() {
@@ -303,18 +353,22 @@ impl Moving<'_> {
             });
             match left {
                 Ok(true) => {}
-                Ok(false) => break,
+                Ok(false) => return Ok(()),
                 Err(Failed::Refused(Refusal::TokenUnknown(_) | Refusal::ModuleUnusable(_)))
                     if lost =>
                 {
-                    break;
+                    return Ok(());
                 }
                 Err(failed) => return Err(failed),
             }
         }
-        tell(Step::Close)?;
-        let path = self.folder.join(BEFORE);
-        files::remove(&path).map_err(|error| unusable(self.folder, &error))?;
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Failed> {
+        let path = self.folder.join(name);
+        if path.exists() {
+            files::remove(&path).map_err(|error| unusable(self.folder, &error))?;
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hpki::sign::{DeviceFault, Mac as _, Sign as _};
 
+use super::super::rotate::Rotating;
 use super::super::tests::{A, House, NOW, code, sign, token_folder};
 use super::*;
 use crate::config::DeviceConfig;
@@ -60,6 +61,14 @@ impl Move {
         tell: impl FnMut(Step) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
         Transfer::between(&self.house.device(), &self.to)?.close(&self.house.secret, lost, tell)
+    }
+
+    fn give_up(
+        &self,
+        lost: bool,
+        tell: impl FnMut(Step) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        Transfer::between(&self.house.device(), &self.to)?.give_up(&self.house.secret, lost, tell)
     }
 
     fn stage(&self) -> Stage {
@@ -162,12 +171,29 @@ fn whoever_dies_at_any_step_of_a_transfer_loses_nothing_and_goes_on() {
     assert_eq!(place.stage(), Stage::HandedOver);
     place.signs(&place.wrapped);
 
-    // A rotation that began and was left, as a rotation is (see there).
-    let begun = Rotation::begin(&place.to, &testing::officers(), &place.house.secret).unwrap();
-    drop(begun);
+    // A rotation that began and was left; and one that died among the keys of the device.
+    drop(Rotation::begin(&place.to, &testing::officers(), &place.house.secret).unwrap());
+    assert!(place.must_rotate());
+    place.signs(&place.wrapped);
+    let folder = crate::named::NamedKeys::new(place.house.folder.path());
+    let crate::named::Named { wrapped, spki } = folder.read("ca-root").unwrap();
+    let rotating = Rotating::begin(
+        place.house.folder.path(),
+        Path::new(testing::SOFTHSM),
+        &place.second(),
+        &testing::officers(),
+        &place.house.secret,
+    )
+    .unwrap();
+    let wrapped = rotating.anew(&wrapped, SignatureAlgorithm::EcdsaP256Sha256).unwrap();
+    folder.replace("ca-root", &crate::named::Named { wrapped, spki }).unwrap();
+    drop(rotating);
     assert!(place.must_rotate());
     place.signs(&place.wrapped);
     let wrapped = place.rotate();
+    // And one that died at its very end, and left the word.
+    let name = TokenName { module: Path::new(testing::SOFTHSM), label: &place.second() };
+    name.as_officers(&testing::officers(), |session| vouch(session, &[0x80; 384], 1)).unwrap();
     let at_the_end = |step| match step {
         Step::Close => dying(1)(step),
         _ => Ok(()),
@@ -184,6 +210,58 @@ fn whoever_dies_at_any_step_of_a_transfer_loses_nothing_and_goes_on() {
     assert_eq!(died.len(), 14, "{died:?}");
     assert_eq!(place.stage(), Stage::Over);
     place.signs(&wrapped);
+    assert_eq!(place.objects(&place.second()), 6, "nothing of the transfer is left");
+}
+
+#[test]
+fn a_token_whose_preparation_died_is_prepared_to_its_end() {
+    let Some(place) = Move::new() else { return };
+    let module = Module::load(Path::new(testing::SOFTHSM)).unwrap();
+    {
+        let _alone = module.alone();
+        let slots = module.pkcs11.get_slots_with_token().unwrap().into_iter();
+        let empty = |slot: &cryptoki::slot::Slot| {
+            module.pkcs11.get_token_info(*slot).is_ok_and(|token| !token.token_initialized())
+        };
+        let pin = testing::officers().officers_pin(&place.second()).unwrap();
+        let slot = slots.into_iter().find(empty).unwrap();
+        module.pkcs11.init_token(slot, &pin, &place.second()).unwrap();
+    }
+    place.carry(on).unwrap();
+    place.signs(&place.wrapped);
+}
+
+#[test]
+fn a_transfer_is_given_up_until_it_is_handed_over() {
+    let Some(place) = Move::new() else { return };
+    place.give_up(false, |_| panic!()).unwrap();
+    let at_the_end = |step| if step == Step::HandOver { dying(1)(step) } else { Ok(()) };
+    place.carry(at_the_end).unwrap_err();
+    assert!(Transfer::is_unfinished(&place.to));
+    // Not to a third token in between.
+    let DeviceConfig::Pkcs11 { folder, module, .. } = &place.to else { unreachable!() };
+    let third = DeviceConfig::pkcs11(folder, module, "third");
+    let first = place.house.device();
+    let look = code(Transfer::between(&first, &third).unwrap().look());
+    assert_eq!(look, "transfer-unfinished");
+    for n in 1.. {
+        let Err(failed) = place.give_up(false, dying(n)) else { break };
+        place.signs(&place.wrapped);
+        assert!(Transfer::is_unfinished(&place.to), "{failed}");
+    }
+    assert!(!Transfer::is_unfinished(&place.to));
+    assert_eq!(place.objects(&place.second()), 0, "what was brought is destroyed");
+    place.signs(&place.wrapped);
+
+    // With a second token that is lost.
+    place.carry(at_the_end).unwrap_err();
+    std::fs::remove_dir_all(token_folder(&place.second())).unwrap();
+    assert_eq!(code(place.give_up(false, on)), "token-unknown");
+    place.give_up(true, on).unwrap();
+    assert!(!Transfer::is_unfinished(&place.to));
+    place.carry(on).unwrap();
+    assert_eq!(code(place.give_up(false, on)), "transfer-handed-over");
+    place.signs(&place.wrapped);
 }
 
 #[test]
