@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: TransferArguments) -> Result<(), Stop> {
     let (first, second) = (config.device.clone(), target.device.clone());
     let transfer = Transfer::between(&first, &second).map_err(say::device)?;
     if arguments.give_up {
-        return give_up(&config, &transfer, label(&second), arguments.lost).await;
+        return give_up(config, &transfer, label(&second), arguments.lost).await;
     }
     if transfer.look().map_err(say::device)? == Stage::Over {
         println!("引っ越しは済んでいます。--to の設定で起動してください (it is over)");
@@ -105,13 +105,13 @@ pub(crate) async fn run(arguments: TransferArguments) -> Result<(), Stop> {
 
 /// The key officers end a transfer that has not been handed over.
 async fn give_up(
-    config: &PlatformConfig,
+    config: PlatformConfig,
     transfer: &Transfer<'_>,
     to: &str,
     lost: bool,
 ) -> Result<(), Stop> {
     let purpose = format!("{to} への引っ越しの取りやめ");
-    let source = obtain(config, &purpose).await?;
+    let source = obtain(&config, &purpose).await?;
     transfer.give_up(source.secret(), lost, shown()).map_err(emptied)?;
     let mut transcript = Transcript::begin("transfer-given-up", &purpose, now());
     if let Source::Officers(gathered) = &source {
@@ -121,6 +121,8 @@ async fn give_up(
         transcript.line("引っ越し先 (the second)", "失われた (lost)");
     }
     let left = transcript.leave(&config.folder)?;
+    // The first device opens everything still; the journal has it as an opening for this purpose.
+    drop(open::open_with(config, &source, &purpose).await?);
     println!(
         "引っ越しを取りやめました。預かりは今の装置のままです (given up)\n記録 (transcript): {}",
         left.display()

@@ -91,6 +91,20 @@ impl Place {
     }
 }
 
+/// What SoftHSM2 keeps in a token's folder.
+fn objects(token: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(token).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    names.filter(|name| name.ends_with(".object")).collect()
+}
+
+/// A token's file, telling that the PIN of its security officers is locked.
+fn security_officers_locked(token: &[u8]) -> Vec<u8> {
+    let (plain, locked) = (0x42D_u64.to_be_bytes(), 0x40_042D_u64.to_be_bytes());
+    let at = token.windows(8).position(|window| window == plain).unwrap();
+    [&token[..at], &locked, &token[at + 8..]].concat()
+}
+
 #[test]
 fn a_token_is_made_and_opened_by_officers_alone_and_nobody_knows_its_pin() {
     let place = Place::fresh_on_a_token(&scratch("officer-token"));
@@ -137,6 +151,22 @@ fn custody_is_rotated_and_moves_to_a_second_token_and_signs_when_the_first_is_go
     place.transferring(&second).refused("mechanism-missing");
     std::fs::write(place.tokens.as_ref().unwrap(), conf).unwrap();
 
+    // The first token does not let its security officers in: it is given up.
+    let token = place.token_folder(&first).join("token.object");
+    let whole = std::fs::read(&token).unwrap();
+    std::fs::write(&token, security_officers_locked(&whole)).unwrap();
+    let mut moving = place.start_transferring(&[]);
+    place.both_hand_in(&moving, &security, &shares);
+    moving.ended().refused("pin-locked");
+    std::fs::write(&token, whole).unwrap();
+    let mut giving_up = place.start_transferring(&["--give-up"]);
+    for share in &shares[..3] {
+        place.hand_in(share);
+    }
+    giving_up.ended_well();
+    assert_eq!(objects(&place.token_folder("azukari-second")), ["token.object"]);
+    place.sign_once_opened_by(&shares);
+
     // The power goes while the keys are on their way.
     let mut moving = place.start_transferring(&[]);
     place.both_hand_in(&moving, &security, &shares);
@@ -177,10 +207,7 @@ fn custody_is_rotated_and_moves_to_a_second_token_and_signs_when_the_first_is_go
     place.both_hand_in(&moving, &security, &shares);
     let ran = moving.ended();
     assert!(ran.well() && ran.out.contains("azukari-second に移りました"), "{ran:?}");
-    let left = std::fs::read_dir(&here).unwrap().map(|entry| entry.unwrap().file_name());
-    let left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
-    let objects = left.iter().filter(|name| name.ends_with(".object"));
-    assert_eq!(objects.collect::<Vec<_>>(), ["token.object"], "its keys are destroyed");
+    assert_eq!(objects(&here), ["token.object"], "its keys are destroyed");
     let again = place.transferring(&second);
     assert!(again.well() && again.out.contains("済んでいます"), "{again:?}");
 

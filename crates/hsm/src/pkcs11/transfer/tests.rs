@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use cryptoki::mechanism::Mechanism;
 use hpki::sign::{DeviceFault, Mac as _, Sign as _};
 
 use super::super::rotate::Rotating;
 use super::super::tests::{A, House, NOW, code, sign, token_folder};
 use super::*;
+use crate::blob::Blob;
 use crate::config::DeviceConfig;
 use crate::random::SystemRandom;
 use crate::transfer::Transfer;
@@ -325,10 +327,8 @@ fn a_key_that_arrives_otherwise_than_it_left_is_refused() {
                 other.cloned().unwrap_or(attribute)
             });
             let session_key = [Attribute::ValueLen(32.into())].into_iter().chain(attributes);
-            let key = session.generate_key(
-                &cryptoki::mechanism::Mechanism::GenericSecretKeyGen,
-                &session_key.collect::<Vec<_>>(),
-            )?;
+            let key = session
+                .generate_key(&Mechanism::GenericSecretKeyGen, &session_key.collect::<Vec<_>>())?;
             let told = session.get_attributes(key, SAME);
             session.destroy_object(key)?;
             Ok(told?)
@@ -374,6 +374,55 @@ fn a_key_from_elsewhere_counts_only_on_the_security_officers_word() {
     assert_eq!(code(crate::open(&place.to, secret, 1).map(drop)), "kek-weak", "another version");
     name.as_officers(&testing::officers(), |session| vouch(session, &[0x80; 384], 1)).unwrap();
     place.signs(&place.wrapped);
+}
+
+#[test]
+fn a_key_that_was_brought_is_as_closed_as_it_was() {
+    let Some(place) = Move::new() else { return };
+    place.carry(on).unwrap();
+    let (module, second) = (Path::new(testing::SOFTHSM), place.second());
+    let folder = place.house.folder.path();
+    let (token, _lock) = Token::open(folder, module, &second, &place.house.secret).unwrap();
+    let blob = Blob::parse(&place.wrapped).unwrap();
+    token
+        .link
+        .with(|line, session| {
+            let (_, kek) = line.newest()?;
+            assert!(!keys::is_local(session, kek)?);
+            let unwrap = |attributes: &[Attribute]| {
+                session.unwrap_key(&Mechanism::AesKeyWrapPad, kek, blob.ct(), attributes)
+            };
+            let good = keys::loaded_attributes(KeyType::RSA, token.link.quirks);
+            session.destroy_object(unwrap(&good)?)?;
+            for spoiled in [Attribute::Extractable(true), Attribute::Decrypt(true)] {
+                let mut attributes = good.clone();
+                attributes.retain(|one| one.attribute_type() != spoiled.attribute_type());
+                attributes.insert(0, spoiled.clone());
+                assert!(unwrap(&attributes).is_err(), "{spoiled:?}");
+            }
+            let own = session.generate_key(
+                &Mechanism::AesKeyGen,
+                &[
+                    Attribute::Token(false),
+                    Attribute::ValueLen(32.into()),
+                    Attribute::Wrap(true),
+                    Attribute::Decrypt(true),
+                ],
+            )?;
+            for key in line.keys.macs.iter().chain([&kek]) {
+                let change = [Attribute::Decrypt(true)];
+                assert!(session.update_attributes(*key, &change).is_err(), "it can be changed");
+                assert!(session.copy_object(*key, &change).is_err(), "it can be copied");
+                let out = session.wrap_key(&Mechanism::AesKeyWrap, own, *key);
+                assert!(out.is_err(), "it can leave");
+            }
+            // Not even to the word of the officers, which is TRUSTED and of no use.
+            let word = keys::received(session, 1)?[0];
+            assert!(session.wrap_key(&oaep(OaepDigest::Sha1), word, kek).is_err());
+            assert_eq!(private_key(session, LABEL)?, None, "the transfer key is gone");
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]
