@@ -6,6 +6,7 @@
 
 mod check;
 mod custody;
+mod device;
 mod drive;
 mod estate;
 mod phone;
@@ -24,6 +25,7 @@ use aws_lc_rs::rsa::KeyPair;
 use clap::{Args, Subcommand};
 use hpki::sign::Random as _;
 
+use crate::demo::{Keys, softhsm};
 use crate::http;
 use crate::http::client::Client;
 use crate::runtime::Stop;
@@ -58,6 +60,9 @@ pub(crate) struct SignArguments {
     /// 同時に待つ要求の数 (requests in flight)
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     in_flight: u64,
+    /// 預かり鍵をどこに置くか (where the kept keys are)
+    #[arg(long, value_enum, default_value_t = Keys::Vault)]
+    device: Keys,
     /// 準備した鍵を残して次も使うフォルダ (keep and reuse prepared keys here)
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -89,16 +94,25 @@ pub(crate) fn run(command: &BenchCommand) -> ExitCode {
 }
 
 async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), Stop> {
-    let SignArguments { seconds, json, keys, in_flight, folder } = arguments;
+    let SignArguments { seconds, json, keys, in_flight, device, folder } = arguments;
     let (keys, in_flight) = (usize::try_from(*keys)?, usize::try_from(*in_flight)?);
+    let _tokens = match device {
+        Keys::Vault => None,
+        Keys::Softhsm => Some(softhsm::settle(folder.as_deref())?),
+    };
     let folder = Folder::open(folder.as_deref())?;
     let listen = free_address()?;
     let raw_keys = raw_keys(&folder, keys, ended).await?;
-    let estate = estate::prepare(folder.path(), keys, listen).await?;
-    let run = Run { in_flight, time: Duration::from_secs(*seconds), listen };
+    let estate = estate::prepare(folder.path(), keys, listen, *device, true).await?;
+    let time = Duration::from_secs(*seconds);
+    let own = match device {
+        Keys::Vault => None,
+        Keys::Softhsm => Some(device::measure(&estate, time, ended).await?),
+    };
+    let run = Run { in_flight, time, half_load: true, listen };
     let (raw, _, driven) = run.measure(&estate, &raw_keys, ended).await?;
 
-    let signatures = driven.latencies.len() as u64;
+    let signatures = driven.latencies.count() as u64;
     let each_us = |cpu: process::Cpu| cpu.0 * 1e6 / signatures as f64;
     let (raw_cpu_us, platform_cpu_us) = (raw.cpu_s_each * 1e6, each_us(driven.platform));
     let figures = Figures {
@@ -106,8 +120,13 @@ async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), 
         end_to_end_per_s: driven.per_s(),
         ratio: driven.per_s() / raw.per_s,
         cpu_ratio: raw_cpu_us / platform_cpu_us,
-        p50_ms: driven.percentile(0.50),
-        p99_ms: driven.percentile(0.99),
+        p50_ms: driven.latencies.percentile(0.50),
+        p99_ms: driven.latencies.percentile(0.99),
+        half_load_p50_ms: driven.half_load.as_ref().map_or(0.0, |calm| calm.percentile(0.50)),
+        half_load_p99_ms: driven.half_load.as_ref().map_or(0.0, |calm| calm.percentile(0.99)),
+        device_loaded_per_s: own.map(|own| own.loaded_per_s),
+        device_unwrapped_per_s: own.map(|own| own.unwrapped_per_s),
+        device_ratio: own.map(|own| driven.per_s() / own.loaded_per_s),
         in_flight,
         seconds: driven.seconds,
         keys,
@@ -125,6 +144,8 @@ async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), 
 struct Run {
     in_flight: usize,
     time: Duration,
+    /// Whether the platform is also driven at half the rate that it has just shown.
+    half_load: bool,
     listen: SocketAddr,
 }
 
@@ -149,7 +170,11 @@ impl Run {
         let client = Client::new(&url, Some(tls), Duration::from_secs(20))?;
         let log = Log::new(estate.log.clone(), FACILITY.code.parse()?);
         let load = Arc::new(Load::new(client, Arc::clone(&estate.signatories), log));
-        let driven = load.drive(platform, self.in_flight, self.time).await?;
+        let mut driven = Arc::clone(&load).drive(platform, self.in_flight, self.time).await?;
+        if self.half_load {
+            let rate = driven.per_s() / 2.0;
+            driven.half_load = Some(load.pace(rate, self.in_flight, self.time / 2).await?);
+        }
         started.peak_mb = process::peak_mb(platform)?;
         crate::runtime::terminate(&mut started.process).await;
         let raw = before.mean(measure_raw(raw_keys, time, ended).await?);

@@ -87,8 +87,14 @@ struct PlatformFile {
     signatures_per_facility_and_hour: u64,
     #[serde(default)]
     pool_level: u64,
+    #[serde(default = "yes")]
+    audit_after_start: bool,
     #[serde(default)]
     importer: Vec<ImporterFile>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// `[[platform.importer]]`: an authority from which keys are taken over.
@@ -310,6 +316,8 @@ pub(crate) struct PlatformConfig {
     pub(crate) signatures_per_facility_and_hour: u64,
     /// Keys that are made ahead; 0 makes none.
     pub(crate) pool_level: u64,
+    /// Whether every kept key is looked at in the background after the start.
+    pub(crate) audit_after_start: bool,
     pub(crate) importers: Vec<ImporterConfig>,
     pub(crate) policy: Policy,
     pub(crate) clients: Vec<ClientConfig>,
@@ -497,6 +505,7 @@ impl PlatformConfig {
             token_seconds: 3600
                 * bounded("token_hours", written.token_hours, 1, Limits::TOKEN_HOURS_MAX)?,
             pool_level: bounded("pool_level", written.pool_level, 0, Limits::POOL_MAX)?,
+            audit_after_start: written.audit_after_start,
             importers: written
                 .importer
                 .into_iter()

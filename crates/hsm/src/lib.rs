@@ -31,6 +31,7 @@ mod config;
 pub mod desk;
 mod device;
 mod files;
+mod gauge;
 mod health;
 mod import;
 mod keypair;
@@ -57,6 +58,7 @@ pub use desk::{
     SignDone, SubscriberDesk, TokenDesk, TokenKey, TokenPublic,
 };
 pub use desk::{create, look_at_named, open, prepare_token};
+pub use gauge::Gauge;
 pub use health::{DeviceWatch, Health, Nameplate};
 pub use import::{OaepDigest, Package};
 pub use officer::{change_officers_secret, change_secret};

@@ -9,7 +9,7 @@ use hpki::encoding::Digest32;
 use crate::journal::Appended;
 use crate::record::{EntryKind, Record};
 use crate::tlog::proof_text;
-use crate::writer::Sealed;
+use crate::writer::{InHand, Sealed};
 
 /// Proof that a record of kind `K` is durable and stands under a signed checkpoint.
 ///
@@ -19,12 +19,15 @@ pub struct Receipt<K> {
     appended: Appended,
     sealed: Arc<Sealed>,
     kind: PhantomData<fn() -> K>,
+    /// The writer counts the receipts that somebody has in hand.
+    _in_hand: InHand,
 }
 
 impl<K: EntryKind> Receipt<K> {
     /// The only place where a receipt is made; `sealed` exists after commit and signing only.
     pub(crate) fn issue(appended: Appended, sealed: Arc<Sealed>) -> Self {
-        Self { appended, sealed, kind: PhantomData }
+        let _in_hand = Arc::clone(&sealed.in_hand);
+        Self { appended, sealed, kind: PhantomData, _in_hand }
     }
 
     /// Its place in the journal.

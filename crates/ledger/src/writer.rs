@@ -18,13 +18,13 @@ use crate::tx::Tx;
 /// Units of work in one commit at most.
 pub(crate) const GROUP_MAX: usize = 1024;
 
-/// A group of so many shows that many callers are at work at the same time.
-const CROWD: usize = 4;
-/// Such callers are waited for as long as more of them keep coming, so that they share one commit,
-/// one sync of the disk and one checkpoint. A caller who is alone never waits.
-const LINGER: Duration = Duration::from_micros(500);
-/// How often at most.
-const LINGERS: usize = 8;
+/// Callers who have a receipt in hand are at work and will come again soon. As long as not twice as
+/// many wait here as are at work, the processor has better to do than to commit, and whoever waits
+/// a little longer shares one commit, one sync of the disk and one checkpoint with more of them.
+/// With nobody at work nobody waits, so the processor is never idle for this.
+const LINGER: Duration = Duration::from_micros(100);
+/// How often at most: somebody may keep a receipt for long.
+const LINGERS: usize = 40;
 
 /// How often a group runs in all, if others keep writing at the same time.
 const AGAIN_MAX: usize = 16;
@@ -39,7 +39,11 @@ pub(crate) enum Verdict {
 pub(crate) struct Sealed {
     pub(crate) growth: Growth,
     pub(crate) note: String,
+    pub(crate) in_hand: InHand,
 }
+
+/// Each receipt has a clone as long as it is in somebody's hand; the writer counts them.
+pub(crate) type InHand = Arc<()>;
 
 /// Somebody's unit of work.
 pub(crate) trait Work: Send {
@@ -52,25 +56,13 @@ pub(crate) trait Work: Send {
 /// Work in the queue.
 pub(crate) type Job = Box<dyn Work>;
 
-/// Waits until nobody has come for a moment.
-fn linger(waiting: &mpsc::Receiver<Job>) {
-    let mut before = waiting.len();
-    for _ in 0..LINGERS {
-        std::thread::sleep(LINGER);
-        let now = waiting.len();
-        if now == before || now >= GROUP_MAX {
-            return;
-        }
-        before = now;
-    }
-}
-
 pub(crate) struct Writer {
     connection: Connection,
     journal: Option<RefCell<Journal>>,
     faults: Option<Faults>,
     /// The journal's memory is not to be believed before it is read again.
     stale: Cell<bool>,
+    in_hand: InHand,
     /// The open group has read the journal's memory again.
     caught_up: Cell<bool>,
 }
@@ -86,24 +78,21 @@ impl Writer {
             journal: journal.map(RefCell::new),
             faults,
             stale: Cell::new(false),
+            in_hand: InHand::default(),
             caught_up: Cell::new(false),
         }
     }
 
     pub(crate) fn run(self, mut waiting: mpsc::Receiver<Job>) {
         let mut jobs = Vec::new();
-        let mut crowded = false;
         while let Some(first) = waiting.blocking_recv() {
             jobs.push(first);
-            if crowded {
-                linger(&waiting);
-            }
+            self.linger(&waiting);
             while jobs.len() < GROUP_MAX
                 && let Ok(job) = waiting.try_recv()
             {
                 jobs.push(job);
             }
-            crowded = jobs.len() >= CROWD;
             let ended = self.group_until_nobody_interferes(&mut jobs);
             if self.faults.as_ref().is_some_and(Faults::dead) {
                 // Dying answers nobody: whoever waits sees the line go dead.
@@ -126,6 +115,18 @@ impl Writer {
                     }
                 }
             }
+        }
+    }
+
+    /// Waits while enough callers are at work.
+    fn linger(&self, waiting: &mpsc::Receiver<Job>) {
+        for _ in 0..LINGERS {
+            // One job is in our hand already; one clone is our own.
+            let at_work = Arc::strong_count(&self.in_hand) - 1;
+            if waiting.len() + 1 >= 2 * at_work {
+                return;
+            }
+            std::thread::sleep(LINGER);
         }
     }
 
@@ -256,6 +257,7 @@ impl Writer {
         let unproven = |fault: Fault| Fault::Unproven(fault.to_string());
         let note = self.step(|| journal.sign()).map_err(unproven)?;
         self.step(|| journal.keep_head(&note)).map_err(unproven)?;
-        Ok(growth.map(|growth| Arc::new(Sealed { growth, note })))
+        Ok(growth
+            .map(|growth| Arc::new(Sealed { growth, note, in_hand: Arc::clone(&self.in_hand) })))
     }
 }

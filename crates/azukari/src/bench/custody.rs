@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::{Folder, Run, free_address, raw, raw_keys, show};
 use crate::bench::estate;
+use crate::demo::Keys;
 use crate::runtime::Stop;
 
 /// Flags of `azukari bench custody`.
@@ -85,6 +86,7 @@ pub(super) async fn measure(
     let run = Run {
         in_flight: usize::try_from(arguments.in_flight)?,
         time: Duration::from_secs(arguments.seconds),
+        half_load: false,
         listen,
     };
     // A folder that was filled before is emptied first.
@@ -92,7 +94,7 @@ pub(super) async fn measure(
     if store.exists() {
         empty(&store).await?;
     }
-    let estate = estate::prepare(folder.path(), active, listen).await?;
+    let estate = estate::prepare(folder.path(), active, listen, Keys::Vault, false).await?;
     let (raw_small, _, small) = run.measure(&estate, &raw_keys, ended).await?;
     fill(&store, arguments.keys - arguments.active.min(arguments.keys)).await?;
     let (raw_large, started, large) = run.measure(&estate, &raw_keys, ended).await?;

@@ -29,28 +29,47 @@ pub(super) struct Load {
     ended: AtomicBool,
 }
 
+/// Seconds from request to answer, sorted.
+pub(super) struct Latencies(Vec<f32>);
+
+impl Latencies {
+    fn new(mut seconds: Vec<f32>) -> Result<Self, Stop> {
+        if seconds.is_empty() {
+            return Err("この時間では一件も終わりません。--seconds を増やしてください (no answer within this time)".into());
+        }
+        seconds.sort_unstable_by(f32::total_cmp);
+        Ok(Self(seconds))
+    }
+
+    /// How many answers there were.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The latency that this share of the answers did not exceed, in milliseconds.
+    pub(super) fn percentile(&self, share: f64) -> f64 {
+        let place = (self.0.len() as f64 * share) as usize;
+        let last = self.0.len().saturating_sub(1);
+        self.0.get(place.min(last)).map_or(0.0, |seconds| f64::from(*seconds) * 1000.0)
+    }
+}
+
 /// What was measured.
 pub(super) struct Driven {
-    /// Seconds from request to answer, sorted.
-    pub(super) latencies: Vec<f32>,
+    pub(super) latencies: Latencies,
     pub(super) seconds: f64,
     pub(super) platform: Cpu,
     pub(super) client: Cpu,
     /// Answers per second while each key was used for the first time.
     pub(super) cold_per_s: f64,
+    /// At half of that load.
+    pub(super) half_load: Option<Latencies>,
 }
 
 impl Driven {
     /// Verified answers per second.
     pub(super) fn per_s(&self) -> f64 {
-        self.latencies.len() as f64 / self.seconds
-    }
-
-    /// The latency that this share of the answers did not exceed, in milliseconds.
-    pub(super) fn percentile(&self, share: f64) -> f64 {
-        let place = (self.latencies.len() as f64 * share) as usize;
-        let last = self.latencies.len().saturating_sub(1);
-        self.latencies.get(place.min(last)).map_or(0.0, |seconds| f64::from(*seconds) * 1000.0)
+        self.latencies.count() as f64 / self.seconds
     }
 }
 
@@ -92,12 +111,44 @@ impl Load {
         while let Some(worker) = workers.join_next().await {
             latencies.append(&mut worker??);
         }
-        latencies.sort_unstable_by(f32::total_cmp);
-        if latencies.is_empty() {
-            return Err("この時間では一件も終わりません。--seconds を増やしてください (no answer within this time)".into());
-        }
+        let latencies = Latencies::new(latencies)?;
         let (platform, client) = (after.0.since(before.0), after.1.since(before.1));
-        Ok(Driven { latencies, seconds, platform, client, cold_per_s })
+        Ok(Driven { latencies, seconds, platform, client, cold_per_s, half_load: None })
+    }
+
+    /// Sends so many requests per second, whether the answers keep up or not: a latency counts from
+    /// the moment at which the request was due.
+    pub(super) async fn pace(
+        self: Arc<Self>,
+        per_s: f64,
+        in_flight: usize,
+        time: Duration,
+    ) -> Result<Latencies, Stop> {
+        let (begun, due) = (Stopwatch::start(), Arc::new(AtomicUsize::new(0)));
+        let mut workers = JoinSet::new();
+        for _ in 0..in_flight {
+            let (load, due) = (Arc::clone(&self), Arc::clone(&due));
+            workers.spawn(async move {
+                let mut latencies = Vec::new();
+                loop {
+                    let turn = due.fetch_add(1, Ordering::Relaxed);
+                    let at = Duration::from_secs_f64(turn as f64 / per_s);
+                    if at >= time {
+                        return Ok::<_, Stop>(latencies);
+                    }
+                    tokio::time::sleep(at.saturating_sub(begun.elapsed())).await;
+                    let place = turn % load.signatories.len();
+                    let Some(signatory) = load.signatories.get(place) else { continue };
+                    let late = begun.elapsed().saturating_sub(at).as_secs_f32();
+                    latencies.push(late + load.one(signatory).await?);
+                }
+            });
+        }
+        let mut latencies = Vec::new();
+        while let Some(worker) = workers.join_next().await {
+            latencies.append(&mut worker??);
+        }
+        Latencies::new(latencies)
     }
 
     async fn work(self: Arc<Self>) -> Result<Vec<f32>, Stop> {

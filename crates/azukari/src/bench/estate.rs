@@ -36,6 +36,7 @@ use super::show;
 use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::demo::timeline::Timeline;
+use crate::demo::{Keys, softhsm};
 use crate::flows;
 use crate::platform::{Platform, open};
 use crate::runtime::Stop;
@@ -79,13 +80,23 @@ struct Prepared {
 }
 
 /// Prepares `keys` persons, or takes up those that the folder has, and opens everybody's session.
+/// Without `audit` the platform will not look at all keys in the background.
 pub(super) async fn prepare(
     folder: &Path,
     keys: usize,
     listen: SocketAddr,
+    device: Keys,
+    audit: bool,
 ) -> Result<Estate, Stop> {
     let (home, file) = (folder.join("platform"), folder.join("persons.json"));
     let mut persons: Vec<Prepared> = if file.exists() {
+        if softhsm::chosen(&home) != (device == Keys::Softhsm) {
+            return Err(format!(
+                "{} の鍵は別の装置にあります。別の --folder を指定してください (these keys are in the other device: choose another folder)",
+                home.display()
+            )
+            .into());
+        }
         serde_json::from_slice(&std::fs::read(&file)?)?
     } else {
         if home.exists() {
@@ -95,13 +106,17 @@ pub(super) async fn prepare(
             )
             .into());
         }
+        if device == Keys::Softhsm {
+            std::fs::create_dir_all(&home)?;
+            softhsm::choose(&home)?;
+        }
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
         let mut quiet = Timeline::begin(true);
         crate::demo::prepare::found(&home, anywhere, &[], &[], false, None, &mut quiet).await?;
         Vec::new()
     };
     let config = home.join("platform.toml");
-    configure(&config, listen)?;
+    configure(&config, listen, audit)?;
     let platform = Arc::new(open::open(PlatformConfig::load(&config)?).await?);
 
     let missing = keys.saturating_sub(persons.len());
@@ -155,11 +170,11 @@ async fn all<T: Send + 'static>(
 }
 
 /// The platform's configuration for this run: where it listens, and the ceilings.
-fn configure(file: &Path, listen: SocketAddr) -> Result<(), Stop> {
+fn configure(file: &Path, listen: SocketAddr, audit: bool) -> Result<(), Stop> {
     let mut text = String::new();
     for line in std::fs::read_to_string(file)?.lines() {
         let line = match line.split(" = ").next() {
-            Some("listen") => format!("listen = \"{listen}\""),
+            Some("listen") => format!("listen = \"{listen}\"\naudit_after_start = {audit}"),
             Some(key @ ("signatures_per_budget" | "signatures_per_hour")) => {
                 format!("{key} = {CEILING}")
             }
@@ -169,6 +184,7 @@ fn configure(file: &Path, listen: SocketAddr) -> Result<(), Stop> {
             Some(key @ "signatures_per_facility_and_hour") => {
                 format!("{key} = {}", custody::FACILITY_CEILING)
             }
+            Some("audit_after_start") => continue,
             _ => line.to_owned(),
         };
         text.push_str(&line);

@@ -118,6 +118,8 @@ pub(super) fn measure(keys: &[KeyPair], time: Duration, ended: &AtomicBool) -> R
     Ok(Raw { per_s: count / watch.elapsed().as_secs_f64(), cpu_s_each: cpu / count })
 }
 
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T, Stop>>) -> Result<T, Stop> {
+pub(super) fn joined<T>(
+    thread: std::thread::ScopedJoinHandle<'_, Result<T, Stop>>,
+) -> Result<T, Stop> {
     thread.join().unwrap_or_else(|_| Err("計測のスレッドが落ちました (a thread panicked)".into()))
 }

@@ -12,7 +12,7 @@ mod page;
 pub(crate) mod papers;
 pub(crate) mod prepare;
 pub(crate) mod service;
-mod softhsm;
+pub(crate) mod softhsm;
 mod story;
 pub(crate) mod timeline;
 pub(crate) mod town;
@@ -72,9 +72,10 @@ pub(crate) fn run(arguments: DemoArguments) -> ExitCode {
             None => None,
             Some(file) => Some(record(file)?),
         };
-        if arguments.device == Keys::Softhsm {
-            softhsm::settle(arguments.out.as_deref())?;
-        }
+        let _tokens = match arguments.device {
+            Keys::Vault => None,
+            Keys::Softhsm => Some(softhsm::settle(arguments.out.as_deref())?),
+        };
         let home = Home::open(arguments.out.as_deref())?;
         if arguments.device == Keys::Softhsm {
             softhsm::choose(&home.town)?;

@@ -43,7 +43,9 @@ const AUDIT_PAUSE: Duration = Duration::from_millis(50);
 /// and some are made ahead.
 pub(crate) async fn keys(platform: Arc<Platform>, mut stopped: watch::Receiver<bool>) {
     let work = async {
-        look_at_all(&platform).await;
+        if platform.config.audit_after_start {
+            look_at_all(&platform).await;
+        }
         let mut every = tokio::time::interval(DELIVERY);
         loop {
             every.tick().await;

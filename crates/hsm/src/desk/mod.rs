@@ -137,13 +137,12 @@ pub fn open_failing(
     })
 }
 
-fn opened(
+/// The bare device; its folder is locked as long as the lock lives.
+pub(crate) fn device(
     config: &DeviceConfig,
     unseal: &UnsealSecret,
-    threads: usize,
-    dress: impl FnOnce(Arc<dyn Device>) -> Arc<dyn Device>,
-) -> Result<Desks, Failed> {
-    let (device, watch, lock): (Arc<dyn Device>, _, _) = match config {
+) -> Result<(Arc<dyn Device>, DeviceWatch, Lock), Failed> {
+    Ok(match config {
         DeviceConfig::Vault { folder } => {
             let (vault, lock) = Vault::open(folder, unseal)?;
             (Arc::new(vault), DeviceWatch::vault(), lock)
@@ -153,7 +152,16 @@ fn opened(
             let watch = token.watch();
             (Arc::new(token), watch, lock)
         }
-    };
+    })
+}
+
+fn opened(
+    config: &DeviceConfig,
+    unseal: &UnsealSecret,
+    threads: usize,
+    dress: impl FnOnce(Arc<dyn Device>) -> Arc<dyn Device>,
+) -> Result<Desks, Failed> {
+    let (device, watch, lock) = device(config, unseal)?;
     let opened = Arc::new(Opened {
         device: dress(device),
         named: NamedKeys::new(config.folder()),

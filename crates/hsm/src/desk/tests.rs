@@ -198,8 +198,13 @@ fn a_folder_is_open_once() {
 
 #[test]
 fn all_of_this_is_so_on_softhsm_too() {
-    const WORDS: [&str; 4] =
-        ["desk::tests::", "pkcs11::tests::", "pkcs11::transfer::", "rotation::tests::"];
+    const WORDS: [&str; 5] = [
+        "desk::tests::",
+        "gauge::tests::",
+        "pkcs11::tests::",
+        "pkcs11::transfer::",
+        "rotation::tests::",
+    ];
     testing::again_on_softhsm("on_softhsm_too", &WORDS, &["pkcs11::tests::away::"]);
     testing::again_on_softhsm("on_softhsm_too", &["pkcs11::tests::away::"], &[]);
 }
