@@ -22,8 +22,8 @@ pub(crate) fn run_on(
 ) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
+            // cryptoki calls each mechanism of a device that it does not know an error.
             tracing_subscriber::EnvFilter::try_from_env("AZUKARI_LOG")
-                // What the crate `cryptoki` calls errors are mechanisms that it has no name for.
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,cryptoki=off")),
         )
         .with_writer(std::io::stderr)

@@ -4,17 +4,17 @@
 //! in one that was filled up to `--keys`. Each phase is divided by the raw signatures measured
 //! around it, because machines drift.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
-use ledger::{Failed, Store};
+use ledger::{Failed, Place, Store};
 use serde::Serialize;
 
 use super::{Folder, Run, free_address, raw, raw_keys, show};
 use crate::bench::estate;
+use crate::config::PlatformConfig;
 use crate::demo::Keys;
 use crate::runtime::Stop;
 
@@ -90,12 +90,13 @@ pub(super) async fn measure(
         listen,
     };
     // A folder that was filled before is emptied first.
-    let store = folder.path().join("platform/ledger");
-    if store.exists() {
-        empty(&store).await?;
+    let kept = folder.path().join("platform/platform.toml");
+    if kept.exists() {
+        empty(&PlatformConfig::load(&kept)?.store).await?;
     }
     let estate = estate::prepare(folder.path(), active, listen, Keys::Vault, false).await?;
     let (raw_small, _, small) = run.measure(&estate, &raw_keys, ended).await?;
+    let store = PlatformConfig::load(&estate.config)?.store;
     fill(&store, arguments.keys - arguments.active.min(arguments.keys)).await?;
     let (raw_large, started, large) = run.measure(&estate, &raw_keys, ended).await?;
     let figures = Figures {
@@ -117,8 +118,8 @@ pub(super) async fn measure(
 
 /// Rows of the shape of the real ones, for keys that nobody has: they fill the table and its
 /// indexes, and no device would load them, since neither seal nor blob names them.
-async fn fill(folder: &Path, keys: u64) -> Result<(), Stop> {
-    let store = Store::open(folder, &[])?;
+async fn fill(place: &Place, keys: u64) -> Result<(), Stop> {
+    let store = Store::open(place.clone(), &[])?;
     let bar = show::bar(usize::try_from(keys)?, "倉を満たす (filling the store)");
     let mut left = keys;
     while left > 0 {
@@ -149,8 +150,8 @@ async fn fill(folder: &Path, keys: u64) -> Result<(), Stop> {
 }
 
 /// Takes the made-up rows out again.
-async fn empty(folder: &Path) -> Result<(), Stop> {
-    let store = Store::open(folder, &[])?;
+async fn empty(place: &Place) -> Result<(), Stop> {
+    let store = Store::open(place.clone(), &[])?;
     let removing = store.write(|tx| {
         let removed = tx.exec("DELETE FROM custody_key WHERE reason = 'bench'", &[])?;
         Ok::<_, Failed<std::convert::Infallible>>(removed)

@@ -98,7 +98,7 @@ impl Figures {
                 self.p50_ms, self.p99_ms
             ),
             format!(
-                "  {} 半分の負荷では     {:>9.1} ms   99% は {:.1} ms 以内、目標 {HALF_LOAD_MS:.0} ms 未満 (at half load)",
+                "  {} 半分の負荷          {:>9.1} ms   99% は {:.1} ms 以内、目標 {HALF_LOAD_MS:.0} ms 未満 (at half load)",
                 mark(self.half_load_p99_ms < HALF_LOAD_MS),
                 self.half_load_p50_ms,
                 self.half_load_p99_ms
