@@ -132,41 +132,44 @@ impl Counts {
     }
 }
 
-/// What the tables say of this hour: drawn from budgets, and approved by itself. The two sums are
-/// the token's and the facility's.
-fn stored(
+/// What the tables say that one token drew from its budget in this hour, and had approved by itself.
+fn of_token(
     tx: &Tx<'_>,
     token: TokenId,
     budget: BudgetId,
     facility: &FacilityCode,
     hour: u64,
-) -> Result<(u64, u64), Fault> {
-    let sum = |sql: &str, values: &[ledger::Value]| tx.query_one(sql, values)?.number(0);
-    let begin = hour * 3600;
-    let drawn_here = sum(
+) -> Result<u64, Fault> {
+    let drawn = tx.query_one(
         "SELECT COALESCE(CAST(SUM(hour_used) AS BIGINT), 0) FROM custody_counter
          WHERE budget = $1 AND hour = $2",
         &[budget.into(), hour.into()],
     )?;
-    let drawn = sum(
+    let approved = tx.query_one(
+        "SELECT COUNT(*) FROM custody_activation
+         WHERE prepared IS NOT NULL AND facility = $1 AND reserved >= $2 AND bearer = $3
+             AND state IN ('reserved', 'consumed', 'released', 'failed')",
+        &[facility.into(), (hour * 3600).into(), token.into()],
+    )?;
+    Ok(drawn.number(0)? + approved.number(0)?)
+}
+
+/// The same of a whole facility: as many rows as it has open budgets.
+fn of_facility(tx: &Tx<'_>, facility: &FacilityCode, hour: u64) -> Result<u64, Fault> {
+    let begin = hour * 3600;
+    let drawn = tx.query_one(
         "SELECT COALESCE(CAST(SUM(hour_used) AS BIGINT), 0)
          FROM custody_budget JOIN custody_counter ON custody_counter.budget = custody_budget.id
          WHERE facility = $1 AND until >= $2 AND hour = $3",
         &[facility.into(), begin.into(), hour.into()],
     )?;
-    let approved_here = sum(
-        "SELECT COUNT(*) FROM custody_activation
-         WHERE prepared IS NOT NULL AND facility = $1 AND reserved >= $2 AND bearer = $3
-             AND state IN ('reserved', 'consumed', 'released', 'failed')",
-        &[facility.into(), begin.into(), token.into()],
-    )?;
-    let approved = sum(
+    let approved = tx.query_one(
         "SELECT COUNT(*) FROM custody_activation
          WHERE prepared IS NOT NULL AND facility = $1 AND reserved >= $2
              AND state IN ('reserved', 'consumed', 'released', 'failed')",
         &[facility.into(), begin.into()],
     )?;
-    Ok((drawn_here + approved_here, drawn + approved))
+    Ok(drawn.number(0)? + approved.number(0)?)
 }
 
 impl Inner {
@@ -186,15 +189,22 @@ impl Inner {
             if let Some(claimed) = self.hourly.claim(limits, token, facility, count, now) {
                 return Ok(claimed);
             }
+            // The facility's sum is long, and known once the first of its tokens was met.
+            let met = self.hourly.lock().at(now).facilities.contains_key(facility);
             let (id, place, of) = (budget.id, facility.clone(), hour(now));
-            let (of_token, of_facility) = self
+            let (by_token, by_facility) = self
                 .ledger
-                .read(move |tx| Ok::<_, Bad>(stored(tx, token, id, &place, of)?))
+                .read(move |tx| {
+                    let by_facility = (!met).then(|| of_facility(tx, &place, of)).transpose()?;
+                    Ok::<_, Bad>((of_token(tx, token, id, &place, of)?, by_facility))
+                })
                 .await?;
             let mut counts = self.hourly.lock();
             let counts = counts.at(now);
-            counts.tokens.entry(token).or_insert(of_token);
-            counts.facilities.entry(facility.clone()).or_insert(of_facility);
+            counts.tokens.entry(token).or_insert(by_token);
+            if let Some(sum) = by_facility {
+                counts.facilities.entry(facility.clone()).or_insert(sum);
+            }
         }
         refused(Refusal::OrderInProgress)
     }
