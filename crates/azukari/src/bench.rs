@@ -13,6 +13,7 @@ mod phone;
 mod process;
 mod raw;
 mod show;
+mod signing;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ use estate::{Estate, FACILITY};
 use process::Started;
 use raw::Raw;
 use show::Figures;
+use signing::Signing;
 
 /// What can be measured.
 #[derive(Subcommand, Clone)]
@@ -63,6 +65,9 @@ pub(crate) struct SignArguments {
     /// 預かり鍵をどこに置くか (where the kept keys are)
     #[arg(long, value_enum, default_value_t = Keys::Vault)]
     device: Keys,
+    /// 処方箋ではなく、CSC の signHash でハッシュに署名する (hashes through the CSC interface)
+    #[arg(long)]
+    csc: bool,
     /// 準備した鍵を残して次も使うフォルダ (keep and reuse prepared keys here)
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -94,7 +99,7 @@ pub(crate) fn run(command: &BenchCommand) -> ExitCode {
 }
 
 async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), Stop> {
-    let SignArguments { seconds, json, keys, in_flight, device, folder } = arguments;
+    let SignArguments { seconds, json, keys, in_flight, device, csc, folder } = arguments;
     let (keys, in_flight) = (usize::try_from(*keys)?, usize::try_from(*in_flight)?);
     let _tokens = match device {
         Keys::Vault => None,
@@ -103,13 +108,14 @@ async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), 
     let folder = Folder::open(folder.as_deref())?;
     let listen = free_address()?;
     let raw_keys = raw_keys(&folder, keys, ended).await?;
-    let estate = estate::prepare(folder.path(), keys, listen, *device, true).await?;
+    let signing = if *csc { Signing::Hashes } else { Signing::Prescriptions };
+    let estate = estate::prepare(folder.path(), keys, listen, *device, signing, true).await?;
     let time = Duration::from_secs(*seconds);
     let own = match device {
         Keys::Vault => None,
         Keys::Softhsm => Some(device::measure(&estate, time, ended).await?),
     };
-    let run = Run { in_flight, time, half_load: true, listen };
+    let run = Run { in_flight, time, half_load: true, signing, listen };
     let (raw, _, driven) = run.measure(&estate, &raw_keys, ended).await?;
 
     let signatures = driven.latencies.count() as u64;
@@ -146,6 +152,7 @@ struct Run {
     time: Duration,
     /// Whether the platform is also driven at half the rate that it has just shown.
     half_load: bool,
+    signing: Signing,
     listen: SocketAddr,
 }
 
@@ -169,7 +176,7 @@ impl Run {
         let url = format!("https://localhost:{}", self.listen.port());
         let client = Client::new(&url, Some(tls), Duration::from_secs(20))?;
         let log = Log::new(estate.log.clone(), FACILITY.code.parse()?);
-        let load = Arc::new(Load::new(client, Arc::clone(&estate.signatories), log));
+        let load = Arc::new(Load::new(client, Arc::clone(&estate.signatories), log, self.signing));
         let mut driven = Arc::clone(&load).drive(platform, self.in_flight, self.time).await?;
         if self.half_load {
             let rate = driven.per_s() / 2.0;

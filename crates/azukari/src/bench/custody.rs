@@ -12,8 +12,8 @@ use clap::Args;
 use ledger::{Failed, Place, Store};
 use serde::Serialize;
 
-use super::{Folder, Run, free_address, raw, raw_keys, show};
-use crate::bench::estate;
+use super::signing::Signing;
+use super::{Folder, Run, estate, free_address, raw, raw_keys, show};
 use crate::config::PlatformConfig;
 use crate::demo::Keys;
 use crate::runtime::Stop;
@@ -87,6 +87,7 @@ pub(super) async fn measure(
         in_flight: usize::try_from(arguments.in_flight)?,
         time: Duration::from_secs(arguments.seconds),
         half_load: false,
+        signing: Signing::Prescriptions,
         listen,
     };
     // A folder that was filled before is emptied first.
@@ -94,7 +95,9 @@ pub(super) async fn measure(
     if kept.exists() {
         empty(&PlatformConfig::load(&kept)?.store).await?;
     }
-    let estate = estate::prepare(folder.path(), active, listen, Keys::Vault, false).await?;
+    let signing = Signing::Prescriptions;
+    let estate =
+        estate::prepare(folder.path(), active, listen, Keys::Vault, signing, false).await?;
     let (raw_small, _, small) = run.measure(&estate, &raw_keys, ended).await?;
     let store = PlatformConfig::load(&estate.config)?.store;
     fill(&store, arguments.keys - arguments.active.min(arguments.keys)).await?;

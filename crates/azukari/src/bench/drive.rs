@@ -4,18 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hpki::id::OrderNumber;
-use hpki::kind::DocumentKind;
-use hpki::sign::Random as _;
-use hsm::SystemRandom;
 use tokio::task::JoinSet;
-use wire::refusal::Problem;
-use wire::{DigestValue, SignAnswer, SignRequest};
 
-use super::check::{Asked, Log};
+use super::check::Log;
 use super::estate::Signatory;
 use super::process::{Cpu, cpu_of};
-use crate::clock::{Stopwatch, now};
+use super::signing::Signing;
+use crate::clock::Stopwatch;
 use crate::http::client::Client;
 use crate::runtime::Stop;
 
@@ -24,6 +19,7 @@ pub(super) struct Load {
     pub(super) client: Client,
     pub(super) signatories: Arc<Vec<Signatory>>,
     pub(super) log: Log,
+    signing: Signing,
     next: AtomicUsize,
     counting: AtomicBool,
     ended: AtomicBool,
@@ -74,9 +70,14 @@ impl Driven {
 }
 
 impl Load {
-    pub(super) fn new(client: Client, signatories: Arc<Vec<Signatory>>, log: Log) -> Self {
+    pub(super) fn new(
+        client: Client,
+        signatories: Arc<Vec<Signatory>>,
+        log: Log,
+        signing: Signing,
+    ) -> Self {
         let (next, counting, ended) = Default::default();
-        Self { client, signatories, log, next, counting, ended }
+        Self { client, signatories, log, signing, next, counting, ended }
     }
 
     /// Drives the platform, which is this process, for a while, after every key has signed twice.
@@ -164,38 +165,8 @@ impl Load {
         Ok(latencies)
     }
 
-    /// One signature, asked for and verified; seconds from request to answer.
     async fn one(&self, signatory: &Signatory) -> Result<f32, Stop> {
-        let mut digest = [0; 32];
-        SystemRandom.fill(&mut digest);
-        let order = OrderNumber::new(now().seconds() * 1000, &SystemRandom);
-        let asked = Asked { order, kind: DocumentKind::Prescription, digest };
-        let request =
-            SignRequest { order, kind: asked.kind, digest: DigestValue::sha256(&asked.digest) };
-        let body = serde_json::to_vec(&request)?;
-        let (token, watch) = (Some(signatory.token.as_str()), Stopwatch::start());
-        let answer = self.client.send("POST", wire::path::SIGNATURES, token, Some(body)).await?;
-        let took = watch.elapsed().as_secs_f32();
-        if answer.status != 200 {
-            return Err(refused(answer.status, &answer.body));
-        }
-        let answer: SignAnswer = serde_json::from_slice(&answer.body)?;
-        self.log.check(&asked, signatory, &answer).map_err(|why| {
-            format!("注文 {order} の答えは信じられません: {why} (an answer failed verification)")
-        })?;
-        Ok(took)
-    }
-}
-
-fn refused(status: u16, body: &[u8]) -> Stop {
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(no) if no.code == "budget-exhausted" || no.code == "hourly-limit" => format!(
-            "一人 {} 件の上限に達しました。--keys を増やすか --seconds を減らしてください ({}: more keys or fewer seconds)",
-            super::estate::CEILING, no.code
-        )
-        .into(),
-        Ok(no) => format!("{status} {}: {} – {}", no.code, no.title, no.advice).into(),
-        Err(_) => format!("{status}: 答えを読めません (an unreadable answer)").into(),
+        self.signing.one(&self.client, &self.log, signatory).await
     }
 }
 

@@ -9,11 +9,10 @@ use std::sync::Arc;
 use approval::{LinkStatement, SessionStatement};
 use authn::{Enrolled, Place};
 use ca::{Organization, SigningAuthority, SigningOrder};
-use custody::Consent;
+use custody::{Consent, Purpose};
 use hpki::certificate::Certificate;
 use hpki::encoding::sha256;
 use hpki::id::{KeyId, PersonId};
-use hpki::kind::DocumentKind;
 use hpki::policy::VerifyingKey;
 use hpki::qualification::Qualification;
 use hpki::sign::SignatureAlgorithm;
@@ -33,6 +32,7 @@ use xades::compose::Signer;
 
 use super::phone::{Phone, octets, scan};
 use super::show;
+use super::signing::{Account, Signing};
 use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::demo::timeline::Timeline;
@@ -59,6 +59,8 @@ pub(super) struct Signatory {
     pub(super) certificate: Vec<u8>,
     pub(super) signer: Signer,
     pub(super) verifying: VerifyingKey,
+    /// What she may sign as hashes, once asked for.
+    pub(super) account: Account,
 }
 
 /// A prepared platform, closed again.
@@ -86,9 +88,10 @@ pub(super) async fn prepare(
     keys: usize,
     listen: SocketAddr,
     device: Keys,
+    signing: Signing,
     audit: bool,
 ) -> Result<Estate, Stop> {
-    let (home, file) = (folder.join("platform"), folder.join("persons.json"));
+    let (home, file) = (folder.join("platform"), folder.join(signing.persons()));
     let mut persons: Vec<Prepared> = if file.exists() {
         if softhsm::chosen(&home) != (device == Keys::Softhsm) {
             return Err(format!(
@@ -99,6 +102,13 @@ pub(super) async fn prepare(
         }
         serde_json::from_slice(&std::fs::read(&file)?)?
     } else {
+        if folder.join(signing.other().persons()).exists() {
+            return Err(format!(
+                "{} の鍵は別の用途のものです。別の --folder を指定してください (these keys are for the other purpose: choose another folder)",
+                home.display()
+            )
+            .into());
+        }
         if home.exists() {
             return Err(format!(
                 "{} は作りかけです。消すか、別の --folder を指定してください (half prepared: remove it or choose another folder)",
@@ -113,6 +123,7 @@ pub(super) async fn prepare(
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
         let mut quiet = Timeline::begin(true);
         crate::demo::prepare::found(&home, anywhere, &[], &[], false, None, &mut quiet).await?;
+        signing.configure(&home.join("platform.toml"))?;
         Vec::new()
     };
     let config = home.join("platform.toml");
@@ -123,7 +134,8 @@ pub(super) async fn prepare(
     if missing > 0 {
         let bar = show::bar(missing, "預かり鍵・証明書・電話 (kept keys, certificates, phones)");
         let first = persons.len();
-        let work = (first..first + missing).map(|number| enrol(Arc::clone(&platform), number));
+        let work = (first..first + missing)
+            .map(|number| enrol(Arc::clone(&platform), number, signing.purpose()));
         persons.extend(all(work, &bar).await?);
         crate::files::private(&file, &serde_json::to_string(&persons)?)?;
     }
@@ -139,8 +151,9 @@ pub(super) async fn prepare(
         name: FACILITY.name_ja.to_owned(),
         x5t: Certificate::from_pem(&std::fs::read(file)?)?.sha256(),
     };
-    let work =
-        persons.into_iter().map(|person| approve(Arc::clone(&platform), place.clone(), person));
+    let work = persons
+        .into_iter()
+        .map(|person| approve(Arc::clone(&platform), place.clone(), person, signing));
     let signatories = Arc::new(all(work, &bar).await?);
     let log = platform.ledger.verify_key().clone();
     Ok(Estate { config, tls, log, signatories })
@@ -194,7 +207,7 @@ fn configure(file: &Path, listen: SocketAddr, audit: bool) -> Result<(), Stop> {
 }
 
 /// Kept key, certificate, sheet, linked phone.
-async fn enrol(platform: Arc<Platform>, number: usize) -> Result<Prepared, Stop> {
+async fn enrol(platform: Arc<Platform>, number: usize, purpose: Purpose) -> Result<Prepared, Stop> {
     let (person, at) = (PersonId::random(&SystemRandom), now());
     let display_id = format!("TEST9{number:06}");
     let qualification = Qualification::MedicalDoctor;
@@ -214,8 +227,9 @@ async fn enrol(platform: Arc<Platform>, number: usize) -> Result<Prepared, Stop>
         qualification,
         valid_from: at,
     };
+    let made_for = (qualification, purpose);
     let certified =
-        flows::certify::certify(&platform, person, qualification, consent, order, at).await?;
+        flows::certify::certify(&platform, person, made_for, consent, order, at).await?;
     let key = certified.key;
     let birth_date = BIRTH_DATE.to_owned();
     let enrolled = Enrolled { person, key, display_id, birth_date: birth_date.clone() };
@@ -244,13 +258,14 @@ async fn approve(
     platform: Arc<Platform>,
     place: Place,
     prepared: Prepared,
+    signing: Signing,
 ) -> Result<Signatory, Stop> {
     let x5t = place.x5t;
     let terminal = FACILITY.terminals[0];
     let request = StartRequest {
         terminal: Terminal { id: terminal.id.into(), label: terminal.label.into() },
         expected_person: Some(prepared.person),
-        kinds: vec![DocumentKind::Prescription],
+        kinds: vec![signing.kind()],
         count: CEILING,
         hours: 18,
     };
@@ -279,5 +294,6 @@ async fn approve(
         signer: Signer::new(&der),
         verifying: VerifyingKey::new(SignatureAlgorithm::RsaSha256, certificate.spki_der())?,
         certificate: der,
+        account: Account::default(),
     })
 }

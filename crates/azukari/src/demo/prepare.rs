@@ -168,7 +168,7 @@ pub(super) async fn certify(
     let id = PersonId::random(&SystemRandom);
     let at = now();
     let record = format!("{} は署名鍵を預けることを自ら選びました（試験）", person.display_ja());
-    let certified = flows::certify::certify_for(
+    let certified = flows::certify::certify(
         rooms,
         id,
         (person.qualification, purpose),

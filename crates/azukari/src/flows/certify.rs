@@ -17,21 +17,9 @@ pub(crate) struct Certified {
     pub(crate) certificate: Certificate,
 }
 
-/// A key for prescriptions or dispensing results. `order` gives the order for a key that has just
-/// been made, with its public half.
+/// A key for this qualification and purpose. `order` gives the order for a key that has just been
+/// made, with its public half.
 pub(crate) async fn certify(
-    platform: &Platform,
-    owner: PersonId,
-    qualification: Qualification,
-    consent: Consent,
-    order: impl FnOnce(KeyId, Vec<u8>) -> SigningOrder,
-    now: Timestamp,
-) -> Result<Certified, Trouble> {
-    certify_for(platform, owner, (qualification, Purpose::Prescription), consent, order, now).await
-}
-
-/// The same for a key of this qualification and purpose.
-pub(crate) async fn certify_for(
     platform: &Platform,
     owner: PersonId,
     (qualification, purpose): (Qualification, Purpose),
