@@ -94,7 +94,7 @@ pub(crate) fn run(command: &BenchCommand) -> ExitCode {
         };
         ended.store(true, Ordering::Relaxed);
         drop(stop);
-        done
+        done.map(|()| ExitCode::SUCCESS)
     })
 }
 

@@ -1,11 +1,10 @@
 //! `azukari custody …`: the life of kept keys, as operators and officers see it.
 //!
-//! Like `azukari revoke` it works on the platform's own folder, which one process owns: the
+//! It works on the platform's own folder, which one process owns: the
 //! platform must be stopped first, and says so otherwise.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use custody::{Act, Custody, Directive, KeyState, NewOfficer, OfficerRole, StopReason};
@@ -125,15 +124,9 @@ impl Place {
 
 /// Runs a custody command.
 pub(crate) fn run(command: CustodyCommand) -> ExitCode {
-    let worst = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let found = Arc::clone(&worst);
-    let ended = crate::runtime::run(async move {
-        if !act(command).await? {
-            found.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-        Ok(())
-    });
-    if worst.load(std::sync::atomic::Ordering::Relaxed) { ExitCode::from(1) } else { ended }
+    crate::runtime::run_coded(async move {
+        Ok(if act(command).await? { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    })
 }
 
 /// False where everything ran, and something is wrong with what was looked at.

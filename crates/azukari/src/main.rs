@@ -19,6 +19,7 @@ mod pages;
 mod platform;
 mod revoke;
 mod runtime;
+mod status;
 mod verify;
 mod verify_activation;
 mod witness;
@@ -64,7 +65,9 @@ enum Role {
     Verify(verify::VerifyArguments),
     /// 証跡から、本人が承認した署名かを検証する: 0 有効, 1 無効, 2 判断できない (verify an owner's approval)
     VerifyActivation(verify_activation::VerifyActivationArguments),
-    /// 証明書を失効させる。基盤を止めてから (revoke a certificate; stop the platform first)
+    /// 動いている基盤の様子: 0 正常, 1 要確認, 2 応答なし (how the running platform stands)
+    Status(status::StatusArguments),
+    /// 証明書を失効させる。基盤は動いたままでよい (revoke a certificate; the platform may be running)
     Revoke(revoke::RevokeArguments),
     /// 担当者（m-of-n）の手続: 任命・開封・控え・復元 (what officers do together)
     #[command(subcommand)]
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
         Role::Witness(arguments) => witness::run(arguments),
         Role::Verify(arguments) => verify::run(&arguments, clock::now()),
         Role::VerifyActivation(arguments) => verify_activation::run(&arguments),
+        Role::Status(arguments) => status::run(arguments),
         Role::Revoke(arguments) => revoke::run(arguments),
         Role::Officer(command) => officer::run(command),
         Role::Custody(command) => custody_cmd::run(command),

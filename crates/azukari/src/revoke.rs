@@ -1,25 +1,31 @@
 //! `azukari revoke`: the operator revokes a certificate.
 //!
-//! It works on the platform's own folder, which one process owns: the platform must be stopped
-//! first, and says so otherwise. What the other rooms must hear is delivered before the command
-//! ends, or at the platform's next start.
+//! A running platform is asked through its own account's socket; one that is stopped is opened for
+//! it. What the other rooms must hear is delivered before the command ends, or at the platform's
+//! next start: the key concerned signs nothing from the authority's commit on.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use hpki::certificate::Certificate;
 use hpki::crl::Reason;
+use serde::{Deserialize, Serialize};
+use wire::Base64;
 
 use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::demo::papers;
 use crate::flows;
-use crate::platform::open;
+use crate::officer::door::{Caller, Reply, Request};
+use crate::officer::say;
+use crate::platform::{Platform, open};
+use crate::runtime::Stop;
 
 /// Flags of `azukari revoke`.
 #[derive(Args)]
 pub(crate) struct RevokeArguments {
-    /// 基盤の設定ファイル (the platform's configuration)
+    /// 基盤の設定ファイル。基盤は動いたままでよい (the platform's configuration; it may be running)
     #[arg(long)]
     config: PathBuf,
     /// 失効させる証明書 (the certificate to revoke, PEM or DER)
@@ -33,13 +39,49 @@ pub(crate) struct RevokeArguments {
     out: Option<PathBuf>,
 }
 
-/// Revokes, delivers, publishes.
+/// What is to be revoked, and why.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revocation {
+    /// DER.
+    certificate: Base64,
+    /// As RFC 5280 names it.
+    reason: String,
+    /// Where the new lists are written.
+    out: Option<PathBuf>,
+}
+
+/// Has the running platform revoke it, or opens it for that.
 pub(crate) fn run(arguments: RevokeArguments) -> ExitCode {
     crate::runtime::run(async move {
         let certificate = crate::verify::certificate(&arguments.certificate)?;
-        let reason = Reason::from_name(&arguments.reason)
-            .ok_or_else(|| format!("理由 {:?} はありません (no such reason)", arguments.reason))?;
-        let platform = open::open(PlatformConfig::load(&arguments.config)?).await?;
+        let revocation = Revocation {
+            certificate: Base64(certificate.der().to_vec()),
+            reason: arguments.reason,
+            out: arguments.out.map(std::path::absolute).transpose()?,
+        };
+        let config = PlatformConfig::load(&arguments.config)?;
+        let said = match Caller::knock(&config.officers_socket).await {
+            Ok((_, greeting)) if !greeting.open => {
+                return Err(say::refused("platform-sealed", "shares are awaited there"));
+            }
+            Ok((mut caller, _)) => match caller.ask(&Request::Revoke(revocation)).await? {
+                Reply::Done(said) => said,
+                other => return Err(format!("{other:?}").into()),
+            },
+            Err(_) => revocation.carry_out(&open::open(config).await?).await?,
+        };
+        println!("{said}");
+        Ok(())
+    })
+}
+
+impl Revocation {
+    /// Revokes, delivers, publishes.
+    pub(crate) async fn carry_out(&self, platform: &Platform) -> Result<String, Stop> {
+        let certificate = Certificate::from_der(&self.certificate.0)?;
+        let reason = Reason::from_name(&self.reason)
+            .ok_or_else(|| format!("理由 {:?} はありません (no such reason)", self.reason))?;
         let authorities = platform.ca.authorities().await?;
         let issuer = authorities
             .iter()
@@ -51,11 +93,10 @@ pub(crate) fn run(arguments: RevokeArguments) -> ExitCode {
         if issued.der() != certificate.der() {
             return Err("同じ番号の別の証明書です (another certificate has this number)".into());
         }
-        flows::revoke::revoke(&platform, issuer.0, certificate.serial(), reason, now()).await?;
-        if let Some(out) = &arguments.out {
-            papers::authorities(&platform, out).await?;
+        flows::revoke::revoke(platform, issuer.0, certificate.serial(), reason, now()).await?;
+        if let Some(out) = &self.out {
+            papers::authorities(platform, out).await?;
         }
-        println!("失効させました: {}  {} (revoked)", certificate.subject(), reason.name());
-        Ok(())
-    })
+        Ok(format!("失効させました: {}  {} (revoked)", certificate.subject(), reason.name()))
+    }
 }

@@ -12,13 +12,18 @@ pub(crate) type Stop = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a role to its end, on all cores.
 pub(crate) fn run(role: impl Future<Output = Result<(), Stop>>) -> ExitCode {
+    run_on(&mut Builder::new_multi_thread(), async { role.await.map(|()| ExitCode::SUCCESS) })
+}
+
+/// The same for a role whose outcome is told by its exit code.
+pub(crate) fn run_coded(role: impl Future<Output = Result<ExitCode, Stop>>) -> ExitCode {
     run_on(&mut Builder::new_multi_thread(), role)
 }
 
 /// Runs a role to its end on threads of the caller's choice.
 pub(crate) fn run_on(
     threads: &mut Builder,
-    role: impl Future<Output = Result<(), Stop>>,
+    role: impl Future<Output = Result<ExitCode, Stop>>,
 ) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -36,7 +41,7 @@ pub(crate) fn run_on(
         }
     };
     match runtime.block_on(role) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(stop) => {
             eprintln!("{stop}");
             ExitCode::FAILURE

@@ -1,7 +1,7 @@
 //! The officers' door: a Unix socket that only the platform's own account can reach.
 //!
-//! Closed, it gathers shares, one officer at a time, until the secret is whole. Open, it takes the
-//! operator's request for a backup. One JSON object a line; the first line is ours and says what
+//! Closed, it gathers shares, one officer at a time, until the secret is whole. Open, it does what
+//! the operator asks of a running platform: a backup, a revocation, how it stands. One JSON object a line; the first line is ours and says what
 //! the shares are for, so that an officer knows before he types his passphrase.
 //!
 //! What is true if we die here: nothing was written, and shares are in memory alone. Shares that
@@ -24,7 +24,10 @@ use zeroize::Zeroizing;
 
 use super::record::Record;
 use super::say;
+use crate::http::problem::Trouble;
 use crate::platform::Platform;
+use crate::platform::standing::Standing;
+use crate::revoke::Revocation;
 use crate::runtime::Stop;
 
 /// How long shares wait for the next one.
@@ -57,6 +60,10 @@ pub(crate) enum Request {
     Share(String),
     /// A backup into this new folder.
     Backup(PathBuf),
+    /// How the platform stands.
+    Standing,
+    /// The revocation of a certificate.
+    Revoke(Revocation),
 }
 
 /// What is answered.
@@ -67,6 +74,8 @@ pub(crate) enum Reply {
     Taken { have: u8, need: u8, complete: bool },
     /// It was done.
     Done(String),
+    /// How the platform stands.
+    Standing(Box<Standing>),
     /// It was refused.
     Refused { code: String, detail: String },
     /// Something broke; the platform's log knows more.
@@ -297,7 +306,7 @@ pub(crate) async fn gather(
     Ok(Gathered { secret, set, indexes, record })
 }
 
-/// While the platform is open: takes requests for backups until told to stop.
+/// While the platform is open: takes the operator's requests until told to stop.
 pub(crate) async fn attend(
     platform: Arc<Platform>,
     socket: PathBuf,
@@ -346,23 +355,32 @@ impl Behind {
     async fn answer(&self, request: Request) -> Reply {
         match (self, request) {
             (Self::Table(table), Request::Share(lines)) => table.take(&Zeroizing::new(lines)),
-            (Self::Table(_), Request::Backup(_)) => {
-                refused("platform-sealed", "shares are awaited")
-            }
+            (Self::Table(_), _) => refused("platform-sealed", "shares are awaited"),
             (Self::Platform(_), Request::Share(lines)) => {
                 drop(Zeroizing::new(lines));
                 refused("platform-open", "no shares are awaited")
             }
             (Self::Platform(platform), Request::Backup(folder)) => {
-                match super::backup::make(platform, &folder).await {
-                    Ok(text) => Reply::Done(text),
-                    Err(stop) => match stop.downcast_ref::<say::Said>() {
-                        Some(said) => refused(said.code, &said.detail),
-                        None => Reply::Broke(stop.to_string()),
-                    },
-                }
+                super::backup::make(platform, &folder).await.map_or_else(no, Reply::Done)
+            }
+            (Self::Platform(platform), Request::Standing) => {
+                let standing = Standing::of(platform).await;
+                standing.map_or_else(no, |standing| Reply::Standing(Box::new(standing)))
+            }
+            (Self::Platform(platform), Request::Revoke(revocation)) => {
+                revocation.carry_out(platform).await.map_or_else(no, Reply::Done)
             }
         }
+    }
+}
+
+fn no(stop: Stop) -> Reply {
+    if let Some(said) = stop.downcast_ref::<say::Said>() {
+        return refused(said.code, &said.detail);
+    }
+    match stop.downcast_ref::<Trouble>() {
+        Some(Trouble::Refused { code, detail }) => refused(code, detail),
+        _ => Reply::Broke(stop.to_string()),
     }
 }
 

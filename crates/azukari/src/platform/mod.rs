@@ -10,6 +10,7 @@ pub(crate) mod journal;
 pub(crate) mod open;
 pub(crate) mod phone;
 pub(crate) mod repository;
+pub(crate) mod standing;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod place;
+mod running;
 #[path = "../support/mod.rs"]
 mod support;
 mod token;

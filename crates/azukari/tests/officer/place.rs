@@ -419,10 +419,7 @@ impl Place {
     }
 
     fn asked(&self, path: &str, more: &[&str]) -> Value {
-        let ran = self.curl(path, more);
-        let (body, status) = ran.out.rsplit_once('\n').unwrap_or_else(|| panic!("{ran:?}"));
-        assert_eq!(status, "200", "{ran:?}");
-        serde_json::from_str(body).unwrap()
+        good(&self.curl(path, more))
     }
 
     /// A new order to sign a prescription.
@@ -438,17 +435,44 @@ impl Place {
         })
     }
 
-    /// Has the order signed, with the physician's token of the morning.
-    pub(crate) fn sign(&self, order: &Value) -> Value {
+    /// `azukari <verb> --config …`
+    pub(crate) fn operator(&self, verb: &str, more: &[&str]) -> Ran {
+        let mut command = self.azukari();
+        command.arg(verb).arg("--config").arg(self.config()).args(more);
+        command.stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    fn physician(&self) -> &Value {
         let persons = self.demo["persons"].as_array().unwrap();
         let able = persons.iter().find(|person| {
             person["kinds"].as_array().unwrap().iter().any(|kind| kind == "prescription")
         });
-        let token = able.unwrap()["access_token"].as_str().unwrap();
+        able.unwrap()
+    }
+
+    pub(crate) fn physicians_certificate(&self) -> PathBuf {
+        self.physician()["certificate"].as_str().unwrap().into()
+    }
+
+    fn ask_to_sign(&self, order: &Value) -> Ran {
+        let token = self.physician()["access_token"].as_str().unwrap();
         let body = order.to_string();
         let bearer = format!("Authorization: Bearer {token}");
         let more = ["-H", &bearer, "-H", "Content-Type: application/json", "--data", &body];
-        let mut answer = self.asked("/v1/signatures", &more);
+        self.curl("/v1/signatures", &more)
+    }
+
+    /// What is answered to an order that is not signed.
+    pub(crate) fn try_to_sign(&self, order: &Value) -> Value {
+        let ran = self.ask_to_sign(order);
+        let (body, status) = ran.out.rsplit_once('\n').unwrap_or_else(|| panic!("{ran:?}"));
+        assert!(status.starts_with('4'), "{ran:?}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    /// Has the order signed, with the physician's token of the morning.
+    pub(crate) fn sign(&self, order: &Value) -> Value {
+        let mut answer = good(&self.ask_to_sign(order));
         // What follows the signature in the journal may differ from one asking to the next.
         answer.as_object_mut().unwrap().retain(|name, _| {
             ["order", "kind", "signature", "certificate", "signing_time", "index"]
@@ -486,6 +510,13 @@ impl Place {
 }
 
 /// The share files of a place.
+/// The answer, which must be good.
+fn good(ran: &Ran) -> Value {
+    let (body, status) = ran.out.rsplit_once('\n').unwrap_or_else(|| panic!("{ran:?}"));
+    assert_eq!(status, "200", "{ran:?}");
+    serde_json::from_str(body).unwrap()
+}
+
 pub(crate) fn kept_shares(place: &Place) -> Vec<Kept> {
     let kept = kept_in(&place.shares(), "user");
     kept.into_iter().filter(|kept| kept.file.exists()).collect()

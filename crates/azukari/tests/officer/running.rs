@@ -1,0 +1,51 @@
+//! What the operator does while the platform runs.
+
+use serde_json::Value;
+
+use crate::place::Place;
+use crate::support::*;
+
+#[test]
+fn a_running_platform_tells_how_it_stands_and_a_revocation_needs_no_pause() {
+    let place = Place::found(&scratch("running"));
+    let asked = place.operator("status", &["--json"]);
+    assert_eq!(asked.code, 2, "{asked:?}");
+    assert!(asked.text().contains("officers-door-closed"), "{asked:?}");
+
+    let mut platform = place.start_serving();
+    place.wait_until_it_answers(&mut platform);
+    place.sign(&place.order());
+    let before = standing(&place.operator("status", &["--json"]));
+    assert_eq!(before["device"]["state"], "working");
+    assert_eq!(before["device"]["kind"], "vault");
+    assert_eq!(before["undelivered"], 0);
+    assert!(before["keys"].as_u64() > Some(1), "{before}");
+    assert_eq!(before["attention"], serde_json::json!([]));
+    let said = place.operator("status", &[]);
+    assert!(said.code == 0 && said.out.contains("正常"), "{said:?}");
+
+    let certificate = place.physicians_certificate();
+    let revoke = |reason| {
+        let file = certificate.to_str().unwrap();
+        place.operator("revoke", &["--certificate", file, "--reason", reason])
+    };
+    let wrong = revoke("because");
+    assert!(wrong.code == 1 && wrong.text().contains("because"), "{wrong:?}");
+    let revoked = revoke("keyCompromise");
+    assert!(revoked.well() && revoked.out.contains("keyCompromise"), "{revoked:?}");
+    let again = revoke("keyCompromise");
+    assert!(again.code == 1 && again.text().contains("certificate-already-revoked"), "{again:?}");
+    // The same process goes on, and this key signs no more.
+    assert!(platform.still_runs());
+    let refused = place.try_to_sign(&place.order());
+    assert_eq!(refused["code"], "key-suspended", "{refused}");
+    let after = standing(&place.operator("status", &["--json"]));
+    assert!(after["journal"]["entries"].as_u64() > before["journal"]["entries"].as_u64());
+    assert_eq!(after["undelivered"], 0);
+    platform.end();
+}
+
+fn standing(ran: &Ran) -> Value {
+    assert_eq!(ran.code, 0, "{ran:?}");
+    ran.json()
+}
