@@ -20,6 +20,8 @@ pub(crate) struct BindingRow {
     pub(crate) person: PersonId,
     pub(crate) key: KeyId,
     pub(crate) display_id: String,
+    /// What the owner calls the phone.
+    pub(crate) label: String,
     /// Counter and backup state are those of the last use.
     pub(crate) credential: Credential,
     /// The credential as it was linked, as JSON: this text is what is sealed.
@@ -31,7 +33,7 @@ pub(crate) struct BindingRow {
 }
 
 const COLUMNS: &str = "id, person, key, display_id, credential, device_hash, linked, state, seal, \
-                       sign_count, backup_state";
+                       sign_count, backup_state, label";
 
 impl BindingRow {
     pub(crate) fn sealed(&self) -> Statement {
@@ -41,6 +43,7 @@ impl BindingRow {
             .octets_field(self.person.octets())
             .octets_field(self.key.octets())
             .text(&self.display_id)
+            .text(&self.label)
             .octets_field(self.credential_text.as_bytes())
             .octets_field(&self.device_hash)
             .time(self.linked)
@@ -58,6 +61,7 @@ impl BindingRow {
             person: PersonId::from_octets(row.array(1)?),
             key: KeyId::from_octets(row.array(2)?),
             display_id: row.text(3)?.to_owned(),
+            label: row.text(11)?.to_owned(),
             credential,
             credential_text: text,
             device_hash: row.array(5)?,
@@ -113,8 +117,8 @@ impl BindingRow {
     pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<(), Fault> {
         tx.exec(
             "INSERT INTO authn_binding (id, person, key, display_id, credential_id, credential,
-                device_hash, linked, state, seal, sign_count, backup_state, leaf)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                device_hash, linked, state, seal, sign_count, backup_state, leaf, label)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             &[
                 self.id.into(),
                 self.person.into(),
@@ -129,6 +133,7 @@ impl BindingRow {
                 self.credential.sign_count.into(),
                 self.credential.backup_state.into(),
                 tx.next_index()?.into(),
+                (&self.label).into(),
             ],
         )?;
         Ok(())

@@ -23,6 +23,7 @@ use wire::{
 use crate::binding::BindingRow;
 use crate::ceremony::{Ceremony, Claim, Given, Number, Place, Step, Subject};
 use crate::config::{CEREMONY_KEPT_S, NUMBER_TRIES, QR_LIFE_S};
+use crate::label::is_label;
 use crate::options;
 use crate::refusal::Refusal;
 use crate::room::Authn;
@@ -31,8 +32,6 @@ use crate::session::end_unreleased;
 
 /// How many ceremonies of one facility may be open at once.
 const OPEN_AT_ONCE: usize = 300;
-/// The longest name of a terminal, in characters.
-const TERMINAL_NAME: usize = 64;
 
 /// What the person approved, for custody to verify again and open a budget by.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,16 +59,6 @@ fn facility_of(statement: &Statement) -> Result<FacilityCode, Fault> {
             Err(Fault::Misuse("a ceremony at no institution".into()))
         }
     }
-}
-
-/// Visible text of bounded length: nothing that hides, or turns around, what a person reads.
-fn is_label(text: &str) -> bool {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let count = text.chars().count();
-    (1..=TERMINAL_NAME).contains(&count) && !text.chars().any(hides) && text.trim() == text
 }
 
 impl Authn {
@@ -155,11 +144,12 @@ impl Authn {
     pub async fn claim(
         &self,
         request: &SessionClaimRequest,
+        device: Option<&str>,
         now: Timestamp,
     ) -> Result<SessionClaimAnswer, Failed<Refusal>> {
         let id = ceremony_of(&request.ceremony)?;
         self.by_secret(id, &request.secret, |ceremony| ceremony.claimable(now))?;
-        let Some(device) = Secret::hash_of(&request.device) else {
+        let Some(device) = device.and_then(Secret::hash_of) else {
             return no(Refusal::PhoneNotLinked);
         };
         let desk = Arc::clone(&self.desk);

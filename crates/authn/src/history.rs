@@ -20,8 +20,9 @@ impl Authn {
     pub async fn history(
         &self,
         request: &HistoryRequest,
+        device: Option<&str>,
     ) -> Result<HistoryAnswer, Failed<Refusal>> {
-        let binding = self.phone_of(&request.device).await?;
+        let binding = self.phone_of(device).await?;
         let stream = binding.key.stream();
         let known: Digest32 = sha256(self.ledger.stream_key(stream)?.octets());
         if !same(&sha256(&request.stream_key.0), &known) {

@@ -22,6 +22,7 @@ mod daily;
 mod documents;
 mod grant;
 mod history;
+mod label;
 mod linking;
 mod options;
 mod refusal;

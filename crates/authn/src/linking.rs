@@ -12,10 +12,15 @@ use hpki::id::{BindingId, KeyId, SessionId, SheetId};
 use hpki::sign::Mac;
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Note, Record, StreamKey};
-use wire::{LinkBirthAnswer, LinkBirthRequest, LinkFinishRequest, LinkOpenAnswer, LinkOpenRequest};
+use wire::token::base64url_decode;
+use wire::{
+    LinkBirthAnswer, LinkBirthRequest, LinkFinishRequest, LinkHeldRequest, LinkOpenAnswer,
+    LinkOpenRequest,
+};
 
 use crate::binding::{BindingRow, ENDED, LIVE};
 use crate::config::{BIRTH_TRIES, SITTING_S};
+use crate::label::is_label;
 use crate::options;
 use crate::refusal::Refusal;
 use crate::room::Authn;
@@ -49,6 +54,9 @@ impl std::fmt::Debug for Linked {
     }
 }
 
+/// What a phone is called whose owner gave it no name.
+const NAMELESS: &str = "スマートフォン";
+
 fn no<T>(refusal: Refusal) -> Result<T, Failed<Refusal>> {
     Err(Failed::Refused(refusal))
 }
@@ -62,10 +70,11 @@ impl Authn {
     ///
     /// # Errors
     /// `sheet-unknown` for whoever does not have the secret, whatever the sheet is. With it:
-    /// `phone-already-linked`, `sheet-locked`, `sheet-expired`, `sheet-revoked`, `slow-down`.
+    /// `phone-linked-here`, `phone-holds-another`, `phone-already-linked`, `sheet-locked`, `sheet-expired`, `sheet-revoked`, `slow-down`.
     pub async fn open(
         &self,
         request: &LinkOpenRequest,
+        device: Option<&str>,
         now: Timestamp,
     ) -> Result<LinkOpenAnswer, Failed<Refusal>> {
         let (Ok(id), Some(shown)) =
@@ -78,6 +87,7 @@ impl Authn {
             return no(Refusal::SheetUnknown);
         };
         sheet.check_seal(&self.desk)?;
+        self.holds_nothing(device, sheet.key).await?;
         if !self.may_open(id, now) {
             return no(Refusal::SlowDown);
         }
@@ -108,6 +118,17 @@ impl Authn {
             })
             .await?;
         Ok(LinkOpenAnswer { session: session.to_string() })
+    }
+
+    /// One certificate for each phone: a browser that is known as a linked phone links nothing
+    /// else. One that has lost its device secret cannot be told from a new phone.
+    async fn holds_nothing(&self, device: Option<&str>, key: KeyId) -> Result<(), Failed<Refusal>> {
+        match self.phone_of(device).await {
+            Ok(binding) if binding.key == key => no(Refusal::PhoneLinkedHere),
+            Ok(_) => no(Refusal::PhoneHoldsAnother),
+            Err(Failed::Refused(Refusal::PhoneNotLinked)) => Ok(()),
+            Err(other) => Err(other),
+        }
     }
 
     /// The owner gives her birth date; if it is right she is shown what she is about to agree to.
@@ -236,18 +257,56 @@ impl Authn {
         }
     }
 
+    /// One certificate for each phone, where the cookie is lost but the key is still there: the
+    /// phone's browser names the credential that it holds. What a browser says of itself proves
+    /// nothing, so this keeps honest people from a mistake.
+    ///
+    /// # Errors
+    /// `phone-linked-here`, `phone-holds-another`; `birth-date-missing`, `sitting-unknown`, what
+    /// [`Authn::open`] refuses.
+    pub async fn held(
+        &self,
+        request: &LinkHeldRequest,
+        now: Timestamp,
+    ) -> Result<(), Failed<Refusal>> {
+        let hash = sitting::hash(session_of(&request.session)?);
+        let id = base64url_decode(&request.credential_id).unwrap_or_default();
+        self.ledger
+            .read(move |tx| {
+                let (sitting, sheet) = SittingRow::going_on(tx, hash, now)?;
+                if !sitting.proven {
+                    return no(Refusal::BirthDateMissing);
+                }
+                let sql = "SELECT key FROM authn_binding
+                           WHERE credential_id = $1 AND state = 'live'";
+                match tx.query_opt(sql, &[(&id).into()])? {
+                    None => Ok(()),
+                    Some(row) if KeyId::from_octets(row.array(0)?) == sheet.key => {
+                        no(Refusal::PhoneLinkedHere)
+                    }
+                    Some(_) => no(Refusal::PhoneHoldsAnother),
+                }
+            })
+            .await
+    }
+
     /// The phone's new credential: verified, linked and journalled in one transaction, together
     /// with the message to custody. Of two phones that race for a sheet, one wins.
     ///
     /// # Errors
-    /// `phone-already-linked`, `birth-date-missing`, `sitting-unknown`, what [`Authn::open`]
-    /// refuses, and whatever `approval` refuses of the registration.
+    /// `phone-already-linked`, `phone-name-malformed`, `birth-date-missing`, `sitting-unknown`, what
+    /// [`Authn::open`] refuses, and whatever `approval` refuses of the registration.
     pub async fn finish_link(
         &self,
         request: &LinkFinishRequest,
+        device: Option<&str>,
         now: Timestamp,
     ) -> Result<Linked, Failed<Refusal>> {
         let session = session_of(&request.session)?;
+        let label = request.label.as_deref().unwrap_or(NAMELESS);
+        if !is_label(label) {
+            return no(Refusal::PhoneNameMalformed);
+        }
         let hash = sitting::hash(session);
         let (sitting, sheet) =
             self.ledger.read(move |tx| SittingRow::going_on(tx, hash, now)).await?;
@@ -255,6 +314,7 @@ impl Authn {
         if !sitting.proven {
             return no(Refusal::BirthDateMissing);
         }
+        self.holds_nothing(device, sheet.key).await?;
         let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
         let evidence = LinkEvidence {
             statement: self.link_statement(session, &sitting, &sheet),
@@ -273,6 +333,7 @@ impl Authn {
             person: sheet.person,
             key: sheet.key,
             display_id: sheet.display_id.clone(),
+            label: label.to_owned(),
             credential_text: serde_json::to_string(&credential).map_err(json)?,
             credential,
             device_hash: device.hash(),

@@ -35,6 +35,15 @@ pub enum Refusal {
     /// The key already has a live phone, the phone's credential is in use, or the sheet was used.
     #[error("a phone is already linked")]
     PhoneAlreadyLinked,
+    /// This very phone is linked to the sheet's key: there is nothing left to do.
+    #[error("this phone is linked already, by this sheet's key")]
+    PhoneLinkedHere,
+    /// This phone is linked to another key: one certificate for each phone.
+    #[error("this phone is linked to another key")]
+    PhoneHoldsAnother,
+    /// Names of phones are 1 to 64 characters of visible text.
+    #[error("the phone's name must be 1 to 64 visible characters")]
+    PhoneNameMalformed,
     /// The phone that scanned is not linked to anybody (any more).
     #[error("this phone is not linked")]
     PhoneNotLinked,
@@ -102,6 +111,9 @@ pub const CODES: &[&str] = &[
     "birth-date-malformed",
     "birth-date-missing",
     "phone-already-linked",
+    "phone-linked-here",
+    "phone-holds-another",
+    "phone-name-malformed",
     "phone-not-linked",
     "ceremony-unknown",
     "qr-already-used",
@@ -132,6 +144,9 @@ impl Refuse for Refusal {
             Self::BirthDateMalformed => "birth-date-malformed",
             Self::BirthDateMissing => "birth-date-missing",
             Self::PhoneAlreadyLinked => "phone-already-linked",
+            Self::PhoneLinkedHere => "phone-linked-here",
+            Self::PhoneHoldsAnother => "phone-holds-another",
+            Self::PhoneNameMalformed => "phone-name-malformed",
             Self::PhoneNotLinked => "phone-not-linked",
             Self::CeremonyUnknown => "ceremony-unknown",
             Self::QrAlreadyUsed => "qr-already-used",
@@ -169,6 +184,9 @@ mod tests {
             Refusal::BirthDateMalformed,
             Refusal::BirthDateMissing,
             Refusal::PhoneAlreadyLinked,
+            Refusal::PhoneLinkedHere,
+            Refusal::PhoneHoldsAnother,
+            Refusal::PhoneNameMalformed,
             Refusal::PhoneNotLinked,
             Refusal::CeremonyUnknown,
             Refusal::QrAlreadyUsed,

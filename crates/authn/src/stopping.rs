@@ -10,7 +10,7 @@ use std::sync::Arc;
 use approval::{Approval, AssertionEvidence, AssertionResponse, Statement, StopStatement, check};
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault};
-use wire::{KeyStopBeginAnswer, KeyStopBeginRequest, KeyStopFinishRequest};
+use wire::{KeyStopBeginAnswer, KeyStopFinishRequest};
 
 use crate::binding::BindingRow;
 use crate::config::FINISH_S;
@@ -32,10 +32,10 @@ impl Authn {
     /// `phone-not-linked`, `seal-broken`.
     pub async fn begin_stop(
         &self,
-        request: &KeyStopBeginRequest,
+        device: Option<&str>,
         now: Timestamp,
     ) -> Result<KeyStopBeginAnswer, Failed<Refusal>> {
-        let binding = self.phone_of(&request.device).await?;
+        let binding = self.phone_of(device).await?;
         let mut nonce = [0; 32];
         self.random.fill(&mut nonce);
         let statement = StopStatement {
@@ -63,9 +63,10 @@ impl Authn {
     pub async fn finish_stop(
         &self,
         request: &KeyStopFinishRequest,
+        device: Option<&str>,
         now: Timestamp,
     ) -> Result<Approval, Failed<Refusal>> {
-        let binding = self.phone_of(&request.device).await?;
+        let binding = self.phone_of(device).await?;
         let statement = match self.questions().get(&binding.id) {
             None => return Err(Failed::Refused(Refusal::CeremonyUnknown)),
             Some(asked) if now.since(asked.at) > FINISH_S => {
@@ -113,8 +114,11 @@ impl Authn {
     }
 
     /// The live binding of the phone with this device secret.
-    pub(crate) async fn phone_of(&self, device: &str) -> Result<BindingRow, Failed<Refusal>> {
-        let Some(device) = Secret::hash_of(device) else {
+    pub(crate) async fn phone_of(
+        &self,
+        device: Option<&str>,
+    ) -> Result<BindingRow, Failed<Refusal>> {
+        let Some(device) = device.and_then(Secret::hash_of) else {
             return Err(Failed::Refused(Refusal::PhoneNotLinked));
         };
         let desk = Arc::clone(&self.desk);

@@ -34,6 +34,7 @@ CREATE TABLE authn_binding (
     person BLOB NOT NULL,
     key BLOB NOT NULL,
     display_id TEXT NOT NULL,
+    label TEXT NOT NULL,
     credential_id BLOB NOT NULL UNIQUE,
     credential TEXT NOT NULL,
     device_hash BLOB NOT NULL UNIQUE,

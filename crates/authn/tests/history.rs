@@ -13,7 +13,7 @@ async fn history(
     before: Option<u64>,
 ) -> Result<HistoryAnswer, ledger::Failed<authn::Refusal>> {
     let stream_key = Base64(stream_key.to_vec());
-    house.room().history(&HistoryRequest { device: device.into(), stream_key, before }).await
+    house.room().history(&HistoryRequest { stream_key, before }, Some(device)).await
 }
 
 #[tokio::test]

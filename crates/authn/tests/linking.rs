@@ -6,6 +6,7 @@ mod common;
 use authn::{Standing, TOPIC_PHONE_LINKED};
 use common::*;
 use ledger::{Break, Failed};
+use wire::{LinkFinishRequest, LinkHeldRequest, LinkOpenRequest};
 
 #[test]
 fn all_of_this_holds_on_postgresql_too() {
@@ -236,4 +237,51 @@ async fn sheets_die_with_the_certificate_and_a_linked_phone_is_left_to_be_unlink
     // One that was used stays used: what it linked is unlinked by itself.
     house.linked(4).await;
     assert_eq!(house.room().void_sheets(key(4)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_phone_that_is_linked_links_nothing_else_and_hears_whether_it_is_this_sheets() {
+    let house = House::new();
+    let hers = house.sheet(1, NOW).await;
+    let phone = house.linked_by(&hers).await;
+    let others = house.sheet(2, NOW).await;
+    let known = Some(phone.device.as_str());
+    let open = |sheet: &(String, String)| LinkOpenRequest {
+        sheet: sheet.0.clone(),
+        secret: sheet.1.clone(),
+    };
+    let opened = |sheet: &(String, String), device| {
+        let request = open(sheet);
+        let room = house.room();
+        async move { room.open(&request, device, NOW).await }
+    };
+    assert_eq!(code(opened(&hers, known).await), "phone-linked-here");
+    assert_eq!(code(opened(&hers, None).await), "phone-already-linked");
+    assert_eq!(code(opened(&others, known).await), "phone-holds-another");
+    // Nothing is told to a linked phone that does not have the sheet's secret.
+    let guess = (others.0.clone(), hers.1.clone());
+    assert_eq!(code(opened(&guess, known).await), "sheet-unknown");
+    // A browser that lost the cookie says which key it holds.
+    let session = opened(&others, None).await.unwrap().session;
+    let held = |credential_id: &str| {
+        let request =
+            LinkHeldRequest { session: session.clone(), credential_id: credential_id.into() };
+        let room = house.room();
+        async move { room.held(&request, NOW).await }
+    };
+    assert_eq!(code(held(&phone.id()).await), "birth-date-missing");
+    house.birth(&session, BIRTH, NOW).await.unwrap();
+    assert_eq!(code(held(&phone.id()).await), "phone-holds-another");
+    assert!(held(&Phone::new().id()).await.is_ok() && held("?").await.is_ok());
+    // A phone that becomes another's while its owner reads is refused at the end, too.
+    let session = opened(&others, None).await.unwrap().session;
+    let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+    let credential = Phone::new().create(&options);
+    let finish = LinkFinishRequest { session, credential, label: None };
+    assert_eq!(code(house.room().finish_link(&finish, known, NOW).await), "phone-holds-another");
+    let nameless = LinkFinishRequest { label: Some(" ".into()), ..finish.clone() };
+    assert_eq!(code(house.room().finish_link(&nameless, None, NOW).await), "phone-name-malformed");
+    // Linked no more, it is free.
+    house.room().unlink(key(1), NOW).await.unwrap();
+    assert!(house.room().finish_link(&finish, known, NOW).await.is_ok());
 }

@@ -5,10 +5,10 @@ mod common;
 
 use approval::{Statement, StopStatement};
 use common::*;
-use wire::{KeyStopBeginRequest, KeyStopFinishRequest};
+use wire::KeyStopFinishRequest;
 
 async fn begin(house: &House, phone: &Phone) -> Result<wire::KeyStopBeginAnswer, Failed> {
-    house.room().begin_stop(&KeyStopBeginRequest { device: phone.device.clone() }, NOW).await
+    house.room().begin_stop(Some(&phone.device), NOW).await
 }
 
 type Failed = ledger::Failed<authn::Refusal>;
@@ -19,8 +19,8 @@ async fn finish(
     credential: serde_json::Value,
     after: u64,
 ) -> Result<approval::Approval, Failed> {
-    let request = KeyStopFinishRequest { device: phone.device.clone(), credential };
-    house.room().finish_stop(&request, NOW.plus(after)).await
+    let request = KeyStopFinishRequest { credential };
+    house.room().finish_stop(&request, Some(&phone.device), NOW.plus(after)).await
 }
 
 #[tokio::test]

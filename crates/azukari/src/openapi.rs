@@ -35,6 +35,7 @@ use crate::platform::{approvals, batch, csc, door, import, journal, phone};
         batch::answer,
         phone::open,
         phone::birth,
+        phone::held,
         phone::finish,
         phone::claim,
         phone::approve,

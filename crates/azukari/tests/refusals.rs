@@ -17,6 +17,7 @@ const DOOR: &[&str] = &[
     "request-malformed",
     "request-too-large",
     "client-certificate-missing",
+    "origin-foreign",
     "token-missing",
     "ehr-key-wrong",
     "digest-not-allowed",

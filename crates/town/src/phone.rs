@@ -3,12 +3,13 @@
 //!
 //! The browser's part – client data with the page's origin, the check that the origin may use the
 //! relying party's credentials, user verification – is the library's; the phone adds the memory of
-//! its device cookie and the owner's will. For tests it can be told to misbehave in one way at a
+//! its cookies and the owner's will. For tests it can be told to misbehave in one way at a
 //! time ([`Manner`]). Its keys are its own: randomness comes from the phone, not from our device.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use base64::Engine as _;
@@ -102,7 +103,7 @@ impl UserValidationMethod for Finger {
 type Browser =
     Client<Option<Passkey>, Finger, RustCryptoBackend, public_suffix::PublicSuffixList, ()>;
 
-/// One phone: at most one credential, one device cookie, one owner.
+/// One phone: at most one credential, one owner, the cookies of one site.
 pub struct Phone {
     label: String,
     origin: Url,
@@ -110,7 +111,8 @@ pub struct Phone {
     browser: Browser,
     willing: Arc<AtomicBool>,
     manner: Manner,
-    device: Option<String>,
+    /// Asking changes them, and asking is not an act of the phone's owner.
+    cookies: Mutex<BTreeMap<String, String>>,
     memory: Memory,
 }
 
@@ -160,7 +162,7 @@ impl Phone {
             browser: Client::new(authenticator).allows_insecure_localhost(local),
             willing,
             manner: Manner::Proper,
-            device: None,
+            cookies: Mutex::default(),
             memory: Memory::default(),
         })
     }
@@ -180,14 +182,29 @@ impl Phone {
         self.browser.authenticator().store().is_some()
     }
 
-    /// The device cookie that the platform left here, if any.
-    pub fn device(&self) -> Option<&str> {
-        self.device.as_deref()
+    fn jar(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the device cookie.
-    pub fn keep_device(&mut self, cookie: &str) {
-        self.device = Some(cookie.to_owned());
+    /// The cookies that the platform left here, as they are sent back to it.
+    pub fn cookies(&self) -> Option<String> {
+        let pairs: Vec<_> =
+            self.jar().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    /// Keeps what a `Set-Cookie` line says. Its attributes are for browsers that visit many sites;
+    /// one without time to live is taken away.
+    pub fn keep_cookie(&self, line: &str) {
+        let mut parts = line.split(';').map(str::trim);
+        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+            return;
+        };
+        if parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
+            self.jar().remove(name);
+        } else {
+            self.jar().insert(name.to_owned(), value.to_owned());
+        }
     }
 
     /// What it remembers of its owner's key.

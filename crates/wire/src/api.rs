@@ -265,6 +265,23 @@ pub struct LinkBirthAnswer {
     pub options: serde_json::Value,
 }
 
+/// A phone that is about to make a credential holds one of this site already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkHeldRequest {
+    /// The sitting.
+    pub session: String,
+    /// The credential's identifier, base64url.
+    pub credential_id: String,
+}
+
+/// The credential that the phone holds is in nobody's use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LinkHeldAnswer {
+    /// Always true: the phone may be linked.
+    pub free: bool,
+}
+
 /// The phone's new credential.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -274,6 +291,10 @@ pub struct LinkFinishRequest {
     /// RegistrationResponseJSON (WebAuthn Level 3).
     #[schema(value_type = Object)]
     pub credential: serde_json::Value,
+    /// What the owner calls the phone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "iPhone")]
+    pub label: Option<String>,
 }
 
 /// The phone is linked.
@@ -281,8 +302,6 @@ pub struct LinkFinishRequest {
 pub struct LinkFinishAnswer {
     /// Always true.
     pub linked: bool,
-    /// The device cookie: names the phone later; worth nothing without its key.
-    pub device: String,
     /// The key of the stream in which the journal tells of her key, 32 octets in base64: with it
     /// she finds every use of the key among all entries.
     pub stream_key: Base64,
@@ -296,8 +315,6 @@ pub struct SessionClaimRequest {
     pub ceremony: String,
     /// The QR secret.
     pub secret: String,
-    /// The device cookie.
-    pub device: String,
 }
 
 /// What the phone shows and signs.
@@ -346,13 +363,10 @@ pub struct SessionRefuseRequest {
     pub secret: String,
 }
 
-/// A linked phone asks to stop its owner's key.
+/// A linked phone, known by its device cookie, asks to stop its owner's key. Nothing more is said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct KeyStopBeginRequest {
-    /// The device cookie.
-    pub device: String,
-}
+pub struct KeyStopBeginRequest {}
 
 /// What the phone shows and signs to stop the key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -369,8 +383,6 @@ pub struct KeyStopBeginAnswer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyStopFinishRequest {
-    /// The device cookie.
-    pub device: String,
     /// AuthenticationResponseJSON (WebAuthn Level 3).
     #[schema(value_type = Object)]
     pub credential: serde_json::Value,

@@ -12,8 +12,6 @@ pub const HISTORY_PAGE: u64 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryRequest {
-    /// The device cookie.
-    pub device: String,
     /// The key of the stream, as it was given when the phone was linked.
     pub stream_key: Base64,
     /// Entries before this one, the oldest of the answer before; the newest if absent.

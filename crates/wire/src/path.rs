@@ -37,6 +37,8 @@ pub const FACILITY: &str = "/v1/facility";
 pub const LINK_OPEN: &str = "/phone/link/open";
 /// State the birth date (POST, phone).
 pub const LINK_BIRTH: &str = "/phone/link/birth";
+/// Say which credential the phone holds already (POST, phone).
+pub const LINK_HELD: &str = "/phone/link/held";
 /// Hand in the new credential (POST, phone).
 pub const LINK_FINISH: &str = "/phone/link/finish";
 /// Claim the QR of a terminal (POST, phone).

@@ -115,7 +115,7 @@ impl House {
         now: Timestamp,
     ) -> Result<String, Failed<Refusal>> {
         let request = LinkOpenRequest { sheet: sheet.clone(), secret: secret.clone() };
-        Ok(self.room().open(&request, now).await?.session)
+        Ok(self.room().open(&request, None, now).await?.session)
     }
 
     pub async fn birth(
@@ -134,14 +134,18 @@ impl House {
         credential: Value,
         now: Timestamp,
     ) -> Result<Linked, Failed<Refusal>> {
-        let request = LinkFinishRequest { session: session.into(), credential };
-        self.room().finish_link(&request, now).await
+        let request = LinkFinishRequest { session: session.into(), credential, label: None };
+        self.room().finish_link(&request, None, now).await
     }
 
     /// The n-th person's phone, linked.
     pub async fn linked(&self, n: u8) -> Phone {
-        let sheet = self.sheet(n, NOW).await;
-        let session = self.open(&sheet, NOW).await.unwrap();
+        self.linked_by(&self.sheet(n, NOW).await).await
+    }
+
+    /// A phone linked by this sheet.
+    pub async fn linked_by(&self, sheet: &(String, String)) -> Phone {
+        let session = self.open(sheet, NOW).await.unwrap();
         let options = self.birth(&session, BIRTH, NOW).await.unwrap();
         let mut phone = Phone::new();
         let answer = phone.create(&options);
@@ -183,12 +187,8 @@ impl House {
         phone: &Phone,
         now: Timestamp,
     ) -> Result<wire::SessionClaimAnswer, Failed<Refusal>> {
-        let request = SessionClaimRequest {
-            ceremony: id.to_string(),
-            secret: secret.clone(),
-            device: phone.device.clone(),
-        };
-        self.room().claim(&request, now).await
+        let request = SessionClaimRequest { ceremony: id.to_string(), secret: secret.clone() };
+        self.room().claim(&request, Some(&phone.device), now).await
     }
 
     pub async fn approve(
@@ -324,6 +324,11 @@ impl Phone {
             flags: UP_UV,
             origin: ORIGIN.into(),
         }
+    }
+
+    /// What browsers call its credential.
+    pub fn id(&self) -> String {
+        base64url_encode(&self.id)
     }
 
     fn client_data(&self, call: &str, challenge: &Value) -> Vec<u8> {

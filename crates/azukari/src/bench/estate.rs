@@ -235,21 +235,21 @@ async fn enrol(platform: Arc<Platform>, number: usize, purpose: Purpose) -> Resu
     let enrolled = Enrolled { person, key, display_id, birth_date: birth_date.clone() };
     let (sheet, secret) = scan(&platform.authn.issue_sheet(enrolled, at).await?.url)?;
 
-    let opened = platform.authn.open(&LinkOpenRequest { sheet, secret }, now()).await?;
+    let opened = platform.authn.open(&LinkOpenRequest { sheet, secret }, None, now()).await?;
     let session = opened.session;
     let birth = LinkBirthRequest { session: session.clone(), birth_date };
     let shown: LinkStatement =
         serde_json::from_value(platform.authn.birth(&birth, now()).await?.statement)?;
     let (phone, kept) = Phone::new(URL)?;
     let credential = phone.create(&shown.challenge())?;
-    let finish = LinkFinishRequest { session, credential };
-    let linked = flows::link_phone::finish(&platform, &finish, now()).await?;
+    let finish = LinkFinishRequest { session, credential, label: None };
+    let (_, device) = flows::link_phone::finish(&platform, &finish, None, now()).await?;
     Ok(Prepared {
         person,
         key,
         certificate: base64url_encode(certified.certificate.der()),
         phone: base64url_encode(&kept),
-        device: linked.device,
+        device,
     })
 }
 
@@ -271,10 +271,9 @@ async fn approve(
     };
     let started = platform.authn.start(place, request, now()).await?;
     let (ceremony, secret) = scan(&started.qr)?;
-    let device = prepared.device.clone();
-    let claim = SessionClaimRequest { ceremony: ceremony.clone(), secret, device };
-    let shown: SessionStatement =
-        serde_json::from_value(platform.authn.claim(&claim, now()).await?.statement)?;
+    let claim = SessionClaimRequest { ceremony: ceremony.clone(), secret };
+    let claimed = platform.authn.claim(&claim, Some(&prepared.device), now()).await?;
+    let shown: SessionStatement = serde_json::from_value(claimed.statement)?;
     let phone = Phone::kept(&octets(&prepared.phone)?, URL)?;
     let credential = phone.get(&shown.challenge())?;
     let approval = SessionApproveRequest { ceremony, credential };

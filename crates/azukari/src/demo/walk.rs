@@ -13,7 +13,7 @@ use town::people::{Facility, Person};
 use town::phone::{Phone, Scanned};
 use wire::refusal::Problem;
 
-use crate::http::client::{CallFault, Client};
+use crate::http::client::{Answer, CallFault, Client};
 
 /// Why a step did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,25 @@ pub(crate) async fn call<T: DeserializeOwned>(
 ) -> Result<T, StepFailed> {
     let body = body.map(|value| value.to_string().into_bytes());
     let answer = client.send(method, path, bearer, body).await?;
+    read(path, &answer)
+}
+
+/// The same from a page on the phone: with its cookies, keeping those that come.
+pub(crate) async fn ask<T: DeserializeOwned>(
+    platform: &Client,
+    phone: &Phone,
+    path: &str,
+    body: &Value,
+) -> Result<T, StepFailed> {
+    let page = platform.as_page(phone.origin(), phone.cookies());
+    let answer = page.send("POST", path, None, Some(body.to_string().into_bytes())).await?;
+    for line in &answer.cookies {
+        phone.keep_cookie(line);
+    }
+    read(path, &answer)
+}
+
+fn read<T: DeserializeOwned>(path: &str, answer: &Answer) -> Result<T, StepFailed> {
     if answer.status == 200 {
         return serde_json::from_slice(&answer.body)
             .map_err(|error| StepFailed::Odd(format!("{path}: {error}")));
@@ -120,14 +139,15 @@ pub(crate) async fn link(
         return Err(StepFailed::Odd("not a registration sheet".into()));
     };
     let open = json!({"sheet": id, "secret": secret});
-    let opened: Value = call(platform, "POST", wire::path::LINK_OPEN, None, Some(&open)).await?;
+    let opened: Value = ask(platform, phone, wire::path::LINK_OPEN, &open).await?;
     let birth = json!({"session": opened["session"], "birth_date": person.birth_date});
-    let asked: Value = call(platform, "POST", wire::path::LINK_BIRTH, None, Some(&birth)).await?;
+    let asked: Value = ask(platform, phone, wire::path::LINK_BIRTH, &birth).await?;
     let shown: LinkStatement = displayed(&asked["statement"])?;
     let credential = phone.link(&shown.challenge(), &asked["options"])?;
-    let finish = json!({"session": opened["session"], "credential": credential});
-    let done: Value = call(platform, "POST", wire::path::LINK_FINISH, None, Some(&finish)).await?;
-    phone.keep_device(done["device"].as_str().unwrap_or_default());
+    let finish = json!({
+        "session": opened["session"], "credential": credential, "label": phone.label(),
+    });
+    let done: Value = ask(platform, phone, wire::path::LINK_FINISH, &finish).await?;
     phone.keep_stream_key(octets(&done, "stream_key")?);
     Ok(())
 }
@@ -147,10 +167,8 @@ pub(crate) async fn claim(
     let Scanned::Ceremony { id, secret } = phone.scan(qr)? else {
         return Err(StepFailed::Odd("not a terminal's QR".into()));
     };
-    let device = phone.device().unwrap_or_default();
-    let claim = json!({"ceremony": id, "secret": secret, "device": device});
-    let asked: Value =
-        call(platform, "POST", wire::path::SESSION_CLAIM, None, Some(&claim)).await?;
+    let claim = json!({"ceremony": id, "secret": secret});
+    let asked: Value = ask(platform, phone, wire::path::SESSION_CLAIM, &claim).await?;
     Ok(Claimed {
         ceremony: id,
         kind: asked["type"].as_str().unwrap_or_default().to_owned(),
@@ -167,8 +185,7 @@ pub(crate) async fn approve(
 ) -> Result<Option<String>, StepFailed> {
     let credential = phone.approve(&claimed.challenge()?, &claimed.options)?;
     let approval = json!({"ceremony": claimed.ceremony, "credential": credential});
-    let done: Value =
-        call(platform, "POST", wire::path::SESSION_APPROVE, None, Some(&approval)).await?;
+    let done: Value = ask(platform, phone, wire::path::SESSION_APPROVE, &approval).await?;
     if let Some((seq, commitment)) = claimed.head() {
         phone.keep_head(seq, commitment);
     }
@@ -181,7 +198,7 @@ pub(crate) async fn refuse(platform: &Client, phone: &Phone, qr: &str) -> Result
         return Err(StepFailed::Odd("not a terminal's QR".into()));
     };
     let refusal = json!({"ceremony": id, "secret": secret});
-    let _: Value = call(platform, "POST", wire::path::SESSION_REFUSE, None, Some(&refusal)).await?;
+    let _: Value = ask(platform, phone, wire::path::SESSION_REFUSE, &refusal).await?;
     Ok(())
 }
 

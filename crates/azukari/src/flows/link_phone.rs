@@ -7,16 +7,18 @@ use wire::{Base64, LinkFinishAnswer, LinkFinishRequest};
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
 
-/// Links, and delivers at once. If delivery fails now, the key signs nothing until it succeeds.
+/// Links, and delivers at once. If delivery fails now, the key signs nothing until it succeeds. Also
+/// gives the device secret, for the phone's cookie.
 pub(crate) async fn finish(
     platform: &Platform,
     request: &LinkFinishRequest,
+    device: Option<&str>,
     now: Timestamp,
-) -> Result<LinkFinishAnswer, Trouble> {
-    let linked = platform.authn.finish_link(request, now).await?;
+) -> Result<(LinkFinishAnswer, String), Trouble> {
+    let linked = platform.authn.finish_link(request, device, now).await?;
     if let Err(trouble) = super::deliver::all(platform, now).await {
         tracing::warn!(%trouble, "a linked phone waits to be told to custody");
     }
     let stream_key = Base64(linked.stream_key.octets().to_vec());
-    Ok(LinkFinishAnswer { linked: true, device: linked.device, stream_key })
+    Ok((LinkFinishAnswer { linked: true, stream_key }, linked.device))
 }

@@ -11,9 +11,10 @@ use crate::platform::Platform;
 pub(crate) async fn finish(
     platform: &Platform,
     request: &KeyStopFinishRequest,
+    device: Option<&str>,
     now: Timestamp,
 ) -> Result<KeyStopAnswer, Trouble> {
-    let approval = platform.authn.finish_stop(request, now).await?;
+    let approval = platform.authn.finish_stop(request, device, now).await?;
     platform.custody.stop_by_owner(&approval, now).await?;
     Ok(KeyStopAnswer { stopped: true })
 }

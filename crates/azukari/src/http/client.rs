@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::SendRequest;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN, SET_COOKIE,
+};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -28,10 +30,18 @@ pub(crate) enum CallFault {
     BadUrl(String),
 }
 
-/// An answer: status and body.
+/// An answer: status and body, and the cookies to keep, as the server wrote them.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
+    pub(crate) cookies: Vec<String>,
+}
+
+/// What a browser says by itself when one of our pages asks.
+#[derive(Clone)]
+struct Page {
+    origin: String,
+    cookies: Option<String>,
 }
 
 /// The largest answer that a client takes: a signed dispensing document with room to spare.
@@ -43,6 +53,7 @@ const KEPT_MAX: usize = 256;
 pub(crate) struct Client {
     inner: Arc<Inner>,
     tap: Option<Tap>,
+    page: Option<Page>,
 }
 
 struct Inner {
@@ -87,7 +98,13 @@ impl Client {
                 patience,
             }),
             tap: None,
+            page: None,
         })
+    }
+
+    /// The same client as a page of `origin` asks through it, in a browser with these cookies.
+    pub(crate) fn as_page(&self, origin: &str, cookies: Option<String>) -> Self {
+        Self { page: Some(Page { origin: origin.to_owned(), cookies }), ..self.clone() }
     }
 
     /// The same client with a tap on its line.
@@ -140,13 +157,20 @@ impl Client {
                 HeaderValue::from_str(&format!("Bearer {token}")).map_err(|e| broken(&e))?;
             headers.insert(AUTHORIZATION, value);
         }
+        if let Some(page) = &self.page {
+            headers.insert(ORIGIN, HeaderValue::from_str(&page.origin).map_err(|e| broken(&e))?);
+            if let Some(cookies) = &page.cookies {
+                headers.insert(COOKIE, HeaderValue::from_str(cookies).map_err(|e| broken(&e))?);
+            }
+        }
         let mut sender = self.connection().await?;
         let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
         let status = response.status().as_u16();
+        let cookies = cookies(response.headers());
         let body = Limited::new(response.into_body(), ANSWER_MAX);
         let body = body.collect().await.map_err(|e| broken(&e))?.to_bytes();
         self.keep(sender);
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, cookies })
     }
 
     /// A kept connection that is still open, else a new one. A kept one that the server closed
@@ -180,6 +204,11 @@ impl Client {
             kept.push(sender);
         }
     }
+}
+
+fn cookies(headers: &HeaderMap) -> Vec<String> {
+    let lines = headers.get_all(SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.map(str::to_owned).collect()
 }
 
 async fn handshake<S>(io: TokioIo<S>) -> Result<SendRequest<Full<Bytes>>, hyper::Error>

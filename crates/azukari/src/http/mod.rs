@@ -2,6 +2,7 @@
 //! handlers, a client that keeps connections, and the one mapping from refusals to answers.
 
 pub(crate) mod ask;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod problem;
 pub(crate) mod server;

@@ -42,8 +42,8 @@ pub(crate) struct MineArguments {
 pub(crate) struct Mine {
     /// The platform's URL.
     platform: String,
-    /// The device cookie of the linked phone.
-    device: String,
+    /// The cookies of the linked phone, as its browser sends them.
+    cookies: String,
     /// The key of the stream in which the journal tells of her key.
     stream_key: Base64,
     /// Where the stream stood when she approved something, and when she last looked.
@@ -68,7 +68,7 @@ impl Mine {
         };
         Some(Self {
             platform: platform.to_owned(),
-            device: phone.device()?.to_owned(),
+            cookies: phone.cookies()?,
             stream_key: Base64(memory.stream_key.clone()),
             heads: memory.heads.iter().map(stood).collect(),
         })
@@ -141,15 +141,12 @@ impl Mine {
     async fn ask(&self, client: &Client) -> Result<Vec<HandedOver>, Missed> {
         let odd = |why: String| Missed::Unreachable(Unreachable(why));
         let mut handed: Vec<HandedOver> = Vec::new();
+        let page = client.as_page(&self.platform, Some(self.cookies.clone()));
         loop {
             let before = handed.last().map(|entry| entry.index);
-            let request = HistoryRequest {
-                device: self.device.clone(),
-                stream_key: self.stream_key.clone(),
-                before,
-            };
+            let request = HistoryRequest { stream_key: self.stream_key.clone(), before };
             let body = serde_json::to_vec(&request).map_err(|error| odd(error.to_string()))?;
-            let answer = client.send("POST", wire::path::KEY_HISTORY, None, Some(body)).await;
+            let answer = page.send("POST", wire::path::KEY_HISTORY, None, Some(body)).await;
             let answer = answer.map_err(|fault| odd(fault.to_string()))?;
             if answer.status != 200 {
                 return Err(odd(String::from_utf8_lossy(&answer.body).into_owned()));

@@ -7,6 +7,7 @@
 pub(crate) mod demo;
 mod diagram;
 mod paper;
+pub(crate) mod phone;
 
 /// The Content-Security-Policy of every page: our own script and stylesheet, nothing inline,
 /// nothing from elsewhere.
@@ -37,6 +38,22 @@ impl Lang {
         }
     }
 
+    /// The language that a page's switch leads to.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Ja => Self::En,
+            Self::En => Self::Ja,
+        }
+    }
+
+    /// What this language calls itself.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ja => "日本語",
+            Self::En => "English",
+        }
+    }
+
     /// Whichever of the two texts is in this language.
     pub(crate) fn of<'a>(&self, ja: &'a str, en: &'a str) -> &'a str {
         match self {
@@ -48,18 +65,38 @@ impl Lang {
 
 /// The content type and octets of a static file under `/assets/`, by its name.
 pub(crate) fn asset(path: &str) -> Option<(&'static str, &'static [u8])> {
-    match path.trim_start_matches('/').trim_start_matches("assets/") {
-        "demo.css" => {
-            Some(("text/css; charset=utf-8", include_bytes!("../../assets/demo.css").as_slice()))
-        }
-        "demo.js" => Some((
-            "text/javascript; charset=utf-8",
-            include_bytes!("../../assets/demo.js").as_slice(),
-        )),
-        "icon.svg" => Some(("image/svg+xml", include_bytes!("../../assets/icon.svg").as_slice())),
-        _ => None,
-    }
+    let name = path.trim_start_matches('/').trim_start_matches("assets/");
+    let (_, octets) = FILES.iter().find(|(known, _)| *known == name)?;
+    let kind = match name.rsplit('.').next() {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "text/plain; charset=utf-8",
+    };
+    Some((kind, octets))
 }
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        /// Every file under `/assets/`.
+        const FILES: &[(&str, &[u8])] =
+            &[$(($name, include_bytes!(concat!("../../assets/", $name)))),*];
+    };
+}
+
+files!(
+    "demo.css",
+    "demo.js",
+    "icon.svg",
+    "phone/ask.js",
+    "phone/link.js",
+    "phone/page.js",
+    "phone/passkey.js",
+    "phone/phone.css",
+    "phone/statement.js",
+    "phone/terms.en.txt",
+    "phone/terms.ja.txt",
+);
 
 #[cfg(test)]
 mod tests {
@@ -69,7 +106,13 @@ mod tests {
     fn only_the_known_files_are_served() {
         assert!(asset("/assets/demo.css").is_some_and(|(kind, _)| kind.starts_with("text/css")));
         assert!(asset("demo.js").is_some());
-        assert!(asset("/assets/icon.svg").is_some());
+        assert!(asset("/assets/icon.svg").is_some_and(|(kind, _)| kind == "image/svg+xml"));
+        assert!(
+            asset("phone/page.js").is_some_and(|(kind, _)| kind.starts_with("text/javascript"))
+        );
+        assert!(
+            asset("phone/terms.ja.txt").is_some_and(|(kind, _)| kind.starts_with("text/plain"))
+        );
         assert!(asset("/assets/../Cargo.toml").is_none());
         assert!(asset("/assets/").is_none());
     }

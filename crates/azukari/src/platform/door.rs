@@ -17,7 +17,7 @@ use wire::{
     SignAnswer, SignRequest, StartAnswer, StartRequest,
 };
 
-use super::{Platform, approvals, batch, csc, import, journal, phone, repository};
+use super::{Platform, approvals, batch, csc, import, journal, pages, phone, repository};
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};
@@ -28,6 +28,7 @@ type Rooms = State<Arc<Platform>>;
 
 /// All routes of the platform.
 pub(crate) fn router(platform: Arc<Platform>) -> Router {
+    let origins: Arc<[String]> = platform.config.origins.clone().into();
     Router::new()
         .route("/v1/facility", get(facility))
         .route("/v1/signatures", post(sign))
@@ -41,7 +42,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .merge(import::routes())
         .merge(approvals::routes())
         .merge(batch::routes())
-        .merge(phone::routes())
+        .merge(phone::routes(origins))
+        .merge(pages::routes())
         .merge(repository::routes())
         .merge(csc::routes())
         .merge(journal::routes())

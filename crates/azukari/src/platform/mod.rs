@@ -8,6 +8,7 @@ pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod journal;
 pub(crate) mod open;
+pub(crate) mod pages;
 pub(crate) mod phone;
 pub(crate) mod repository;
 pub(crate) mod standing;

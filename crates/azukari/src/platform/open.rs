@@ -21,8 +21,7 @@ use crate::officer::unseal;
 use crate::runtime::Stop;
 
 /// What a person agrees to when she links a phone; its hash is part of what she signs.
-const TERMS: &str =
-    "この電話で、私の預かり鍵による署名を承認します。電話をなくしたときは直ちに届け出ます。";
+const TERMS: &[u8] = include_bytes!("../../assets/phone/terms.ja.txt");
 
 /// The tables of every room with a store.
 fn migrations() -> Vec<Migration> {
@@ -85,7 +84,7 @@ pub(crate) async fn open_with(
             rp_name: "Azukari 鍵預かり".into(),
             origins: config.origins.clone(),
             url: config.url.clone(),
-            terms_hash: sha256(TERMS.as_bytes()),
+            terms_hash: sha256(TERMS),
             token_lifetime_s: config.token_seconds,
             count_max: config.signatures_per_budget,
         },

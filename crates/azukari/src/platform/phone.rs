@@ -1,31 +1,35 @@
 //! The platform's routes for phones, which have no client certificate: what they prove, they prove
-//! by the sheet's secret and by their own key.
+//! by the sheet's secret and by their own key. Whose phone it is says its device cookie.
 
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderName;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use wire::{
     EndAnswer, HistoryAnswer, HistoryRequest, KeyStopAnswer, KeyStopBeginAnswer,
     KeyStopBeginRequest, KeyStopFinishRequest, LinkBirthAnswer, LinkBirthRequest, LinkFinishAnswer,
-    LinkFinishRequest, LinkOpenAnswer, LinkOpenRequest, SessionApproveAnswer,
-    SessionApproveRequest, SessionClaimAnswer, SessionClaimRequest, SessionRefuseRequest,
+    LinkFinishRequest, LinkHeldAnswer, LinkHeldRequest, LinkOpenAnswer, LinkOpenRequest,
+    SessionApproveAnswer, SessionApproveRequest, SessionClaimAnswer, SessionClaimRequest,
+    SessionRefuseRequest,
 };
 
 use super::Platform;
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::Ask;
+use crate::http::browser::{self, Device};
 use crate::http::problem::Trouble;
 
 type Rooms = State<Arc<Platform>>;
 
-/// The phone's routes.
-pub(crate) fn routes() -> Router<Arc<Platform>> {
+/// The phone's routes. Pages of `origins` alone may call them.
+pub(crate) fn routes(origins: Arc<[String]>) -> Router<Arc<Platform>> {
     Router::new()
         .route("/phone/link/open", post(open))
         .route("/phone/link/birth", post(birth))
+        .route("/phone/link/held", post(held))
         .route("/phone/link/finish", post(finish))
         .route("/phone/session/claim", post(claim))
         .route("/phone/session/approve", post(approve))
@@ -33,6 +37,7 @@ pub(crate) fn routes() -> Router<Arc<Platform>> {
         .route("/phone/key/stop/begin", post(stop_begin))
         .route("/phone/key/stop/finish", post(stop_finish))
         .route("/phone/key/history", post(history))
+        .route_layer(axum::middleware::from_fn_with_state(origins, browser::own_pages))
         .route("/.well-known/jwks.json", get(jwks))
 }
 
@@ -41,9 +46,10 @@ pub(crate) fn routes() -> Router<Arc<Platform>> {
     responses((status = 200, body = LinkOpenAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn open(
     State(platform): Rooms,
+    device: Device,
     Ask(request): Ask<LinkOpenRequest>,
 ) -> Result<Json<LinkOpenAnswer>, Trouble> {
-    Ok(Json(platform.authn.open(&request, now()).await?))
+    Ok(Json(platform.authn.open(&request, device.secret(), now()).await?))
 }
 
 /// 生年月日を入れ、紐付けの問いを受け取る
@@ -56,14 +62,28 @@ pub(crate) async fn birth(
     Ok(Json(platform.authn.birth(&request, now()).await?))
 }
 
-/// 電話を紐付ける
+/// 電話がすでに持っている鍵を告げる（1台に証明書は1つ）
+#[utoipa::path(post, path = "/phone/link/held", tag = "phone", request_body = LinkHeldRequest,
+    responses((status = 200, body = LinkHeldAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn held(
+    State(platform): Rooms,
+    Ask(request): Ask<LinkHeldRequest>,
+) -> Result<Json<LinkHeldAnswer>, Trouble> {
+    platform.authn.held(&request, now()).await?;
+    Ok(Json(LinkHeldAnswer { free: true }))
+}
+
+/// 電話を紐付ける（端末 cookie を置く）
 #[utoipa::path(post, path = "/phone/link/finish", tag = "phone", request_body = LinkFinishRequest,
     responses((status = 200, body = LinkFinishAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn finish(
     State(platform): Rooms,
+    device: Device,
     Ask(request): Ask<LinkFinishRequest>,
-) -> Result<Json<LinkFinishAnswer>, Trouble> {
-    Ok(Json(flows::link_phone::finish(&platform, &request, now()).await?))
+) -> Result<([(HeaderName, String); 1], Json<LinkFinishAnswer>), Trouble> {
+    let (answer, secret) =
+        flows::link_phone::finish(&platform, &request, device.secret(), now()).await?;
+    Ok(([browser::set_device(&secret)], Json(answer)))
 }
 
 /// 端末の QR を読む
@@ -71,9 +91,10 @@ pub(crate) async fn finish(
     responses((status = 200, body = SessionClaimAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn claim(
     State(platform): Rooms,
+    device: Device,
     Ask(request): Ask<SessionClaimRequest>,
 ) -> Result<Json<SessionClaimAnswer>, Trouble> {
-    Ok(Json(platform.authn.claim(&request, now()).await?))
+    Ok(Json(platform.authn.claim(&request, device.secret(), now()).await?))
 }
 
 /// 承認する
@@ -102,9 +123,10 @@ pub(crate) async fn refuse(
     responses((status = 200, body = KeyStopBeginAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn stop_begin(
     State(platform): Rooms,
-    Ask(request): Ask<KeyStopBeginRequest>,
+    device: Device,
+    Ask(_): Ask<KeyStopBeginRequest>,
 ) -> Result<Json<KeyStopBeginAnswer>, Trouble> {
-    Ok(Json(platform.authn.begin_stop(&request, now()).await?))
+    Ok(Json(platform.authn.begin_stop(device.secret(), now()).await?))
 }
 
 /// 自分の鍵を停止する
@@ -112,9 +134,10 @@ pub(crate) async fn stop_begin(
     responses((status = 200, body = KeyStopAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn stop_finish(
     State(platform): Rooms,
+    device: Device,
     Ask(request): Ask<KeyStopFinishRequest>,
 ) -> Result<Json<KeyStopAnswer>, Trouble> {
-    Ok(Json(flows::stop_key::finish(&platform, &request, now()).await?))
+    Ok(Json(flows::stop_key::finish(&platform, &request, device.secret(), now()).await?))
 }
 
 /// 自分の鍵の署名記録を受け取る（新しい順に、最大 1,000 件ずつ）
@@ -122,9 +145,10 @@ pub(crate) async fn stop_finish(
     responses((status = 200, body = HistoryAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn history(
     State(platform): Rooms,
+    device: Device,
     Ask(request): Ask<HistoryRequest>,
 ) -> Result<Json<HistoryAnswer>, Trouble> {
-    Ok(Json(platform.authn.history(&request).await?))
+    Ok(Json(platform.authn.history(&request, device.secret()).await?))
 }
 
 async fn jwks(State(platform): Rooms) -> Json<serde_json::Value> {

@@ -25,15 +25,14 @@ impl<'a> Writer<'a> {
         else {
             panic!("not a sheet")
         };
-        let to = |path: &str, body: Value| town.platform(path).post(&body).well();
-        let opened = to("/phone/link/open", json!({"sheet": id, "secret": secret}));
+        let to = |phone: &Phone, path: &str, body: Value| town.ask(phone, path, &body);
+        let opened = to(&phone, "/phone/link/open", json!({"sheet": id, "secret": secret}));
         let birth = json!({"session": opened["session"], "birth_date": person["birth_date"]});
-        let asked = to("/phone/link/birth", birth);
+        let asked = to(&phone, "/phone/link/birth", birth);
         let statement: LinkStatement = shown(&asked);
         let credential = phone.link(&statement.challenge(), &asked["options"]).unwrap();
         let finish = json!({"session": opened["session"], "credential": credential});
-        let done = to("/phone/link/finish", finish);
-        phone.keep_device(done["device"].as_str().unwrap());
+        to(&phone, "/phone/link/finish", finish);
         Self { town, phone, person: person.clone() }
     }
 
@@ -42,9 +41,8 @@ impl<'a> Writer<'a> {
         let Scanned::Ceremony { id, secret } = self.phone.scan(qr).unwrap() else {
             panic!("not a ceremony")
         };
-        let device = self.phone.device().unwrap();
-        let claim = json!({"ceremony": id, "secret": secret, "device": device});
-        (id, self.town.platform("/phone/session/claim").post(&claim).well())
+        let claim = json!({"ceremony": id, "secret": secret});
+        (id, self.town.ask(&self.phone, "/phone/session/claim", &claim))
     }
 
     /// He approves documents: the statement that he saw.
@@ -53,7 +51,7 @@ impl<'a> Writer<'a> {
         let statement: DocumentsStatement = shown(&asked);
         let credential = self.phone.approve(&statement.challenge(), &asked["options"]).unwrap();
         let approval = json!({"ceremony": ceremony, "credential": credential});
-        self.town.platform("/phone/session/approve").post(&approval).well();
+        self.town.ask(&self.phone, "/phone/session/approve", &approval);
         statement
     }
 
@@ -64,7 +62,7 @@ impl<'a> Writer<'a> {
             panic!("not a ceremony")
         };
         let refusal = json!({"ceremony": id, "secret": secret});
-        self.town.platform("/phone/session/refuse").post(&refusal).well();
+        self.town.ask(&self.phone, "/phone/session/refuse", &refusal);
     }
 
     /// The morning's authentication over this client certificate: an access token.
@@ -79,7 +77,7 @@ impl<'a> Writer<'a> {
         let statement: SessionStatement = shown(&asked);
         let credential = self.phone.approve(&statement.challenge(), &asked["options"]).unwrap();
         let approval = json!({"ceremony": ceremony, "credential": credential});
-        let done = self.town.platform("/phone/session/approve").post(&approval).well();
+        let done = self.town.ask(&self.phone, "/phone/session/approve", &approval);
         let at = format!("/v1/ceremonies/{ceremony}");
         if let Some(number) = done["number"].as_str() {
             let path = format!("{at}/number");

@@ -130,6 +130,20 @@ impl Town {
         self.curl(format!("{}{path}", self.text("/platform")))
     }
 
+    /// What a page on this phone asks, with the phone's cookies; it keeps those that come.
+    #[allow(dead_code, reason = "for those who have phones")]
+    pub(crate) fn ask(&self, phone: &town::phone::Phone, path: &str, body: &Value) -> Value {
+        let mut asked = self.platform(path).header(&format!("Origin: {}", phone.origin()));
+        if let Some(cookies) = phone.cookies() {
+            asked = asked.header(&format!("Cookie: {cookies}"));
+        }
+        let answer = asked.post(body);
+        for line in &answer.cookies {
+            phone.keep_cookie(line);
+        }
+        answer.well()
+    }
+
     /// A request of the EHR to the gateway.
     pub(crate) fn gateway(&self, path: &str) -> Curl<'_> {
         let url = format!("{}{path}", self.text("/gateway"));
@@ -205,11 +219,12 @@ pub(crate) struct Curl<'a> {
     pub(crate) arguments: Vec<OsString>,
 }
 
-/// What came back: the status, and the body if it is JSON.
+/// What came back: the status, the body if it is JSON, and the lines of cookies to keep.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    pub(crate) cookies: Vec<String>,
 }
 
 impl Curl<'_> {
@@ -233,12 +248,18 @@ impl Curl<'_> {
         self.arguments.extend(["--data-binary".into(), data]);
         self.header("Content-Type: application/json").get()
     }
-    pub(crate) fn get(self) -> Answer {
+    pub(crate) fn get(mut self) -> Answer {
+        let head = self.town.out.join("head.txt");
+        self.arguments.extend(["-D".into(), head.clone().into()]);
         let ran = self.run();
         assert!(ran.well(), "{ran:?}");
         let (body, status) = ran.out.rsplit_once('\n').unwrap();
         let body = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
-        Answer { status: status.parse().unwrap(), body }
+        let head = std::fs::read_to_string(head).unwrap();
+        let cookies = head.lines().filter_map(|line| line.split_once(": "));
+        let cookies = cookies.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+        let cookies = cookies.map(|(_, line)| line.to_owned()).collect();
+        Answer { status: status.parse().unwrap(), body, cookies }
     }
     pub(crate) fn run(&self) -> Ran {
         let mut arguments: Vec<OsString> = vec!["-sS".into(), "--max-time".into(), "30".into()];

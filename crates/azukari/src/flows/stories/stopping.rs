@@ -6,11 +6,11 @@ use serde_json::json;
 use town::people::{HANAKO, JIRO, SANDBOX};
 
 use super::*;
+use crate::demo::walk::ask;
 
 /// What the phone of this resident is asked.
 async fn begin(way: &Client, resident: &Resident) -> Result<Value, StepFailed> {
-    let body = json!({"device": resident.phone.device().unwrap()});
-    call(way, "POST", wire::path::KEY_STOP_BEGIN, None, Some(&body)).await
+    ask(way, &resident.phone, wire::path::KEY_STOP_BEGIN, &json!({})).await
 }
 
 /// The phone compares what it shows with what it signs, as for every approval.
@@ -20,8 +20,8 @@ fn agree(resident: &mut Resident, asked: &Value) -> Value {
 }
 
 async fn finish(way: &Client, resident: &Resident, answer: &Value) -> Result<Value, StepFailed> {
-    let body = json!({"device": resident.phone.device().unwrap(), "credential": answer});
-    call(way, "POST", wire::path::KEY_STOP_FINISH, None, Some(&body)).await
+    let body = json!({"credential": answer});
+    ask(way, &resident.phone, wire::path::KEY_STOP_FINISH, &body).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,10 +35,14 @@ async fn she_stops_her_key_in_the_middle_of_the_morning_and_nobody_else_can() {
 
     // A phone that is not linked is asked nothing; somebody else's is asked about its owner's key,
     // and its answer does not count for hers.
-    let stranger = json!({"device": "AAAA"});
     let asked: Result<Value, _> =
-        call(&way, "POST", wire::path::KEY_STOP_BEGIN, None, Some(&stranger)).await;
+        call(&way, "POST", wire::path::KEY_STOP_BEGIN, None, Some(&json!({}))).await;
     assert_eq!(code(asked), "phone-not-linked");
+    // Her cookie, sent along by a browser that shows another site's page, is not taken from there.
+    let elsewhere = way.as_page("https://evil.example", hanako.phone.cookies());
+    let asked: Result<Value, _> =
+        call(&elsewhere, "POST", wire::path::KEY_STOP_BEGIN, None, Some(&json!({}))).await;
+    assert_eq!(code(asked), "origin-foreign");
     let his = begin(&way, &jiro).await.unwrap();
     assert_ne!(his["statement"]["key"], json!(hanako.citizen.key));
     let hers = begin(&way, &hanako).await.unwrap();

@@ -1,0 +1,45 @@
+//! The pages that a phone opens. The server sends one document with every screen of a flow in both
+//! languages; its script shows one after the other. So a change of language loses nothing, and no
+//! text that people read stands in a script but what a browser itself refused.
+
+use std::fmt;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::Lang;
+
+/// A text in both languages, each marked as such: the language of the document decides which is
+/// seen. Texts are ours, written in templates: they are HTML.
+pub(crate) struct Both<'a>(&'a str, &'a str);
+
+impl fmt::Display for Both<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<span lang=\"ja\">{}</span><span lang=\"en\">{}</span>", self.0, self.1)
+    }
+}
+
+impl HtmlSafe for Both<'_> {}
+
+/// Writes texts into templates: `{{ t.of("日本語", "English") }}`.
+pub(crate) struct Texts;
+
+impl Texts {
+    #[allow(clippy::unused_self, reason = "templates call methods of what they are given")]
+    pub(crate) fn of<'a>(&self, ja: &'a str, en: &'a str) -> Both<'a> {
+        Both(ja, en)
+    }
+}
+
+/// `/r`: registering a phone with the sheet that came by post.
+#[derive(Template)]
+#[template(path = "phone/link.html")]
+struct Link {
+    lang: Lang,
+    t: Texts,
+}
+
+/// The page that a sheet's QR code opens.
+pub(crate) fn link(lang: Lang) -> askama::Result<String> {
+    Link { lang, t: Texts }.render()
+}
