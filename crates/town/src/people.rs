@@ -208,6 +208,36 @@ pub static NATSUO: Person = Person {
 /// Those whose keys sign hashes: they live in the town only where it is founded with them.
 pub static WRITERS: [&Person; 2] = [&HARUKO, &NATSUO];
 
+/// A physician who has just come to the town: she has her sheet, and no phone is linked yet.
+pub static AKIKO: Person = Person {
+    slug: "akiko",
+    name_ja: "架空\u{3000}秋子",
+    kana: "ｶｸｳ ｱｷｺ",
+    romaji: "Akiko Kakuu",
+    birth_date: "19911112",
+    qualification: Qualification::MedicalDoctor,
+    authority: Authority::Jma,
+    display_id: "TEST100006",
+    facility: "1319990001",
+};
+
+/// A pharmacist who has just come.
+pub static FUYUO: Person = Person {
+    slug: "fuyuo",
+    name_ja: "見本\u{3000}冬雄",
+    kana: "ﾐﾎﾝ ﾌﾕｵ",
+    romaji: "Fuyuo Mihon",
+    birth_date: "19931213",
+    qualification: Qualification::Pharmacist,
+    authority: Authority::Jpa,
+    display_id: "TEST300007",
+    facility: "1349990002",
+};
+
+/// Those who have just come, for whoever wants to link a phone himself: they live in the town only
+/// where it is founded with them.
+pub static NEWCOMERS: [&Person; 2] = [&AKIKO, &FUYUO];
+
 /// The town's hospital.
 pub static HOSPITAL: Facility = Facility {
     code: "1319990001",
@@ -222,7 +252,7 @@ pub static HOSPITAL: Facility = Facility {
         Terminal { id: "opd-1", label: "外来１診", label_en: "Outpatient room 1" },
         Terminal { id: "ward-3", label: "３階病棟", label_en: "Ward, 3rd floor" },
     ],
-    staff: &[Staff { id: "D0001", person: "hanako" }],
+    staff: &[Staff { id: "D0001", person: "hanako" }, Staff { id: "D0006", person: "akiko" }],
 };
 
 /// The town's pharmacy.
@@ -236,7 +266,11 @@ pub static PHARMACY: Facility = Facility {
     phone: "03-0000-0002",
     department: ("", ""),
     terminals: &[Terminal { id: "desk-1", label: "調剤台１", label_en: "Dispensing desk 1" }],
-    staff: &[Staff { id: "P0002", person: "jiro" }, Staff { id: "P0003", person: "misaki" }],
+    staff: &[
+        Staff { id: "P0002", person: "jiro" },
+        Staff { id: "P0003", person: "misaki" },
+        Staff { id: "P0007", person: "fuyuo" },
+    ],
 };
 
 /// The place for outside programs, whose client certificate `demo.json` hands out.
@@ -256,6 +290,8 @@ pub static SANDBOX: Facility = Facility {
         Staff { id: "S0001", person: "hanako" },
         Staff { id: "S0002", person: "jiro" },
         Staff { id: "S0003", person: "misaki" },
+        Staff { id: "S0006", person: "akiko" },
+        Staff { id: "S0007", person: "fuyuo" },
     ],
 };
 
@@ -264,7 +300,7 @@ pub static FACILITIES: [&Facility; 3] = [&HOSPITAL, &PHARMACY, &SANDBOX];
 
 /// The person of this slug.
 pub fn person(slug: &str) -> Option<&'static Person> {
-    PEOPLE.into_iter().chain(WRITERS).find(|person| person.slug == slug)
+    PEOPLE.into_iter().chain(WRITERS).chain(NEWCOMERS).find(|person| person.slug == slug)
 }
 
 /// The facility of this ten-digit code.
@@ -280,7 +316,7 @@ mod tests {
 
     #[test]
     fn everybody_works_somewhere_and_is_on_the_staff_list() {
-        for person in PEOPLE {
+        for person in PEOPLE.into_iter().chain(NEWCOMERS) {
             assert_eq!(person.workplace().code, person.facility);
             assert!(person.workplace().staff_id(person).is_some());
             assert_eq!(person.birth_date.len(), 8);

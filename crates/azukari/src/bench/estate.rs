@@ -36,7 +36,7 @@ use super::signing::{Account, Signing};
 use crate::clock::now;
 use crate::config::PlatformConfig;
 use crate::demo::timeline::Timeline;
-use crate::demo::{Keys, softhsm};
+use crate::demo::{DemoArguments, Keys, softhsm};
 use crate::flows;
 use crate::platform::{Platform, open};
 use crate::runtime::Stop;
@@ -122,7 +122,15 @@ pub(super) async fn prepare(
         }
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
         let mut quiet = Timeline::begin(true);
-        crate::demo::prepare::found(&home, anywhere, &[], &[], false, None, &mut quiet).await?;
+        crate::demo::prepare::found(
+            &home,
+            anywhere,
+            &[],
+            &[],
+            &DemoArguments::default(),
+            &mut quiet,
+        )
+        .await?;
         signing.configure(&home.join("platform.toml"))?;
         Vec::new()
     };

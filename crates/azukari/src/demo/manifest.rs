@@ -57,6 +57,7 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
             "until": token["until"],
         }));
     }
+    let newcomers: Vec<_> = town.founded.newcomers.iter().map(newcomer).collect();
     let csc = super::letters::manifest(town, &out).await?;
     let openapi = out.join("openapi.json");
     std::fs::write(&openapi, crate::openapi::json())?;
@@ -85,9 +86,23 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
             "client_key": tls.join(format!("{}.key", SANDBOX.code)),
         },
         "persons": persons,
+        "newcomers": newcomers,
         "csc": csc,
     });
     place(&out, &manifest)
+}
+
+/// Somebody with a sheet and no phone: what the post brought her, and what she knows.
+fn newcomer(citizen: &Citizen) -> Value {
+    let person = citizen.person;
+    json!({
+        "name": person.display_ja(),
+        "display_id": person.display_id,
+        "birth_date": person.birth_date,
+        "sheet": citizen.sheet,
+        "staff": SANDBOX.staff_id(person),
+        "person_id": citizen.id,
+    })
 }
 
 /// Writes beside and renames, so that nobody reads half a file. It holds ready tokens: owner only.

@@ -28,7 +28,7 @@ use home::Home;
 use timeline::Timeline;
 
 /// Flags of `azukari demo`.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct DemoArguments {
     /// 物語を一度だけ進めて終わる (tell the story once and end)
     #[arg(long)]
@@ -51,15 +51,19 @@ pub(crate) struct DemoArguments {
     /// CSC API も試せる町にする: 文書作成ソフトと、ハッシュに署名する鍵 (a registered CSC client, too)
     #[arg(long)]
     pub(crate) csc: bool,
+    /// 電話をまだ登録していない人も住む町にする: 登録用紙から自分で試せる (people whose phones you link yourself)
+    #[arg(long)]
+    pub(crate) newcomers: bool,
     /// 基盤の台帳を空の PostgreSQL に置く (keep the platform's store in this empty database)
     #[arg(long, value_name = "URL")]
     pub(crate) postgres: Option<String>,
 }
 
 /// Where the town's keys are.
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Keys {
     /// ソフトウェアの金庫 (the software vault)
+    #[default]
     Vault,
     /// SoftHSM2 のトークン (a token of SoftHSM2, through PKCS#11)
     Softhsm,

@@ -15,10 +15,10 @@ use hpki::encoding::sha256;
 use hpki::id::{KeyId, PersonId};
 use hpki::sign::Random;
 use hsm::{SystemRandom, UnsealSecret};
-use town::people::{Authority, FACILITIES, Facility, PEOPLE, Person};
+use town::people::{Authority, FACILITIES, Facility, NEWCOMERS, PEOPLE, Person};
 
-use super::papers;
 use super::timeline::Timeline;
+use super::{DemoArguments, papers};
 use crate::clock::now;
 use crate::config::{PlatformConfig, WitnessConfig};
 use crate::flows;
@@ -41,6 +41,8 @@ pub(crate) struct Founded {
     pub(crate) home: PathBuf,
     pub(crate) url: String,
     pub(crate) citizens: Vec<Citizen>,
+    /// Who has a sheet and no phone yet.
+    pub(crate) newcomers: Vec<Citizen>,
 }
 
 impl Founded {
@@ -58,17 +60,16 @@ impl Founded {
 /// Where the town's lists would be published: a name that exists nowhere.
 const REPOSITORY: &str = "http://repository.test-azukari.example.jp";
 
-/// Founds a town in `home`, which must be empty; `platform` is where it will listen. Its platform
-/// keeps its tables in the (empty) database `postgres`, if there is one.
+/// Founds a town in `home`, which must be empty; `platform` is where it will listen.
 pub(crate) async fn found(
     home: &Path,
     platform: SocketAddr,
     gateways: &[(&'static Facility, SocketAddr)],
     witnesses: &[(&'static str, SocketAddr)],
-    own_record: bool,
-    postgres: Option<&str>,
+    arguments: &DemoArguments,
     timeline: &mut Timeline,
 ) -> Result<Founded, Stop> {
+    let (own_record, postgres) = (arguments.input.is_some(), arguments.postgres.as_deref());
     let url = format!("https://localhost:{}", platform.port());
     std::fs::create_dir_all(home.join("tls"))?;
     let unseal = UnsealSecret::random(&SystemRandom);
@@ -115,8 +116,9 @@ pub(crate) async fn found(
         FACILITIES.map(|facility| facility.name_ja).join("、"),
     );
 
-    let mut citizens = Vec::new();
-    for person in PEOPLE {
+    let (mut citizens, mut newcomers) = (Vec::new(), Vec::new());
+    let coming = if arguments.newcomers { &NEWCOMERS[..] } else { &[] };
+    for person in PEOPLE.into_iter().chain(coming.iter().copied()) {
         let citizen = certify(&rooms, person, Purpose::Prescription).await?;
         timeline.done(
             &person.display_ja(),
@@ -129,10 +131,11 @@ pub(crate) async fn found(
                 layout(person.authority)
             ),
         );
-        citizens.push(citizen);
+        if NEWCOMERS.contains(&person) { &mut newcomers } else { &mut citizens }.push(citizen);
     }
+    let staff = [&citizens[..], &newcomers[..]].concat();
     for (facility, listen) in gateways {
-        let mut text = gateway_toml(facility, *listen, &url, &citizens, own_record);
+        let mut text = gateway_toml(facility, *listen, &url, &staff, own_record);
         if !witnesses.is_empty() {
             let counted: Vec<String> =
                 witnesses.iter().map(|(by, _)| format!("\"witness-{by}.vkey\"")).collect();
@@ -149,7 +152,7 @@ pub(crate) async fn found(
         )?;
     }
     std::fs::write(home.join("log.vkey"), format!("{}\n", rooms.ledger.verify_key()))?;
-    Ok(Founded { home: home.to_owned(), url, citizens })
+    Ok(Founded { home: home.to_owned(), url, citizens, newcomers })
 }
 
 pub(super) fn layout(authority: Authority) -> &'static str {

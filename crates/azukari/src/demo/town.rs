@@ -69,8 +69,7 @@ impl Town {
         arguments: &super::DemoArguments,
         timeline: &mut Timeline,
     ) -> Result<Self, Stop> {
-        let (separate, own_record) = (arguments.separate, arguments.input.is_some());
-        let postgres = arguments.postgres.as_deref();
+        let separate = arguments.separate;
         let platform_listener = loopback().await?;
         let mut gateways = Vec::new();
         for facility in FACILITIES {
@@ -88,8 +87,7 @@ impl Town {
             witnesses.push((authority, listener.local_addr()?));
             witness_listeners.push((authority, listener));
         }
-        let founded =
-            found(&home.town, at, &addresses, &witnesses, own_record, postgres, timeline).await?;
+        let founded = found(&home.town, at, &addresses, &witnesses, arguments, timeline).await?;
         let writers = match arguments.csc {
             true => super::letters::found(&founded, timeline).await?,
             false => Vec::new(),

@@ -31,6 +31,7 @@ use wire::{DigestValue, SignAnswer, SignRequest};
 
 use crate::clock::now;
 use crate::config::PlatformConfig;
+use crate::demo::DemoArguments;
 use crate::demo::manifest;
 use crate::demo::prepare::{Founded, found};
 use crate::demo::timeline::Timeline;
@@ -77,11 +78,10 @@ impl House {
         let door = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let doors: [(&'static Facility, _); 1] = [(&SANDBOX, door)];
         let database = engine::on_postgres().then(|| engine::address(&folder.path().join("pg")));
+        let plain = DemoArguments { postgres: database, ..DemoArguments::default() };
         let mut quiet = Timeline::begin(true);
         let founded =
-            found(folder.path(), at, &doors, witnesses, false, database.as_deref(), &mut quiet)
-                .await
-                .unwrap();
+            found(folder.path(), at, &doors, witnesses, &plain, &mut quiet).await.unwrap();
         let file = founded.platform_config();
         let written = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, written + more).unwrap();

@@ -116,7 +116,7 @@ fn verified(town: &Town, person: &Value, of: &str, signature: &Value) {
 
 #[test]
 fn a_registered_client_signs_hashes_by_their_owners_approval_and_nobody_elses() {
-    let town = Town::open_with("csc-town", "--csc");
+    let town = Town::open_with("csc-town", &["--csc"]);
     let persons = town.demo["csc"]["persons"].clone();
     let (haruko, natsuo) = (&persons[0], &persons[1]);
     let client = Client {

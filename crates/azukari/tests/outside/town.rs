@@ -38,15 +38,17 @@ pub(crate) struct Town {
 impl Town {
     /// With platform and gateways as processes of their own.
     pub(crate) fn open() -> Self {
-        Self::open_with("outside-town", "--separate")
+        Self::open_with("outside-town", &["--separate"])
     }
 
-    /// In this folder, with this flag.
-    pub(crate) fn open_with(folder: &str, flag: &str) -> Self {
+    /// In this folder, with these flags.
+    pub(crate) fn open_with(folder: &str, flags: &[&str]) -> Self {
         let out = scratch(folder);
         let said = File::create(out.join("said.txt")).unwrap();
         let child = Command::new(AZUKARI)
-            .args(["demo", flag, "--port", "0", "--out"])
+            .args(["demo", "--port", "0"])
+            .args(flags)
+            .arg("--out")
             .arg(&out)
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())

@@ -1,0 +1,132 @@
+// Chromium in front of a running town: phones with authenticators of their own, terminals, a look at
+// each page by axe, and screenshots. TLS is verified as everywhere: the town's authority stands in
+// the certificate store of this test's own home folder.
+import { createRequire } from "node:module";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import assert from "node:assert/strict";
+
+const { AZUKARI_BROWSER, AZUKARI_TOWN, AZUKARI_SHOTS, AZUKARI_FLOW } = process.env;
+const require = createRequire(join(AZUKARI_BROWSER, "package.json"));
+const { chromium } = require("playwright-core");
+const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+/// What the town hands out (demo.json).
+export const town = JSON.parse(readFileSync(AZUKARI_TOWN, "utf8"));
+export { assert };
+/// Longer than anything here may take; only what hangs meets it.
+const PATIENCE_MS = 45_000;
+/// No page may be larger, with everything that it loads.
+const PAGE_MAX = 150_000;
+
+const browser = await chromium.launch({
+  executablePath: "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+const PHONE = {
+  viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true,
+  locale: "ja-JP", timezoneId: "Asia/Tokyo",
+  userAgent: "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36",
+};
+const TERMINAL = { viewport: { width: 1024, height: 768 }, locale: "ja-JP", timezoneId: "Asia/Tokyo" };
+
+async function opened(settings) {
+  const context = await browser.newContext(settings);
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  page.troubles = [];
+  page.on("pageerror", (error) => page.troubles.push(`error: ${error.message}`));
+  page.on("console", (line) => { if (/Content.Security.Policy|violat/i.test(line.text())) page.troubles.push(line.text()); });
+  page.on("request", (request) => {
+    const { origin } = new URL(request.url());
+    if (origin !== town.platform && origin !== new URL(page.url()).origin && page.url() !== "about:blank") page.troubles.push(`outside: ${request.url()}`);
+  });
+  return page;
+}
+
+/// A phone: a browser and an authenticator. `verifies: false` has no screen lock.
+export async function phone({ verifies = true, willing = true } = {}) {
+  const page = await opened(PHONE);
+  const wire = await page.context().newCDPSession(page);
+  await wire.send("WebAuthn.enable", { enableUI: false });
+  const { authenticatorId } = await wire.send("WebAuthn.addVirtualAuthenticator", { options: {
+    protocol: "ctap2", ctap2Version: "ctap2_1", transport: "internal", hasResidentKey: true,
+    hasUserVerification: verifies, isUserVerified: willing, automaticPresenceSimulation: true,
+  } });
+  page.wire = wire;
+  page.authenticatorId = authenticatorId;
+  /// Whether the owner's finger is accepted from now on.
+  page.willing = (isUserVerified) => wire.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified });
+  page.keys = async () => (await wire.send("WebAuthn.getCredentials", { authenticatorId })).credentials;
+  return page;
+}
+
+/// A browser on a terminal of the institution.
+export const terminal = () => opened(TERMINAL);
+
+/// The camera of a phone reads a QR code: another page is opened, also where one is open already.
+export async function scan(page, url) {
+  await page.goto("about:blank");
+  await page.goto(url);
+}
+
+let shots = 0;
+mkdirSync(AZUKARI_SHOTS, { recursive: true });
+/// Keeps what is seen, and has axe look at it.
+export async function look(page, what) {
+  await page.evaluate(() => document.fonts.ready);
+  shots += 1;
+  const name = `${AZUKARI_FLOW}-${String(shots).padStart(2, "0")}`;
+  await page.screenshot({ path: join(AZUKARI_SHOTS, `${name}.png`), fullPage: true });
+  const { violations } = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ["violations"] })`);
+  const grave = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  const told = grave.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `  ${n.html} ${n.failureSummary}`).join("\n")}`);
+  assert.deepEqual(told, [], `${name} (${what})`);
+  assert.deepEqual(page.troubles, [], `${name} (${what})`);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(wide <= 0, `${name} (${what}) is ${wide} px wider than the screen`);
+}
+
+/// What a page weighs with everything that it loads.
+export async function weighs(page) {
+  const octets = await page.evaluate(() => performance.getEntriesByType("resource")
+    .concat(performance.getEntriesByType("navigation")).reduce((sum, one) => sum + one.decodedBodySize, 0));
+  assert.ok(octets > 0 && octets < PAGE_MAX, `the page weighs ${octets} octets`);
+}
+
+/// The screen that is seen, by the text of its heading.
+export const heading = (page, text) => page.getByRole("heading", { level: 1, name: text }).waitFor();
+export const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
+export const seen = async (page, text) => assert.ok((await page.locator("main").innerText()).includes(text), `${text} is not seen in:\n${await page.locator("main").innerText()}`);
+export const refused = async (page, code) => assert.equal(await page.locator("#refused [data-code]").innerText(), code);
+
+/// JSON to a door of the town, as a program sends it.
+export async function send(method, url, bearer, body) {
+  const answer = await fetch(url, {
+    method, headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json" },
+    body: body && JSON.stringify(body),
+  });
+  return { status: answer.status, body: await answer.json() };
+}
+
+/// The medical record of the facility asks its gateway.
+export const ehr = (method, path, body) => send(method, `${town.gateway}${path}`, town.gateway_key, body);
+
+/// Somebody registers this phone, from the sheet to the end.
+export async function register(page, person) {
+  await scan(page, person.sheet);
+  await heading(page, "生年月日を入力してください");
+  await page.getByRole("textbox").fill(person.birth_date);
+  await press(page, "次へ");
+  await heading(page, "本人IDと規約を確かめてください");
+  await page.getByRole("checkbox").check();
+  await press(page, "指紋・顔などで登録する");
+  await heading(page, "登録が完了しました");
+}
+
+/// Walks a flow and ends the browser whatever happens.
+export async function walk(flow) {
+  try { await flow(); } finally { await browser.close(); }
+}
