@@ -185,7 +185,7 @@ async fn said(
     body: &Value,
 ) -> Result<Value, Stop> {
     let (token, body) = (Some(signatory.token.as_str()), serde_json::to_vec(body)?);
-    let Answer { status, body } = client.send("POST", path, token, Some(body)).await?;
+    let Answer { status, body, .. } = client.send("POST", path, token, Some(body)).await?;
     let answer: Value = serde_json::from_slice(&body)?;
     if status == 200 {
         return Ok(answer);
