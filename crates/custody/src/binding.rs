@@ -61,9 +61,11 @@ impl BindingRow {
         tx.query_opt(&sql, &[id.into()])?.as_ref().map(Self::from_row).transpose()
     }
 
-    pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<Self>, Fault> {
-        let sql = format!("SELECT {COLUMNS} FROM custody_binding");
-        tx.query(&sql, &[])?.iter().map(Self::from_row).collect()
+    /// At most `count` rows whose names follow `after`.
+    pub(crate) fn page(tx: &Tx<'_>, after: &[u8], count: u32) -> Result<Vec<Self>, Fault> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM custody_binding WHERE id > $1 ORDER BY id LIMIT $2");
+        tx.query(&sql, &[after.into(), count.into()])?.iter().map(Self::from_row).collect()
     }
 
     fn from_row(row: &Row) -> Result<Self, Fault> {

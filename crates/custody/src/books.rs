@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hpki::id::{BudgetId, KeyId, PreparedId};
+use hpki::id::{BudgetId, PreparedId};
 use ledger::Fault;
 
 use crate::Failed as Bad;
@@ -13,6 +13,9 @@ use crate::order::OrderRow;
 use crate::prepared::PreparedRow;
 use crate::room::{Custody, Inner};
 use crate::sad::SadRow;
+
+/// Rows read at a time.
+const PAGE: u32 = 256;
 
 /// What a reckoning found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,18 +57,14 @@ impl Books {
 }
 
 impl Custody {
-    /// Reads every row once. For start-up checks of small stores, tests and audits.
+    /// Reads every row once: keys and phones a page at a time, budgets and what was approved at once.
     pub async fn books(&self) -> Result<Books, Bad> {
         let (prepared, sads, approved) = self.0.approvals().await?;
-        let (keys, bindings, budgets, states, drawn) = self
+        let (keys, bindings) = (self.0.keys().await?, self.0.bindings().await?);
+        let (budgets, states, drawn) = self
             .0
             .ledger
             .read(|tx| {
-                let ids = tx.query("SELECT id FROM custody_key", &[])?;
-                let mut keys = Vec::with_capacity(ids.len());
-                for id in &ids {
-                    keys.extend(KeyRow::read(tx, KeyId::from_octets(id.array(0)?))?);
-                }
                 let states =
                     tx.query("SELECT state, count(*) FROM custody_activation GROUP BY state", &[])?;
                 let drawn = tx.query(
@@ -77,12 +76,12 @@ impl Custody {
                     .iter()
                     .map(|row| Ok((BudgetId::from_octets(row.array(0)?), row.int(1)?)))
                     .collect::<Result<HashMap<_, _>, Fault>>()?;
-                Ok((keys, BindingRow::all(tx)?, BudgetRow::all(tx)?, states, drawn))
+                Ok((BudgetRow::all(tx)?, states, drawn))
             })
             .await?;
         let mut books = Books {
-            keys: keys.len() as u64,
-            bindings: bindings.len() as u64,
+            keys: keys.count,
+            bindings: bindings.count,
             budgets: budgets.len() as u64,
             ..Books::default()
         };
@@ -98,20 +97,14 @@ impl Custody {
             }
         }
         let room = &self.0.room;
-        let broken_keys =
-            keys.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
         let broken_budgets =
             budgets.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
-        let mut broken_bindings = 0;
-        for row in &bindings {
-            broken_bindings += usize::from(!room.seal_holds(&row.statement()?, &row.seal));
-        }
         let broken_prepared =
             prepared.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
         let broken_sads =
             sads.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
-        let broken = [broken_keys, broken_bindings, broken_budgets, broken_prepared, broken_sads];
-        books.broken_seals = broken.iter().sum::<usize>() as u64;
+        let broken = [broken_budgets, broken_prepared, broken_sads];
+        books.broken_seals = keys.broken + bindings.broken + broken.iter().sum::<usize>() as u64;
         books.misapproved = misapproved(&prepared, &approved);
         let wrong = budgets.iter().filter(|row| {
             i64::from(row.count) - row.remaining != drawn.get(&row.id).copied().unwrap_or(0)
@@ -121,7 +114,42 @@ impl Custody {
     }
 }
 
+/// Rows of one table: how many, and how many of them do not bear our seal.
+#[derive(Default)]
+struct Counted {
+    count: u64,
+    broken: u64,
+}
+
 impl Inner {
+    async fn keys(&self) -> Result<Counted, Bad> {
+        let (mut counted, mut after) = (Counted::default(), Vec::new());
+        loop {
+            let from = after;
+            let page = self.ledger.read(move |tx| Ok(KeyRow::page(tx, &from, PAGE)?)).await?;
+            let Some(last) = page.last() else { return Ok(counted) };
+            after = last.id.octets().to_vec();
+            for row in &page {
+                counted.count += 1;
+                counted.broken += u64::from(!self.room.seal_holds(&row.statement(), &row.seal));
+            }
+        }
+    }
+
+    async fn bindings(&self) -> Result<Counted, Bad> {
+        let (mut counted, mut after) = (Counted::default(), Vec::new());
+        loop {
+            let from = after;
+            let page = self.ledger.read(move |tx| Ok(BindingRow::page(tx, &from, PAGE)?)).await?;
+            let Some(last) = page.last() else { return Ok(counted) };
+            after = last.id.octets().to_vec();
+            for row in &page {
+                counted.count += 1;
+                counted.broken += u64::from(!self.room.seal_holds(&row.statement()?, &row.seal));
+            }
+        }
+    }
+
     /// Everything that documents approved by themselves left: what was prepared, the SADs, and the
     /// activations.
     async fn approvals(&self) -> Result<(Vec<PreparedRow>, Vec<SadRow>, Vec<OrderRow>), Bad> {
