@@ -48,7 +48,7 @@ impl AssertionEvidence {
         }
     }
 
-    fn response(&self) -> AssertionResponse {
+    pub(crate) fn response(&self) -> AssertionResponse {
         AssertionResponse {
             credential_id: self.credential_id.clone(),
             client_data_json: self.client_data_json.clone(),

@@ -7,13 +7,15 @@
 //!
 //! It is pure: no database, no session, no clock. It refuses to know where a statement came from.
 //!
-//! Start reading at [`statement`] (what is approved), then [`evidence`] (what is kept), [`bundle`]
+//! Start reading at [`statement`] (what is approved; by officers,
+//! [`desk`]), then [`evidence`] (what is kept), [`bundle`]
 //! (what a stranger is given of it), then [`webauthn`] (how the signature is judged).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod b64;
 pub mod bundle;
+pub mod desk;
 pub mod evidence;
 mod refusal;
 #[cfg(any(test, feature = "simulator"))]
@@ -22,6 +24,10 @@ pub mod statement;
 pub mod webauthn;
 
 pub use bundle::Bundle;
+pub use desk::{
+    DeskAct, DeskApproval, DeskSigninStatement, DeskStatement, OfficerEvidence, OfficerStatement,
+    check_desk, check_officer, order_evidence,
+};
 pub use evidence::{
     Approval, AssertionEvidence, LinkEvidence, binding_commitment, check, check_link,
 };

@@ -21,6 +21,14 @@ pub(crate) const QR_LIFE_S: u64 = 60;
 pub(crate) const FINISH_S: u64 = 120;
 /// How often a wrong number may be typed; the last one kills the ceremony.
 pub(crate) const NUMBER_TRIES: u8 = 3;
+/// How long an invitation to the desk can be used.
+pub(crate) const INVITATION_S: u64 = 86_400;
+/// An officer of the desk who does nothing for so long has left it.
+pub(crate) const DESK_IDLE_S: u64 = 15 * 60;
+/// An officer of the desk signs in again after so long in any case.
+pub(crate) const DESK_LONGEST_S: u64 = 4 * 3_600;
+/// How long an act of two officers waits for the second.
+pub(crate) const DESK_ORDER_S: u64 = 86_400;
 /// For how long a released token is answered again, so that a lost answer costs nothing.
 pub(crate) const TOKEN_KEPT_S: u64 = 60;
 /// For how long the end of a ceremony can be asked about.

@@ -8,6 +8,10 @@
 //! is a budget that `custody` opens itself, after verifying again the approval that this room hands
 //! out. So a stolen token key signs nothing.
 //!
+//! Officers of the authority's desk sign in here with passkeys of their own ([`Authn::invite`] to
+//! [`Authn::finish_signin`]) and decide about holders' means ([`Authn::begin_act`]): alone what takes
+//! power away, two of them what gives it.
+//!
 //! Start reading at [`Authn::issue_sheet`] for the phone, at [`Authn::start`] for the
 //! daily authentication. What lives in memory only (QR secrets, tokens not yet fetched) is gone
 //! after a crash and the person scans again; sheets, tries, bindings, approvals and sessions are
@@ -19,11 +23,14 @@ mod binding;
 mod ceremony;
 mod config;
 mod daily;
+mod desk;
 mod documents;
 mod grant;
 mod history;
 mod label;
 mod linking;
+mod means;
+mod officer;
 mod options;
 mod refusal;
 mod room;
@@ -37,9 +44,15 @@ mod tables;
 pub use ceremony::{Documents, Place};
 pub use config::{AuthnConfig, COUNT_CEILING};
 pub use daily::Approved;
+pub use desk::{Asked, Done, Order, TOPIC_DESK_DECIDED};
 pub use documents::DocumentsState;
 pub use grant::Budget;
 pub use linking::{Linked, TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED};
+pub use means::{Holder, Means, PhoneFacts};
+pub use officer::{
+    AskedOfBrowser, DeskOfficer, Invitation, SignedIn, TOPIC_OFFICER_DISMISSED,
+    TOPIC_OFFICER_ENROLLED,
+};
 pub use refusal::{CODES, Refusal};
 pub use room::Authn;
 pub use session::{Session, TOPIC_SESSION_ENDED};

@@ -11,7 +11,8 @@ use hpki::encoding::Digest32;
 use hpki::id::{BindingId, KeyId, SessionId, SheetId};
 use hpki::sign::Mac;
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Fault, Note, Record, StreamKey};
+use hsm::TokenDesk;
+use ledger::{Event, Failed, Fault, Note, Record, StreamKey, Tx};
 use wire::token::base64url_decode;
 use wire::{
     LinkBirthAnswer, LinkBirthRequest, LinkFinishRequest, LinkHeldRequest, LinkOpenAnswer,
@@ -414,22 +415,34 @@ impl Authn {
         let (sessions, _receipt) = self
             .ledger
             .record(move |tx| {
-                let mut binding = BindingRow::of_key(tx, key, &desk)?;
-                binding.state = ENDED.into();
-                let seal = desk.mac(&binding.sealed())?;
-                tx.exec(
-                    "UPDATE authn_binding SET state = $1, seal = $2 WHERE id = $3",
-                    &[ENDED.into(), seal.into(), binding.id.into()],
-                )?;
-                let sessions = end_all(tx, key, now)?;
-                let payload = serde_json::json!({ "key": key, "binding": binding.id });
-                tx.outbox(TOPIC_PHONE_UNLINKED, Some(key), &payload.to_string())?;
-                let mut record = Record::of_key(Event::PhoneUnlinked, key, now);
-                record.person = Some(binding.person);
+                let (sessions, record) = unlink_in(tx, key, &desk, now)?;
                 Ok((sessions, Note(record)))
             })
             .await?;
         self.ceremonies().retain(|_, ceremony| !ceremony.is_about(key));
         Ok(sessions)
     }
+}
+
+/// Ends the linking of a key's phone and all its sessions inside a unit of work; gives the sessions
+/// and what to remember.
+pub(crate) fn unlink_in(
+    tx: &Tx<'_>,
+    key: KeyId,
+    desk: &TokenDesk,
+    now: Timestamp,
+) -> Result<(Vec<Session>, Record), Failed<Refusal>> {
+    let mut binding = BindingRow::of_key(tx, key, desk)?;
+    binding.state = ENDED.into();
+    let seal = desk.mac(&binding.sealed())?;
+    tx.exec(
+        "UPDATE authn_binding SET state = $1, seal = $2 WHERE id = $3",
+        &[ENDED.into(), seal.into(), binding.id.into()],
+    )?;
+    let sessions = end_all(tx, key, now)?;
+    let payload = serde_json::json!({ "key": key, "binding": binding.id });
+    tx.outbox(TOPIC_PHONE_UNLINKED, Some(key), &payload.to_string())?;
+    let mut record = Record::of_key(Event::PhoneUnlinked, key, now);
+    record.person = Some(binding.person);
+    Ok((sessions, record))
 }

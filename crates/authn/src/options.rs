@@ -50,3 +50,13 @@ pub(crate) fn get(config: &AuthnConfig, challenge: &Digest32, credential_id: &[u
         "userVerification": "required",
     })
 }
+
+/// PublicKeyCredentialRequestOptionsJSON: whichever passkey of ours the authenticator holds.
+pub(crate) fn get_any(config: &AuthnConfig, challenge: &Digest32) -> Value {
+    json!({
+        "challenge": base64url_encode(challenge),
+        "timeout": FINISH_S * 1_000,
+        "rpId": config.rp_id,
+        "userVerification": "required",
+    })
+}

@@ -92,6 +92,48 @@ pub enum Refusal {
     /// Not the key of the stream of this phone's key.
     #[error("this is not the key of the stream")]
     StreamKeyWrong,
+    /// No such invitation, or not its secret: the two look alike.
+    #[error("no such invitation, or not its secret")]
+    InvitationUnknown,
+    /// Somebody became an officer by it.
+    #[error("the invitation was used")]
+    InvitationUsed,
+    /// Older than a day.
+    #[error("the invitation has expired")]
+    InvitationExpired,
+    /// No passkey of an officer in office. That there never was one looks the same.
+    #[error("this passkey is no officer's of the desk")]
+    OfficerNotAtDesk,
+    /// Nobody is signed in at the desk here, or not any more.
+    #[error("nobody is signed in at the desk")]
+    DeskClosed,
+    /// The request does not carry what the page of this sign-in was given.
+    #[error("the request does not come from the page of this sign-in")]
+    DeskForged,
+    /// The passkey is an officer's already.
+    #[error("this passkey is an officer's already")]
+    OfficerAlreadyEnrolled,
+    /// Nobody in office has this number.
+    #[error("no officer of the desk in office has this number")]
+    OfficerUnknown,
+    /// The name or the reason is not visible text of bounded length.
+    #[error("the {0} must be visible text of bounded length")]
+    DeskTextMalformed(&'static str),
+    /// Nobody is known under this 本人ID or number.
+    #[error("no holder is known under this number")]
+    HolderUnknown,
+    /// The same act waits for its second officer already.
+    #[error("the same act is waiting for its second officer")]
+    DeskOrderOpen,
+    /// No such act waits for a second officer.
+    #[error("no such act is waiting")]
+    DeskOrderUnknown,
+    /// The second officer came too late, or somebody was first.
+    #[error("the act is closed")]
+    DeskOrderClosed,
+    /// The officer who opened it cannot be its second.
+    #[error("this officer has approved it already")]
+    OfficerAlreadyConfirmed,
     /// No such session.
     #[error("no such session")]
     SessionUnknown,
@@ -129,6 +171,20 @@ pub const CODES: &[&str] = &[
     "slow-down",
     "seal-broken",
     "stream-key-wrong",
+    "invitation-unknown",
+    "invitation-used",
+    "invitation-expired",
+    "officer-not-at-desk",
+    "desk-closed",
+    "desk-forged",
+    "officer-already-enrolled",
+    "officer-unknown",
+    "desk-text-malformed",
+    "holder-unknown",
+    "desk-order-open",
+    "desk-order-unknown",
+    "desk-order-closed",
+    "officer-already-confirmed",
     "session-unknown",
 ];
 
@@ -162,6 +218,20 @@ impl Refuse for Refusal {
             Self::SlowDown => "slow-down",
             Self::SealBroken(_) => "seal-broken",
             Self::StreamKeyWrong => "stream-key-wrong",
+            Self::InvitationUnknown => "invitation-unknown",
+            Self::InvitationUsed => "invitation-used",
+            Self::InvitationExpired => "invitation-expired",
+            Self::OfficerNotAtDesk => "officer-not-at-desk",
+            Self::DeskClosed => "desk-closed",
+            Self::DeskForged => "desk-forged",
+            Self::OfficerAlreadyEnrolled => "officer-already-enrolled",
+            Self::OfficerUnknown => "officer-unknown",
+            Self::DeskTextMalformed(_) => "desk-text-malformed",
+            Self::HolderUnknown => "holder-unknown",
+            Self::DeskOrderOpen => "desk-order-open",
+            Self::DeskOrderUnknown => "desk-order-unknown",
+            Self::DeskOrderClosed => "desk-order-closed",
+            Self::OfficerAlreadyConfirmed => "officer-already-confirmed",
             Self::SessionUnknown => "session-unknown",
             Self::Approval(refusal) => refusal.code(),
         }
@@ -202,6 +272,20 @@ mod tests {
             Refusal::SlowDown,
             Refusal::SealBroken(""),
             Refusal::StreamKeyWrong,
+            Refusal::InvitationUnknown,
+            Refusal::InvitationUsed,
+            Refusal::InvitationExpired,
+            Refusal::OfficerNotAtDesk,
+            Refusal::DeskClosed,
+            Refusal::DeskForged,
+            Refusal::OfficerAlreadyEnrolled,
+            Refusal::OfficerUnknown,
+            Refusal::DeskTextMalformed(""),
+            Refusal::HolderUnknown,
+            Refusal::DeskOrderOpen,
+            Refusal::DeskOrderUnknown,
+            Refusal::DeskOrderClosed,
+            Refusal::OfficerAlreadyConfirmed,
             Refusal::SessionUnknown,
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();

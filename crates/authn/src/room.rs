@@ -13,6 +13,7 @@ use wire::token::base64url_encode;
 
 use crate::ceremony::Ceremony;
 use crate::config::AuthnConfig;
+use crate::officer::AtDesk;
 use crate::stopping::Question;
 
 /// How often the right secret of one sheet may be shown in an hour.
@@ -27,6 +28,7 @@ pub struct Authn {
     ceremonies: Mutex<HashMap<CeremonyId, Ceremony>>,
     questions: Mutex<HashMap<BindingId, Question>>,
     openings: Mutex<HashMap<SheetId, (Timestamp, u32)>>,
+    pub(crate) at_desk: AtDesk,
 }
 
 impl std::fmt::Debug for Authn {
@@ -52,6 +54,7 @@ impl Authn {
             ceremonies: Mutex::default(),
             questions: Mutex::default(),
             openings: Mutex::default(),
+            at_desk: AtDesk::default(),
         }
     }
 

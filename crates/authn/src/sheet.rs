@@ -57,7 +57,8 @@ pub enum Standing {
 }
 
 impl Standing {
-    pub(crate) const fn name(self) -> &'static str {
+    /// The name in rows and interfaces.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Issued => "issued",
             Self::Opened => "opened",
@@ -141,6 +142,65 @@ impl SheetRow {
             .time(self.expires)
     }
 
+    /// The newest sheet of a key, used or not: it says whose the key is.
+    pub(crate) fn latest(
+        tx: &Tx<'_>,
+        key: KeyId,
+        desk: &TokenDesk,
+    ) -> Result<Self, Failed<Refusal>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM authn_sheet WHERE key = $1 ORDER BY issued DESC, id LIMIT 1"
+        );
+        let row = tx.query_opt(&sql, &[key.into()])?;
+        let row = row.ok_or(Failed::Refused(Refusal::HolderUnknown))?;
+        let sheet = Self::read(&row)?;
+        sheet.check_seal(desk)?;
+        Ok(sheet)
+    }
+
+    pub(crate) fn seal_with(&mut self, desk: &TokenDesk) -> Result<(), Failed<Refusal>> {
+        self.seal = desk.mac(&self.sealed())?.to_vec();
+        Ok(())
+    }
+
+    /// What a help desk may see of it.
+    pub(crate) fn facts(&self) -> SheetStanding {
+        SheetStanding { standing: self.standing, tries: self.tries, expires: self.expires }
+    }
+
+    /// This sheet takes the place of earlier ones for its key. Gives what to remember.
+    pub(crate) fn take_over(&self, tx: &Tx<'_>) -> Result<Record, Failed<Refusal>> {
+        let live = "SELECT 1 FROM authn_binding WHERE key = $1 AND state = 'live'";
+        if tx.query_opt(live, &[self.key.into()])?.is_some() {
+            return Err(Failed::Refused(Refusal::PhoneAlreadyLinked));
+        }
+        tx.exec(
+            "UPDATE authn_sheet SET state = 'revoked'
+             WHERE key = $1 AND state NOT IN ('used', 'revoked')",
+            &[self.key.into()],
+        )?;
+        tx.exec(
+            "INSERT INTO authn_sheet (id, person, key, display_id, secret_hash, birth,
+                issued, expires, state, tries, seal)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'issued', 0, $9)",
+            &[
+                self.id.into(),
+                self.person.into(),
+                self.key.into(),
+                (&self.display_id).into(),
+                self.secret_hash.into(),
+                self.birth.into(),
+                self.issued.into(),
+                self.expires.into(),
+                (&self.seal).into(),
+            ],
+        )?;
+        let mut record = Record::of_key(Event::SheetIssued, self.key, self.issued);
+        record.person = Some(self.person);
+        record.evidence = Some(self.sealed().digest());
+        Ok(record)
+    }
+
     /// Refuses a row that somebody else wrote.
     pub(crate) fn check_seal(&self, desk: &TokenDesk) -> Result<(), Failed<Refusal>> {
         if desk.check(&self.sealed(), &self.seal)? {
@@ -212,42 +272,10 @@ impl Authn {
             tries: 0,
             seal: Vec::new(),
         };
-        row.seal = self.desk.mac(&row.sealed())?.to_vec();
+        row.seal_with(&self.desk)?;
         let (id, expires) = (row.id, row.expires);
         let row = Arc::new(row);
-        self.ledger
-            .record(move |tx| {
-                let live = "SELECT 1 FROM authn_binding WHERE key = $1 AND state = 'live'";
-                if tx.query_opt(live, &[row.key.into()])?.is_some() {
-                    return Err(Failed::Refused(Refusal::PhoneAlreadyLinked));
-                }
-                tx.exec(
-                    "UPDATE authn_sheet SET state = 'revoked'
-                     WHERE key = $1 AND state NOT IN ('used', 'revoked')",
-                    &[row.key.into()],
-                )?;
-                tx.exec(
-                    "INSERT INTO authn_sheet (id, person, key, display_id, secret_hash, birth,
-                        issued, expires, state, tries, seal)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'issued', 0, $9)",
-                    &[
-                        row.id.into(),
-                        row.person.into(),
-                        row.key.into(),
-                        (&row.display_id).into(),
-                        row.secret_hash.into(),
-                        row.birth.into(),
-                        row.issued.into(),
-                        row.expires.into(),
-                        (&row.seal).into(),
-                    ],
-                )?;
-                let mut record = Record::of_key(Event::SheetIssued, row.key, now);
-                record.person = Some(row.person);
-                record.evidence = Some(row.sealed().digest());
-                Ok(((), Note(record)))
-            })
-            .await?;
+        self.ledger.record(move |tx| Ok(((), Note(row.take_over(tx)?)))).await?;
         let url = format!("{}/r#1.{id}.{}", self.config.url, secret.text());
         Ok(Sheet { id, url, expires })
     }
@@ -257,14 +285,6 @@ impl Authn {
     /// # Errors
     /// A fault.
     pub async fn sheet(&self, id: SheetId) -> Result<Option<SheetStanding>, Failed<Refusal>> {
-        self.ledger
-            .read(move |tx| {
-                Ok(SheetRow::find(tx, id)?.map(|row| SheetStanding {
-                    standing: row.standing,
-                    tries: row.tries,
-                    expires: row.expires,
-                }))
-            })
-            .await
+        self.ledger.read(move |tx| Ok(SheetRow::find(tx, id)?.map(|row| row.facts()))).await
     }
 }

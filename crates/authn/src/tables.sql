@@ -81,3 +81,51 @@ CREATE TABLE authn_session (
 ) WITHOUT ROWID;
 CREATE INDEX authn_session_person ON authn_session (person, facility);
 CREATE INDEX authn_session_key ON authn_session (key);
+
+-- An invitation to become an officer of the authority's desk. Its secret stands here as SHA-256
+-- only. `seal` covers everything but `used`.
+CREATE TABLE authn_invitation (
+    id BLOB PRIMARY KEY,
+    officer BLOB NOT NULL,
+    name TEXT NOT NULL,
+    secret_hash BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    user_handle BLOB NOT NULL,
+    issued INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    seal BLOB NOT NULL,
+    used INTEGER
+) WITHOUT ROWID;
+
+-- An officer of the desk and the passkey with which she acts. `seal` covers everything but the
+-- counter and the backup state.
+CREATE TABLE authn_officer (
+    id BLOB PRIMARY KEY,
+    name TEXT NOT NULL,
+    credential_id BLOB NOT NULL UNIQUE,
+    credential TEXT NOT NULL,
+    enrolled INTEGER NOT NULL,
+    dismissed INTEGER,
+    seal BLOB NOT NULL,
+    sign_count INTEGER NOT NULL,
+    backup_state INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What the desk decides: opened by one officer, and confirmed by another where it takes two. With
+-- the evidence of each, for as long as the journal. All of it is sealed.
+CREATE TABLE authn_desk_order (
+    id BLOB PRIMARY KEY,
+    act TEXT NOT NULL,
+    person BLOB NOT NULL,
+    key BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    opened INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    approvals TEXT NOT NULL,
+    closed INTEGER,
+    outcome TEXT NOT NULL,
+    seal BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX authn_desk_order_open ON authn_desk_order (opened) WHERE closed IS NULL;
+CREATE INDEX authn_desk_order_key ON authn_desk_order (key, opened);
+CREATE INDEX authn_sheet_display ON authn_sheet (display_id);

@@ -86,6 +86,8 @@ struct PlatformFile {
     #[serde(default = "Limits::of_facility")]
     signatures_per_facility_and_hour: u64,
     #[serde(default)]
+    contact: String,
+    #[serde(default)]
     pool_level: u64,
     #[serde(default = "yes")]
     audit_after_start: bool,
@@ -314,6 +316,8 @@ pub(crate) struct PlatformConfig {
     pub(crate) signatures_per_token_and_hour: u64,
     /// All its people together.
     pub(crate) signatures_per_facility_and_hour: u64,
+    /// Whom holders ask: printed on sheets.
+    pub(crate) contact: String,
     /// Keys that are made ahead; 0 makes none.
     pub(crate) pool_level: u64,
     /// Whether every kept key is looked at in the background after the start.
@@ -504,6 +508,7 @@ impl PlatformConfig {
                 .collect::<Result<_, _>>()?,
             token_seconds: 3600
                 * bounded("token_hours", written.token_hours, 1, Limits::TOKEN_HOURS_MAX)?,
+            contact: written.contact,
             pool_level: bounded("pool_level", written.pool_level, 0, Limits::POOL_MAX)?,
             audit_after_start: written.audit_after_start,
             importers: written

@@ -6,6 +6,7 @@ mod config;
 mod criteria;
 mod custody_cmd;
 mod demo;
+mod desk_cmd;
 mod files;
 mod flows;
 mod hospital;
@@ -75,6 +76,9 @@ enum Role {
     /// 預かり鍵の一生: 作り置き・停止・指図・廃棄・点検。基盤を止めてから (the life of kept keys)
     #[command(subcommand)]
     Custody(custody_cmd::CustodyCommand),
+    /// 窓口係: 招く・一覧・解任 (officers of the authority's desk)
+    #[command(subcommand)]
+    Desk(desk_cmd::DeskCommand),
     /// 証明書・失効リスト・処方箋・記録を読みやすく表示する (show a file as a person reads it)
     Inspect {
         /// 見たいファイル (certificate, CRL, XML, CSV, journal)
@@ -115,6 +119,7 @@ fn main() -> ExitCode {
         Role::Revoke(arguments) => revoke::run(arguments),
         Role::Officer(command) => officer::run(command),
         Role::Custody(command) => custody_cmd::run(command),
+        Role::Desk(command) => desk_cmd::run(command),
         Role::Inspect { file } => inspect::run(&file),
         Role::Journal(command) => journal::run(&command),
         Role::Criteria(arguments) => criteria::run(&arguments),

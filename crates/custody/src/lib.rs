@@ -28,6 +28,7 @@ mod cache;
 mod carry_on;
 mod client;
 mod csc;
+mod decided;
 mod desk;
 mod directive;
 mod end;

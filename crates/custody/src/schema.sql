@@ -204,6 +204,29 @@ CREATE TABLE custody_owner_stop (
     leaf INTEGER NOT NULL
 );
 
+-- Our own copy of the passkey of an officer of the authority's desk. Every column but `counter` and
+-- `seal` is sealed.
+CREATE TABLE custody_desk_officer (
+    id BLOB NOT NULL PRIMARY KEY,
+    public_key BLOB NOT NULL,
+    evidence BLOB NOT NULL,
+    enrolled INTEGER NOT NULL,
+    dismissed INTEGER,
+    counter INTEGER NOT NULL,
+    seal BLOB NOT NULL
+);
+
+-- What officers of the desk decided about keys: each order is carried out once. Kept with the
+-- journal, whose entry (leaf) commits to the evidence; without one, the key was so already.
+CREATE TABLE custody_desk_act (
+    id BLOB NOT NULL PRIMARY KEY,
+    kept BLOB NOT NULL,
+    act TEXT NOT NULL,
+    carried INTEGER NOT NULL,
+    evidence TEXT NOT NULL,
+    leaf INTEGER
+);
+
 -- Signature activation data (SAD), by SHA-256. `remaining` and `ended` are not sealed.
 CREATE TABLE custody_sad (
     hash BLOB NOT NULL PRIMARY KEY,

@@ -73,6 +73,8 @@ id128!(/** One sitting of a phone at the linking desk. */ SessionId, "session");
 id128!(/** A token's own identifier (`jti`). */ TokenId, "token");
 id128!(/** A person with an office in running the platform (係員). */ OfficerId, "officer");
 id128!(/** What officers decide together (指図). */ DirectiveId, "directive");
+id128!(/** What the authority's desk decides (窓口の手続). */ DeskOrderId, "desk order");
+id128!(/** An invitation to become an officer of the desk. */ InvitationId, "invitation");
 id128!(/** A journal stream: one for each key, officer or certification authority. */ StreamId, "stream");
 
 impl KeyId {

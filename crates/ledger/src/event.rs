@@ -68,6 +68,14 @@ events! {
     OfficerEnrolled = "officer.enrolled" "担当者の登録",
     /// An officer's authority ended.
     OfficerDismissed = "officer.dismissed" "担当者の解任",
+    /// Somebody was invited to become an officer of the authority's desk.
+    OfficerInvited = "officer.invited" "窓口係の招き",
+    /// An officer of the desk signed in.
+    DeskOpened = "desk.opened" "窓口係の入室",
+    /// An officer of the desk looked at a holder's means and sessions.
+    DeskLooked = "desk.looked" "窓口係の閲覧",
+    /// An officer of the desk approved an act; the evidence hash is that of her approval.
+    DeskDecided = "desk.decided" "窓口の決定",
     /// A directive was opened; the evidence hash is that of what it orders.
     DirectiveOpened = "directive.opened" "指図の起案",
     /// An officer confirmed a directive.

@@ -10,6 +10,7 @@ pub mod api;
 pub mod approvals;
 pub mod batch;
 pub mod csc;
+pub mod desk;
 pub mod history;
 pub mod import;
 pub mod path;

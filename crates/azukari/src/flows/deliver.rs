@@ -1,11 +1,14 @@
 //! Delivering what rooms committed for each other. Each message is delivered at least once, in the
 //! order of commits, and handled so that a second time changes nothing.
 
-use approval::LinkEvidence;
-use authn::{TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED, TOPIC_SESSION_ENDED};
+use approval::{DeskApproval, LinkEvidence, OfficerEvidence};
+use authn::{
+    TOPIC_DESK_DECIDED, TOPIC_OFFICER_DISMISSED, TOPIC_OFFICER_ENROLLED, TOPIC_PHONE_LINKED,
+    TOPIC_PHONE_UNLINKED, TOPIC_SESSION_ENDED,
+};
 use ca::{REVOCATION_TOPIC, Revocation};
 use custody::StopReason;
-use hpki::id::{BindingId, BudgetId, KeyId};
+use hpki::id::{BindingId, BudgetId, KeyId, OfficerId};
 use hpki::refusal::Refuse as _;
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Message};
@@ -17,6 +20,11 @@ use crate::platform::Platform;
 #[derive(Deserialize)]
 struct Unlinked {
     binding: BindingId,
+}
+
+#[derive(Deserialize)]
+struct Dismissed {
+    officer: OfficerId,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +102,42 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 platform.authn.void_sheets(key).await?;
                 unlink(platform, key, now).await?;
             }
+        }
+        TOPIC_OFFICER_ENROLLED => {
+            let evidence: OfficerEvidence = read(message)?;
+            match platform.custody.accept_desk_officer(&evidence, now).await {
+                // Custody will never believe her: so nobody does.
+                Err(Failed::Refused(refusal)) => {
+                    tracing::warn!(%refusal, "an officer of the desk is dismissed: custody refuses her");
+                    let gone =
+                        platform.authn.dismiss_officer(evidence.statement.officer, now).await;
+                    match gone {
+                        Err(Failed::Refused(refusal)) if refusal.code() == "officer-unknown" => {}
+                        gone => drop(gone?),
+                    }
+                }
+                accepted => accepted?,
+            }
+        }
+        TOPIC_OFFICER_DISMISSED => {
+            let dismissed: Dismissed = read(message)?;
+            settled(
+                platform.custody.end_desk_officer(dismissed.officer, now).await,
+                &["officer-unknown"],
+            )?;
+        }
+        TOPIC_DESK_DECIDED => {
+            let approvals: Vec<DeskApproval> = read(message)?;
+            let Some(first) = approvals.first() else {
+                return Err(unreadable(message, "no approval"));
+            };
+            let refused = match platform.custody.carry_out_desk(&approvals, now).await {
+                Ok(()) => None,
+                // What the key became in the meantime cannot be helped; the desk reads why.
+                Err(Failed::Refused(refusal)) => Some(refusal.code()),
+                Err(failed) => return Err(failed.into()),
+            };
+            platform.authn.settle_act(first.statement.order, refused).await?;
         }
         other => return Err(unreadable(message, &format!("unknown topic {other}"))),
     }

@@ -6,6 +6,7 @@ pub(crate) mod approve_documents;
 pub(crate) mod certify;
 pub(crate) mod csc;
 pub(crate) mod deliver;
+pub(crate) mod desk;
 pub(crate) mod end_session;
 pub(crate) mod link_phone;
 pub(crate) mod open_session;

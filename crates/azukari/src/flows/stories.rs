@@ -3,6 +3,7 @@
 //! so a story stands exactly where it says.
 
 mod approvals;
+mod desk;
 #[path = "../../../ledger/tests/common/engine.rs"]
 mod engine;
 mod orders;

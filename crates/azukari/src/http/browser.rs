@@ -14,6 +14,8 @@ use super::problem::Trouble;
 
 /// The device cookie: says whose phone this is, and proves nothing without the phone's key.
 pub(crate) const DEVICE: &str = "__Host-azukari-device";
+/// What a page of a signed-in person sends along; only her own sign-in was told the value.
+pub(crate) const CSRF: &str = "x-azukari-csrf";
 /// Browsers keep no cookie for longer.
 const DEVICE_DAYS: u64 = 400;
 

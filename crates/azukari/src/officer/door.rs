@@ -1,7 +1,8 @@
 //! The officers' door: a Unix socket that only the platform's own account can reach.
 //!
 //! Closed, it gathers shares, one officer at a time, until the secret is whole. Open, it does what
-//! the operator asks of a running platform: a backup, a revocation, how it stands. One JSON object a line; the first line is ours and says what
+//! the operator asks of a running platform: a backup, a revocation, how it stands,
+//! who sits at the authority's desk. One JSON object a line; the first line is ours and says what
 //! the shares are for, so that an officer knows before he types his passphrase.
 //!
 //! What is true if we die here: nothing was written, and shares are in memory alone. Shares that
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 
 use super::record::Record;
 use super::say;
+use crate::flows::desk::Operator;
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
 use crate::platform::standing::Standing;
@@ -64,6 +66,8 @@ pub(crate) enum Request {
     Standing,
     /// The revocation of a certificate.
     Revoke(Revocation),
+    /// Who is an officer of the authority's desk.
+    Desk(Operator),
 }
 
 /// What is answered.
@@ -359,6 +363,12 @@ impl Behind {
             (Self::Platform(_), Request::Share(lines)) => {
                 drop(Zeroizing::new(lines));
                 refused("platform-open", "no shares are awaited")
+            }
+            (Self::Platform(platform), Request::Desk(asked)) => {
+                match crate::flows::desk::operate(platform, asked, crate::clock::now()).await {
+                    Ok(text) => Reply::Done(text),
+                    Err(trouble) => refused(&trouble.problem().code, &trouble.to_string()),
+                }
             }
             (Self::Platform(platform), Request::Backup(folder)) => {
                 super::backup::make(platform, &folder).await.map_or_else(no, Reply::Done)

@@ -439,7 +439,7 @@ impl<'a> View<'a> {
             steps,
             paper,
             paper_refused,
-            qr: state.ceremony.as_ref().map(|it| qr_svg(&it.qr)).unwrap_or_default(),
+            qr: state.ceremony.as_ref().map(|it| super::qr_svg(&it.qr)).unwrap_or_default(),
             physician_in: signed_in(Role::Physician),
             pharmacist_in: signed_in(Role::Pharmacist),
         }
@@ -516,31 +516,6 @@ fn lead(id: StepId, lang: Lang) -> &'static str {
         ),
     };
     lang.of(ja, en)
-}
-
-/// The QR code as SVG without style attributes, which the policy of the page forbids. An empty
-/// text where the content is too long for a code.
-fn qr_svg(content: &str) -> String {
-    use std::fmt::Write as _;
-    let Ok(code) = qrcode::QrCode::with_error_correction_level(content, qrcode::EcLevel::M) else {
-        return String::new();
-    };
-    let width = code.width();
-    let quiet = 4;
-    let side = width + 2 * quiet;
-    let mut path = String::new();
-    for (row, modules) in code.to_colors().chunks(width).enumerate() {
-        for (column, color) in modules.iter().enumerate() {
-            if *color == qrcode::Color::Dark {
-                let _ = write!(path, "M{} {}h1v1h-1z", column + quiet, row + quiet);
-            }
-        }
-    }
-    format!(
-        "<svg class=\"qr\" viewBox=\"0 0 {side} {side}\" role=\"img\" aria-label=\"QR\" \
-         shape-rendering=\"crispEdges\"><path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/>\
-         <path d=\"{path}\"/></svg>"
-    )
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use wire::{
     SignAnswer, SignRequest, StartAnswer, StartRequest,
 };
 
-use super::{Platform, approvals, batch, csc, import, journal, pages, phone, repository};
+use super::{Platform, approvals, batch, csc, desk, import, journal, pages, phone, repository};
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};
@@ -42,7 +42,8 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .merge(import::routes())
         .merge(approvals::routes())
         .merge(batch::routes())
-        .merge(phone::routes(origins))
+        .merge(phone::routes(Arc::clone(&origins)))
+        .merge(desk::routes(origins))
         .merge(pages::routes())
         .merge(repository::routes())
         .merge(csc::routes())

@@ -3,6 +3,7 @@
 pub(crate) mod approvals;
 pub(crate) mod batch;
 pub(crate) mod csc;
+pub(crate) mod desk;
 pub(crate) mod door;
 pub(crate) mod import;
 pub(crate) mod jobs;
