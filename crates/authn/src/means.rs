@@ -23,8 +23,10 @@ pub struct Holder {
 }
 
 /// A linked phone, as far as the desk may know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhoneFacts {
+    /// What its owner calls it.
+    pub label: String,
     /// Since when.
     pub linked: Timestamp,
     /// Whether its passkey may be on her other devices too.
@@ -60,6 +62,7 @@ impl Authn {
                 let sheet = SheetRow::latest(tx, key, &desk)?;
                 let phone = match BindingRow::of_key(tx, key, &desk) {
                     Ok(binding) => Some(PhoneFacts {
+                        label: binding.label,
                         linked: binding.linked,
                         synced: binding.credential.backup_eligible,
                     }),

@@ -137,8 +137,8 @@ async fn one_officer_ends_a_lost_phone_and_its_sessions_in_one_commit() {
     assert!(done.sheet.is_none() && done.order.closed.is_some());
     let sessions = house.room().sessions(person(1)).await.unwrap();
     assert!(sessions.iter().all(|session| !session.is_live(NOW)));
-    let request = wire::KeyStopBeginRequest { device: phone.device.clone() };
-    assert_eq!(code(house.room().begin_stop(&request, NOW).await), "phone-not-linked");
+    let stop = house.room().begin_stop(Some(&phone.device), NOW).await;
+    assert_eq!(code(stop), "phone-not-linked");
     // There is nothing left to lose; a stranger's key is nobody's.
     let again = approve(&house, &mut one, new(DeskAct::Loss, 1)).await;
     assert_eq!(code(again), "phone-not-linked");

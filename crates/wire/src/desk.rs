@@ -106,7 +106,9 @@ pub struct DeskHolder {
     pub state: String,
     /// Who or what stopped the key.
     pub stops: Vec<String>,
-    /// Since when her phone is linked, if one is.
+    /// What she calls her phone, if one is linked.
+    pub phone_label: Option<String>,
+    /// Since when it is.
     pub phone_linked: Option<Timestamp>,
     /// Whether its passkey may be on her other devices too.
     pub phone_synced: bool,

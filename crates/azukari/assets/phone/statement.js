@@ -30,6 +30,9 @@ const FORMS = {
   link: (s) => H("azukari/approve/link/v1", text(s.issuer), text(s.rpId), id(s.sheet), id(s.session), octets(s.nonce), id(s.person), id(s.key), octets(s.termsHash)),
   session: (s) => H("azukari/approve/session/v1", text(s.issuer), text(s.rpId), id(s.ceremony), octets(s.nonce), ...place(s), number(s.maxCount), number(s.notBefore), number(s.notAfter), number(s.headSeq), octets(s.headCommitment)),
   documents: (s) => H("azukari/approve/documents/v1", text(s.issuer), text(s.rpId), id(s.ceremony), octets(s.nonce), ...place(s), number(s.count), octets(s.root), number(s.notAfter)),
+  desk: (s) => H("azukari/approve/desk/v1", text(s.issuer), text(s.rpId), octets(s.nonce), id(s.officer), id(s.order), text(s.act), id(s.person), id(s.key), text(s.reason)),
+  "desk-signin": (s) => H("azukari/approve/desk-signin/v1", text(s.issuer), text(s.rpId), octets(s.nonce)),
+  officer: (s) => H("azukari/approve/officer/v1", text(s.issuer), text(s.rpId), id(s.invitation), octets(s.nonce), id(s.officer), text(s.name)),
   stop: (s) => H("azukari/approve/stop/v1", text(s.issuer), text(s.rpId), octets(s.nonce), id(s.person), id(s.key)),
 };
 

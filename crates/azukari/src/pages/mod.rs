@@ -89,6 +89,8 @@ files!(
     "demo.js",
     "icon.svg",
     "phone/ask.js",
+    "phone/desk.css",
+    "phone/desk.js",
     "phone/link.js",
     "phone/page.js",
     "phone/passkey.js",

@@ -18,11 +18,13 @@ use wire::desk::{
 };
 
 use super::Platform;
+use super::pages::{Shown, shown};
 use crate::clock::now;
 use crate::flows::desk;
-use crate::http::ask::Ask;
+use crate::http::ask::{Ask, With};
 use crate::http::browser::{CSRF, cookie, own_pages, set_cookie};
 use crate::http::problem::Trouble;
+use crate::pages::phone;
 
 type Rooms = State<Arc<Platform>>;
 
@@ -38,11 +40,12 @@ pub(crate) fn routes(origins: Arc<[String]>) -> Router<Arc<Platform>> {
         .route("/desk/sign-in/begin", post(signin_begin))
         .route("/desk/sign-in/finish", post(signin_finish))
         .route("/desk/sign-out", post(sign_out))
-        .route("/desk/state", get(state))
+        .route("/desk/state", post(state))
         .route("/desk/find", post(find))
         .route("/desk/act/begin", post(act_begin))
         .route("/desk/act/finish", post(act_finish))
-        .layer(middleware::from_fn_with_state(origins, own_pages))
+        .route_layer(middleware::from_fn_with_state(origins, own_pages))
+        .route("/desk", get(page))
 }
 
 /// The officer whose page asks for something that leaves a trace.
@@ -50,6 +53,10 @@ async fn acting(platform: &Platform, headers: &HeaderMap) -> Result<DeskOfficer,
     let secret = cookie(headers, DESK).unwrap_or_default();
     let csrf = headers.get(CSRF).and_then(|value| value.to_str().ok()).unwrap_or_default();
     Ok(platform.authn.acting_at_desk(secret, csrf, now()).await?)
+}
+
+async fn page(With(asked): With<Shown>) -> Result<Response, Trouble> {
+    shown(phone::desk(asked.lang()))
 }
 
 async fn enrol_begin(

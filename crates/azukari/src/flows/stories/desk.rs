@@ -178,7 +178,7 @@ async fn without_a_sign_in_and_what_only_its_page_knows_the_desk_says_nothing() 
     let house = House::found().await;
     let way = house.founded.client(None).unwrap();
     for (method, path, body) in [
-        ("GET", "/desk/state", None),
+        ("POST", "/desk/state", Some(json!({}))),
         ("POST", "/desk/find", Some(json!({"text": HANAKO.display_id}))),
         ("POST", "/desk/act/begin", Some(json!({"order": "00000000000000000000000000000000"}))),
         ("POST", "/desk/act/finish", Some(json!({"credential": {}}))),

@@ -43,3 +43,16 @@ struct Link {
 pub(crate) fn link(lang: Lang) -> askama::Result<String> {
     Link { lang, t: Texts }.render()
 }
+
+/// `/desk`: the authority's desk.
+#[derive(Template)]
+#[template(path = "phone/desk.html")]
+struct Desk {
+    lang: Lang,
+    t: Texts,
+}
+
+/// The page of the desk, and of those who are invited to it.
+pub(crate) fn desk(lang: Lang) -> askama::Result<String> {
+    Desk { lang, t: Texts }.render()
+}
