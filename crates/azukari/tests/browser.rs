@@ -65,3 +65,9 @@ fn a_phone_is_linked_by_its_sheet_and_nothing_else_on_it() {
     let town = Town::open_with("browser-link", &["--newcomers"]);
     walk(&town, "link");
 }
+
+#[test]
+fn officers_of_the_desk_take_away_alone_and_give_together() {
+    let town = Town::open_with("browser-desk", &["--newcomers"]);
+    walk(&town, "desk");
+}

@@ -58,6 +58,7 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
         }));
     }
     let newcomers: Vec<_> = town.founded.newcomers.iter().map(newcomer).collect();
+    let desk: Vec<_> = town.founded.desk.iter().map(invited).collect();
     let csc = super::letters::manifest(town, &out).await?;
     let openapi = out.join("openapi.json");
     std::fs::write(&openapi, crate::openapi::json())?;
@@ -87,6 +88,7 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
         },
         "persons": persons,
         "newcomers": newcomers,
+        "desk": desk,
         "csc": csc,
     });
     place(&out, &manifest)
@@ -103,6 +105,11 @@ fn newcomer(citizen: &Citizen) -> Value {
         "staff": SANDBOX.staff_id(person),
         "person_id": citizen.id,
     })
+}
+
+/// Somebody who is invited to the authority's desk.
+fn invited((name, invitation): &(&'static str, String)) -> Value {
+    json!({ "name": name, "invitation": invitation })
 }
 
 /// Writes beside and renames, so that nobody reads half a file. It holds ready tokens: owner only.

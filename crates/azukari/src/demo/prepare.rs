@@ -43,6 +43,8 @@ pub(crate) struct Founded {
     pub(crate) citizens: Vec<Citizen>,
     /// Who has a sheet and no phone yet.
     pub(crate) newcomers: Vec<Citizen>,
+    /// Who is invited to the authority's desk, and where she becomes its officer.
+    pub(crate) desk: Vec<(&'static str, String)>,
 }
 
 impl Founded {
@@ -56,6 +58,9 @@ impl Founded {
         self.home.join(format!("gateway-{}.toml", facility.code))
     }
 }
+
+/// Who will sit at the authority's desk: two, since some acts take two.
+const DESK: [&str; 2] = ["窓口 係子（試験）", "見本 係郎（試験）"];
 
 /// Where the town's lists would be published: a name that exists nowhere.
 const REPOSITORY: &str = "http://repository.test-azukari.example.jp";
@@ -133,6 +138,12 @@ pub(crate) async fn found(
         );
         if NEWCOMERS.contains(&person) { &mut newcomers } else { &mut citizens }.push(citizen);
     }
+    let mut desk = Vec::new();
+    if arguments.newcomers {
+        for name in DESK {
+            desk.push((name, rooms.authn.invite(name, now()).await?.url));
+        }
+    }
     let staff = [&citizens[..], &newcomers[..]].concat();
     for (facility, listen) in gateways {
         let mut text = gateway_toml(facility, *listen, &url, &staff, own_record);
@@ -152,7 +163,7 @@ pub(crate) async fn found(
         )?;
     }
     std::fs::write(home.join("log.vkey"), format!("{}\n", rooms.ledger.verify_key()))?;
-    Ok(Founded { home: home.to_owned(), url, citizens, newcomers })
+    Ok(Founded { home: home.to_owned(), url, citizens, newcomers, desk })
 }
 
 pub(super) fn layout(authority: Authority) -> &'static str {
@@ -286,6 +297,7 @@ unseal_secret = "unseal.secret"
 policy_arm = 3
 repository = "{REPOSITORY}"
 test_anchors = true
+contact = "試験の町の認証局窓口（架空） 000-0000-0000"
 token_hours = 18
 signatures_per_budget = 300
 signatures_per_hour = 100
