@@ -158,7 +158,7 @@ async fn a_sheet_takes_two_officers_and_links_the_new_phone_with_the_old_birth_d
     approve(&house, &mut one, new(DeskAct::Loss, 1)).await.unwrap();
     let opened = approve(&house, &mut one, new(DeskAct::Sheet, 1)).await.unwrap();
     assert!(opened.sheet.is_none() && opened.order.closed.is_none());
-    assert_eq!(house.room().waiting_acts(NOW).await.unwrap(), [opened.order.clone()]);
+    assert_eq!(house.room().waiting_acts(NOW).await.unwrap(), std::slice::from_ref(&opened.order));
 
     let confirm = Asked::Confirm(opened.order.id);
     let alone = approve(&house, &mut one, confirm.clone()).await;

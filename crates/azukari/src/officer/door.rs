@@ -1,9 +1,9 @@
 //! The officers' door: a Unix socket that only the platform's own account can reach.
 //!
 //! Closed, it gathers shares, one officer at a time, until the secret is whole. Open, it does what
-//! the operator asks of a running platform: a backup, a revocation, how it stands,
-//! who sits at the authority's desk. One JSON object a line; the first line is ours and says what
-//! the shares are for, so that an officer knows before he types his passphrase.
+//! the operator asks of a running platform: a backup, a revocation, how it stands, who sits at the
+//! authority's desk. One JSON object a line; the first line is ours and says what the shares are
+//! for, so that an officer knows before he types his passphrase.
 //!
 //! What is true if we die here: nothing was written, and shares are in memory alone. Shares that
 //! wait longer than a quarter of an hour for the others are dropped.
@@ -365,10 +365,8 @@ impl Behind {
                 refused("platform-open", "no shares are awaited")
             }
             (Self::Platform(platform), Request::Desk(asked)) => {
-                match crate::flows::desk::operate(platform, asked, crate::clock::now()).await {
-                    Ok(text) => Reply::Done(text),
-                    Err(trouble) => refused(&trouble.problem().code, &trouble.to_string()),
-                }
+                let done = crate::flows::desk::operate(platform, asked, crate::clock::now()).await;
+                done.map_err(Stop::from).map_or_else(no, Reply::Done)
             }
             (Self::Platform(platform), Request::Backup(folder)) => {
                 super::backup::make(platform, &folder).await.map_or_else(no, Reply::Done)
