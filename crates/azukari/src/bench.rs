@@ -4,6 +4,7 @@
 //! durable commits, device, self-check, proof, and verification by the client. docs/benchmarks.md
 //! says what each figure means.
 
+mod authenticate;
 mod check;
 mod custody;
 mod device;
@@ -43,6 +44,8 @@ use signing::Signing;
 pub(crate) enum BenchCommand {
     /// 署名: 素の RSA と、端から端まで (signing: raw and end to end)
     Sign(SignArguments),
+    /// 本人認証: 電話の承認からトークンまで。素の P-256 の検証と並べて (authentication, beside raw P-256)
+    Authenticate(authenticate::AuthenticateArguments),
     /// 鍵預かり: 同じ 1,000 鍵を、小さな倉と大きな倉で (the same keys in a small and a large store)
     Custody(custody::CustodyArguments),
 }
@@ -84,6 +87,9 @@ pub(crate) fn run(command: &BenchCommand) -> ExitCode {
         let measuring = async {
             match &command {
                 BenchCommand::Sign(arguments) => sign(arguments, &ended).await,
+                BenchCommand::Authenticate(arguments) => {
+                    authenticate::measure(arguments, &ended).await
+                }
                 BenchCommand::Custody(arguments) => custody::measure(arguments, &ended).await,
             }
         };

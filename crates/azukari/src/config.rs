@@ -85,6 +85,10 @@ struct PlatformFile {
     signatures_per_token_and_hour: u64,
     #[serde(default = "Limits::of_facility")]
     signatures_per_facility_and_hour: u64,
+    #[serde(default = "Limits::of_address")]
+    requests_per_minute_and_address: u64,
+    #[serde(default = "Limits::of_person")]
+    requests_per_minute_and_person: u64,
     #[serde(default)]
     contact: String,
     #[serde(default)]
@@ -213,6 +217,14 @@ impl Limits {
     fn of_token() -> u64 {
         custody::Limits::default().token_hourly().into()
     }
+    /// No machine answers more.
+    const REQUESTS_MAX: u64 = 10_000_000;
+    fn of_address() -> u64 {
+        1_200
+    }
+    fn of_person() -> u64 {
+        240
+    }
     fn of_facility() -> u64 {
         custody::Limits::default().facility_hourly().into()
     }
@@ -316,6 +328,10 @@ pub(crate) struct PlatformConfig {
     pub(crate) signatures_per_token_and_hour: u64,
     /// All its people together.
     pub(crate) signatures_per_facility_and_hour: u64,
+    /// On routes and pages of browsers.
+    pub(crate) requests_per_minute_and_address: u64,
+    /// The same, by the cookie of a phone or sign-in.
+    pub(crate) requests_per_minute_and_person: u64,
     /// Whom holders ask: printed on sheets.
     pub(crate) contact: String,
     /// Keys that are made ahead; 0 makes none.
@@ -508,6 +524,18 @@ impl PlatformConfig {
                 .collect::<Result<_, _>>()?,
             token_seconds: 3600
                 * bounded("token_hours", written.token_hours, 1, Limits::TOKEN_HOURS_MAX)?,
+            requests_per_minute_and_address: bounded(
+                "requests_per_minute_and_address",
+                written.requests_per_minute_and_address,
+                10,
+                Limits::REQUESTS_MAX,
+            )?,
+            requests_per_minute_and_person: bounded(
+                "requests_per_minute_and_person",
+                written.requests_per_minute_and_person,
+                10,
+                Limits::REQUESTS_MAX,
+            )?,
             contact: written.contact,
             pool_level: bounded("pool_level", written.pool_level, 0, Limits::POOL_MAX)?,
             audit_after_start: written.audit_after_start,

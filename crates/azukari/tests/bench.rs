@@ -47,3 +47,31 @@ fn complete(figures: &Value) {
     assert!(figures["cores"].as_u64() >= Some(1));
     assert!(figures["signatures"].as_u64() > Some(0));
 }
+
+#[test]
+fn a_short_morning_prints_one_object_with_every_figure() {
+    let run = Command::new(env!("CARGO_BIN_EXE_azukari"))
+        .args(["bench", "authenticate", "--seconds", "1", "--keys", "4", "--in-flight", "4"])
+        .arg("--json")
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let figures: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    for name in [
+        "raw_per_s",
+        "end_to_end_per_s",
+        "national_mornings",
+        "p50_ms",
+        "p99_ms",
+        "approve_p50_ms",
+        "approve_p99_ms",
+        "seconds",
+        "raw_cpu_us",
+        "platform_cpu_us",
+        "client_cpu_us",
+    ] {
+        assert!(figures[name].as_f64().unwrap() > 0.0, "{name} in {figures}");
+    }
+    assert_eq!((&figures["keys"], &figures["in_flight"]), (&4.into(), &4.into()));
+    assert!(figures["authentications"].as_u64().unwrap() > 0);
+}

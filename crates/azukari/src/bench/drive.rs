@@ -29,7 +29,7 @@ pub(super) struct Load {
 pub(super) struct Latencies(Vec<f32>);
 
 impl Latencies {
-    fn new(mut seconds: Vec<f32>) -> Result<Self, Stop> {
+    pub(super) fn new(mut seconds: Vec<f32>) -> Result<Self, Stop> {
         if seconds.is_empty() {
             return Err("この時間では一件も終わりません。--seconds を増やしてください (no answer within this time)".into());
         }

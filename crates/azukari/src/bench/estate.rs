@@ -44,9 +44,11 @@ use crate::runtime::Stop;
 /// The facility from which the load comes.
 pub(super) const FACILITY: &Facility = &HOSPITAL;
 /// Where phones believe the platform to be: fixed, so that a kept folder can be opened on any port.
-const URL: &str = "https://localhost:443";
+pub(super) const URL: &str = "https://localhost:443";
 /// The ceiling of one approval, and of one hour.
 pub(super) const CEILING: u64 = 2_000;
+/// All phones ask from this machine.
+const REQUESTS: u64 = 10_000_000;
 const BIRTH_DATE: &str = "19800102";
 /// Persons prepared at the same time: enough to keep the device's threads busy.
 const AT_ONCE: usize = 16;
@@ -167,6 +169,24 @@ pub(super) async fn prepare(
     Ok(Estate { config, tls, log, signatories })
 }
 
+/// A prepared person with her phone, who authenticates.
+pub(super) struct Person {
+    pub(super) id: PersonId,
+    pub(super) device: String,
+    pub(super) phone: Phone,
+}
+
+/// The persons that the folder has.
+pub(super) fn persons(folder: &Path, keys: usize, signing: Signing) -> Result<Vec<Person>, Stop> {
+    let kept = std::fs::read(folder.join(signing.persons()))?;
+    let prepared: Vec<Prepared> = serde_json::from_slice(&kept)?;
+    let persons = prepared.into_iter().take(keys).map(|prepared| {
+        let phone = Phone::kept(&octets(&prepared.phone)?, URL)?;
+        Ok(Person { id: prepared.person, device: prepared.device, phone })
+    });
+    persons.collect()
+}
+
 /// Runs the work, a few at a time.
 async fn all<T: Send + 'static>(
     work: impl Iterator<Item = impl Future<Output = Result<T, Stop>> + Send + 'static>,
@@ -195,7 +215,11 @@ fn configure(file: &Path, listen: SocketAddr, audit: bool) -> Result<(), Stop> {
     let mut text = String::new();
     for line in std::fs::read_to_string(file)?.lines() {
         let line = match line.split(" = ").next() {
-            Some("listen") => format!("listen = \"{listen}\"\naudit_after_start = {audit}"),
+            Some("listen") => format!(
+                "listen = \"{listen}\"\naudit_after_start = {audit}\n\
+                 requests_per_minute_and_address = {REQUESTS}\n\
+                 requests_per_minute_and_person = {REQUESTS}"
+            ),
             Some(key @ ("signatures_per_budget" | "signatures_per_hour")) => {
                 format!("{key} = {CEILING}")
             }
@@ -205,7 +229,11 @@ fn configure(file: &Path, listen: SocketAddr, audit: bool) -> Result<(), Stop> {
             Some(key @ "signatures_per_facility_and_hour") => {
                 format!("{key} = {}", custody::FACILITY_CEILING)
             }
-            Some("audit_after_start") => continue,
+            Some(
+                "audit_after_start"
+                | "requests_per_minute_and_address"
+                | "requests_per_minute_and_person",
+            ) => continue,
             _ => line.to_owned(),
         };
         text.push_str(&line);

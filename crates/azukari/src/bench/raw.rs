@@ -118,6 +118,36 @@ pub(super) fn measure(keys: &[KeyPair], time: Duration, ended: &AtomicBool) -> R
     Ok(Raw { per_s: count / watch.elapsed().as_secs_f64(), cpu_s_each: cpu / count })
 }
 
+/// Does the same on all cores, again and again; `act` is told its turn.
+pub(super) fn on_all_cores(
+    time: Duration,
+    ended: &AtomicBool,
+    act: impl Fn(usize) -> Result<(), Stop> + Sync,
+) -> Result<Raw, Stop> {
+    let work = |first: usize, time: Duration| {
+        let watch = Stopwatch::start();
+        let mut count = 0;
+        while watch.elapsed() < time && !ended.load(Ordering::Relaxed) {
+            act(first + count)?;
+            count += 1;
+        }
+        Ok::<_, Stop>(count as u64)
+    };
+    let run = |time: Duration| {
+        std::thread::scope(|scope| {
+            let work = &work;
+            let threads: Vec<_> =
+                (0..cores()).map(|core| scope.spawn(move || work(core, time))).collect();
+            threads.into_iter().map(joined).sum::<Result<u64, Stop>>()
+        })
+    };
+    run(time.min(Duration::from_millis(300)))?; // warming up
+    let (watch, before) = (Stopwatch::start(), cpu_of(std::process::id())?);
+    let count = run(time)?.max(1) as f64;
+    let Cpu(cpu) = cpu_of(std::process::id())?.since(before);
+    Ok(Raw { per_s: count / watch.elapsed().as_secs_f64(), cpu_s_each: cpu / count })
+}
+
 pub(super) fn joined<T>(
     thread: std::thread::ScopedJoinHandle<'_, Result<T, Stop>>,
 ) -> Result<T, Stop> {

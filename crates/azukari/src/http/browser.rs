@@ -14,6 +14,10 @@ use super::problem::Trouble;
 
 /// The device cookie: says whose phone this is, and proves nothing without the phone's key.
 pub(crate) const DEVICE: &str = "__Host-azukari-device";
+/// The cookie of an officer's sign-in at the authority's desk.
+pub(crate) const DESK: &str = "__Host-azukari-desk";
+/// Every cookie by which we know somebody.
+pub(crate) const KNOWN: &[&str] = &[DEVICE, DESK];
 /// What a page of a signed-in person sends along; only her own sign-in was told the value.
 pub(crate) const CSRF: &str = "x-azukari-csrf";
 /// Browsers keep no cookie for longer.

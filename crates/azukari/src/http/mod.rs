@@ -4,6 +4,7 @@
 pub(crate) mod ask;
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod limit;
 pub(crate) mod problem;
 pub(crate) mod server;
 pub(crate) mod tap;

@@ -1,7 +1,7 @@
 //! The listener. TLS ends here, so the certificate that a handler sees is the one the handshake
 //! proved; a header that claims another changes nothing.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,6 +23,10 @@ use super::tls::Peer;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// More connections than this wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 4096;
+
+/// The address at the other end of the connection. Headers that claim another change nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct From(pub(crate) IpAddr);
 
 /// A port was not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -62,14 +66,14 @@ pub(crate) async fn serve(
         let Some(accepted) = accepted else { break };
         // An error here concerns one connection (reset before accept) or a passing lack of
         // descriptors: neither may end the service.
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, from)) = accepted else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
         let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
         let alive = Arc::clone(&running);
         tokio::spawn(async move {
-            connection(stream, acceptor, router, stop).await;
+            connection((stream, From(from.ip())), acceptor, router, stop).await;
             drop((alive, place));
         });
     }
@@ -82,7 +86,7 @@ pub(crate) async fn serve(
 }
 
 async fn connection(
-    stream: TcpStream,
+    (stream, from): (TcpStream, From),
     acceptor: Option<TlsAcceptor>,
     router: Router,
     stop: watch::Receiver<bool>,
@@ -92,7 +96,7 @@ async fn connection(
         return;
     }
     match acceptor {
-        None => requests(TokioIo::new(stream), None, router, stop).await,
+        None => requests(TokioIo::new(stream), (from, None), router, stop).await,
         Some(acceptor) => {
             let handshake = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await;
             let Ok(Ok(stream)) = handshake else { return };
@@ -102,14 +106,14 @@ async fn connection(
                 .peer_certificates()
                 .and_then(|chain| chain.first())
                 .and_then(|certificate| Peer::from_certificate(certificate));
-            requests(TokioIo::new(stream), peer.map(Arc::new), router, stop).await;
+            requests(TokioIo::new(stream), (from, peer.map(Arc::new)), router, stop).await;
         }
     }
 }
 
 async fn requests<S>(
     io: TokioIo<S>,
-    peer: Option<Arc<Peer>>,
+    (from, peer): (From, Option<Arc<Peer>>),
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) where
@@ -120,6 +124,7 @@ async fn requests<S>(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         any.store(true, Ordering::Relaxed);
         let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(from);
         if let Some(peer) = &peer {
             request.extensions_mut().insert(Arc::clone(peer));
         }

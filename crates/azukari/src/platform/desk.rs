@@ -22,14 +22,13 @@ use super::pages::{Shown, shown};
 use crate::clock::now;
 use crate::flows::desk;
 use crate::http::ask::{Ask, With};
-use crate::http::browser::{CSRF, cookie, own_pages, set_cookie};
+use crate::http::browser::{CSRF, DESK, cookie, own_pages, set_cookie};
 use crate::http::problem::Trouble;
 use crate::pages::phone;
 
 type Rooms = State<Arc<Platform>>;
 
-/// The cookie of an officer's sign-in. It goes with the browser, or after four hours.
-const DESK: &str = "__Host-azukari-desk";
+/// The cookie of an officer's sign-in goes after four hours.
 const DESK_S: u64 = 4 * 3_600;
 
 /// The desk's routes.

@@ -21,6 +21,7 @@ use super::{Platform, approvals, batch, csc, desk, import, journal, pages, phone
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};
+use crate::http::limit::{self, Limits};
 use crate::http::problem::Trouble;
 use crate::http::tls::Peer;
 
@@ -29,6 +30,15 @@ type Rooms = State<Arc<Platform>>;
 /// All routes of the platform.
 pub(crate) fn router(platform: Arc<Platform>) -> Router {
     let origins: Arc<[String]> = platform.config.origins.clone().into();
+    let limits = Limits::new(
+        platform.config.requests_per_minute_and_address,
+        platform.config.requests_per_minute_and_person,
+    );
+    // What anybody's browser reaches, without a client certificate.
+    let browsers = phone::routes(Arc::clone(&origins))
+        .merge(desk::routes(origins))
+        .merge(pages::routes())
+        .route_layer(axum::middleware::from_fn_with_state(limits, limit::within));
     Router::new()
         .route("/v1/facility", get(facility))
         .route("/v1/signatures", post(sign))
@@ -42,9 +52,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .merge(import::routes())
         .merge(approvals::routes())
         .merge(batch::routes())
-        .merge(phone::routes(Arc::clone(&origins)))
-        .merge(desk::routes(origins))
-        .merge(pages::routes())
+        .merge(browsers)
         .merge(repository::routes())
         .merge(csc::routes())
         .merge(journal::routes())

@@ -187,3 +187,25 @@ async fn without_a_sign_in_and_what_only_its_page_knows_the_desk_says_nothing() 
         assert_eq!(code(asked), "desk-closed", "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_too_often_in_a_minute_waits_and_facilities_do_not_wait_for_him() {
+    let mut house = House::found().await;
+    let file = house.founded.platform_config();
+    let written = std::fs::read_to_string(&file).unwrap();
+    let narrow = "token_hours = 18\nrequests_per_minute_and_address = 10";
+    std::fs::write(&file, written.replace("token_hours = 18", narrow)).unwrap();
+    house.again().await;
+    let way = house.founded.client(None).unwrap();
+    let mut codes = Vec::new();
+    // A minute may end in between: then there is one more minute, and it too ends.
+    for _ in 0..40 {
+        let asked: Result<Value, _> =
+            call(&way, "POST", "/desk/state", None, Some(&json!({}))).await;
+        codes.push(code(asked));
+    }
+    assert_eq!(codes[..10], ["desk-closed"; 10].map(str::to_owned));
+    assert!(codes.contains(&"slow-down".to_owned()), "{codes:?}");
+    let seen = call::<Value>(&house.at(&SANDBOX), "GET", wire::path::FACILITY, None, None).await;
+    assert_eq!(seen.unwrap()["facility"], SANDBOX.code);
+}
