@@ -47,6 +47,12 @@ pub enum Refusal {
     /// The attestation statement contradicts the credential.
     #[error("the attestation is wrong: {0}")]
     AttestationWrong(&'static str),
+    /// Makers are listed, and the authenticator does not say who made it.
+    #[error("the authenticator does not say who made it")]
+    AttestationMissing,
+    /// Made by nobody who is listed.
+    #[error("the authenticator is not one of the listed makers'")]
+    AuthenticatorNotListed,
     /// The authenticator named another user than the credential's.
     #[error("the credential belongs to another user handle")]
     UserHandleWrong,
@@ -83,6 +89,8 @@ pub const CODES: &[&str] = &[
     "credential-key-wrong",
     "assertion-signature-wrong",
     "attestation-wrong",
+    "attestation-missing",
+    "authenticator-not-listed",
     "user-handle-wrong",
     "credential-unknown",
     "evidence-wrong",
@@ -108,6 +116,8 @@ impl Refuse for Refusal {
             Self::CredentialKeyWrong(_) => "credential-key-wrong",
             Self::AssertionSignatureWrong => "assertion-signature-wrong",
             Self::AttestationWrong(_) => "attestation-wrong",
+            Self::AttestationMissing => "attestation-missing",
+            Self::AuthenticatorNotListed => "authenticator-not-listed",
             Self::UserHandleWrong => "user-handle-wrong",
             Self::CredentialUnknown => "credential-unknown",
             Self::EvidenceWrong(_) => "evidence-wrong",
@@ -139,6 +149,8 @@ mod tests {
             Refusal::CredentialKeyWrong(""),
             Refusal::AssertionSignatureWrong,
             Refusal::AttestationWrong(""),
+            Refusal::AttestationMissing,
+            Refusal::AuthenticatorNotListed,
             Refusal::UserHandleWrong,
             Refusal::CredentialUnknown,
             Refusal::EvidenceWrong(""),

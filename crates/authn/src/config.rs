@@ -1,6 +1,7 @@
 //! What an operator may set, within bounds that code holds.
 
 use approval::RelyingParty;
+use approval::webauthn::Makers;
 use hpki::encoding::Digest32;
 
 /// No approval allows more signatures than this, whatever is configured (protocols §5).
@@ -54,6 +55,8 @@ pub struct AuthnConfig {
     /// The life of a token in seconds from the authentication; more than 64,800 (18 h) is taken
     /// as 64,800.
     pub token_lifetime_s: u64,
+    /// Whose authenticators may be linked; without a list, everybody's.
+    pub makers: Makers,
     /// How many signatures one approval may allow; more than [`COUNT_CEILING`] is taken as that.
     pub count_max: u64,
 }

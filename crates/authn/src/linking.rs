@@ -325,6 +325,7 @@ impl Authn {
             linked: now,
         };
         let credential = check_link(&evidence, &self.config.relying_party()).map_err(refused)?;
+        self.config.makers.judge(&credential.attestation, now).map_err(refused)?;
         let json = |why| Fault::Misuse(format!("link evidence as JSON: {why}"));
         let device = Secret::new(&*self.random);
         // Before anything is committed: a device that cannot give it links nothing.

@@ -443,6 +443,7 @@ impl Authn {
             enrolled: now,
         };
         let credential = check_officer(&evidence, &self.config.relying_party()).map_err(refused)?;
+        self.config.makers.judge(&credential.attestation, now).map_err(refused)?;
         let officer =
             DeskOfficer { id: row.officer, name: row.name, enrolled: now, dismissed: None };
         let mut new = OfficerRow {

@@ -34,7 +34,7 @@ pub(crate) fn create(
             "requireResidentKey": true,
             "userVerification": "required",
         },
-        "attestation": "none",
+        "attestation": if config.makers.are_listed() { "direct" } else { "none" },
     })
 }
 

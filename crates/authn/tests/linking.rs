@@ -3,6 +3,7 @@
 
 mod common;
 
+use approval::webauthn::{Maker, Makers};
 use authn::{Standing, TOPIC_PHONE_LINKED};
 use common::*;
 use ledger::{Break, Failed};
@@ -284,4 +285,34 @@ async fn a_phone_that_is_linked_links_nothing_else_and_hears_whether_it_is_this_
     // Linked no more, it is free.
     house.room().unlink(key(1), NOW).await.unwrap();
     assert!(house.room().finish_link(&finish, known, NOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn where_makers_are_listed_a_phone_that_does_not_say_its_maker_is_not_linked() {
+    let mut house = House::new();
+    let root = x509_root();
+    let maker = Maker::new("架空メーカー", &[root], Vec::new()).unwrap();
+    house.makers = Makers::only(vec![maker]);
+    house.reopen();
+    let sheet = house.sheet(1, NOW).await;
+    let session = house.open(&sheet, NOW).await.unwrap();
+    let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+    assert_eq!(options["attestation"], "direct");
+    let answer = Phone::new().create(&options);
+    assert_eq!(code(house.finish(&session, answer, NOW).await), "attestation-missing");
+    // The sheet is not used up by that; whoever lists nobody takes the same phone.
+    house.makers = Makers::default();
+    house.reopen();
+    let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+    assert_eq!(options["attestation"], "none");
+    let answer = Phone::new().create(&options);
+    house.finish(&session, answer, NOW).await.unwrap();
+}
+
+/// The root of the W3C's published attestation certificates.
+fn x509_root() -> Vec<u8> {
+    const VECTORS: &str = include_str!("../../approval/tests/vectors/webauthn/w3c-vectors.json");
+    let all: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
+    let text = all["attestation_ca_cert"].as_str().unwrap();
+    (0..text.len() / 2).map(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).unwrap()).collect()
 }

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 pub(crate) use client::{ClientConfig, registered};
 
+use approval::webauthn::{Maker, Makers};
 use custody::{Mode, Policy, Rule};
 use gateway::{GatewayId, Staff, TerminalId};
 use hpki::id::{FacilityCode, PersonId};
@@ -97,6 +98,33 @@ struct PlatformFile {
     audit_after_start: bool,
     #[serde(default)]
     importer: Vec<ImporterFile>,
+    #[serde(default)]
+    authenticator: Vec<AuthenticatorFile>,
+}
+
+/// `[[platform.authenticator]]`: a maker whose authenticators may be linked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthenticatorFile {
+    name: String,
+    roots: PathBuf,
+    #[serde(default)]
+    models: Vec<String>,
+}
+
+impl AuthenticatorFile {
+    fn maker(self, base: &Path) -> Result<Maker, ConfigRefusal> {
+        let wrong = |why: String| ConfigRefusal::Value("authenticator", why);
+        let file = base.join(self.roots);
+        let roots = crate::http::tls::certificates(&file).map_err(|why| wrong(why.to_string()))?;
+        let roots: Vec<_> = roots.into_iter().map(|root| root.to_vec()).collect();
+        let models = self.models.iter().map(|text| {
+            text.parse().map_err(|()| wrong(format!("models {text:?} (AAGUID ではありません)")))
+        });
+        let models = models.collect::<Result<_, _>>()?;
+        Maker::new(&self.name, &roots, models)
+            .map_err(|why| wrong(format!("{}: {why}", file.display())))
+    }
 }
 
 const fn yes() -> bool {
@@ -339,6 +367,8 @@ pub(crate) struct PlatformConfig {
     /// Whether every kept key is looked at in the background after the start.
     pub(crate) audit_after_start: bool,
     pub(crate) importers: Vec<ImporterConfig>,
+    /// Whose authenticators may be linked.
+    pub(crate) makers: Makers,
     pub(crate) policy: Policy,
     pub(crate) clients: Vec<ClientConfig>,
 }
@@ -539,6 +569,13 @@ impl PlatformConfig {
             contact: written.contact,
             pool_level: bounded("pool_level", written.pool_level, 0, Limits::POOL_MAX)?,
             audit_after_start: written.audit_after_start,
+            makers: Makers::only(
+                written
+                    .authenticator
+                    .into_iter()
+                    .map(|maker| maker.maker(base))
+                    .collect::<Result<_, _>>()?,
+            ),
             importers: written
                 .importer
                 .into_iter()
@@ -749,6 +786,23 @@ mod tests {
         let (_folder, file) = with(|text| text.replace("token_hours = 18", "token_hours = 19"));
         let refusal = PlatformConfig::load(&file).unwrap_err();
         assert!(matches!(refusal, ConfigRefusal::OutOfBounds { key: "token_hours", .. }));
+    }
+
+    #[test]
+    fn makers_of_authenticators_are_listed_by_roots_that_can_be_read_and_models_that_are_models() {
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (root, model) in [(None, ""), (Some(pem), ""), (Some(pem), "\"security key\"")] {
+            let (folder, file) = with(|text| {
+                let line = "[[platform.authenticator]]\nname = \"m\"\nroots = \"maker.pem\"";
+                text.replacen("[witness]", &format!("{line}\nmodels = [{model}]\n[witness]"), 1)
+            });
+            if let Some(root) = root {
+                std::fs::write(folder.path().join("maker.pem"), root).unwrap();
+            }
+            let refused = PlatformConfig::load(&file).map(drop).unwrap_err();
+            assert!(matches!(refused, ConfigRefusal::Value("authenticator", _)), "{refused}");
+        }
+        assert!(!PlatformConfig::load(&example()).unwrap().makers.are_listed());
     }
 
     #[test]

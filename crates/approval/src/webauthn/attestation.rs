@@ -24,11 +24,13 @@ pub enum Attestation {
     /// `packed` without certificates: the credential's own key signed. Verified.
     PackedSelf,
     /// `packed` with certificates: the first certificate's key signed. The signature was verified;
-    /// whether the certificate leads to a maker that anybody trusts was not asked.
+    /// whether the certificates lead to a maker that anybody trusts is [`super::Makers`]' question.
     Packed {
-        /// The first certificate, DER.
+        /// The authenticator's model, as it says.
         #[serde(with = "crate::b64")]
-        certificate: Vec<u8>,
+        aaguid: [u8; 16],
+        /// The certificates, the authenticator's own first.
+        chain: Vec<Der>,
     },
     /// Another format, e.g. `tpm`, `android-key`, `apple`, `fido-u2f`: not evaluated.
     NotEvaluated {
@@ -36,6 +38,11 @@ pub enum Attestation {
         name: String,
     },
 }
+
+/// A certificate, DER.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Der(#[serde(with = "crate::b64")] pub Vec<u8>);
 
 /// Formats that exist (IANA WebAuthn Attestation Statement Format Identifiers).
 const KNOWN: [&str; 6] =
@@ -83,11 +90,11 @@ fn packed(
         }
         return Ok(Attestation::PackedSelf);
     };
-    let der = chain
+    let chain: Option<Vec<Der>> = chain
         .as_array()
-        .and_then(|chain| chain.first())
-        .and_then(Value::as_bytes)
-        .ok_or(wrong("x5c is no list of certificates"))?;
+        .and_then(|chain| chain.iter().map(|der| der.as_bytes().cloned().map(Der)).collect());
+    let chain = chain.ok_or(wrong("x5c is no list of certificates"))?;
+    let Some(Der(der)) = chain.first() else { return Err(wrong("x5c is empty")) };
     let certificate = Certificate::from_der(der).map_err(|_| wrong("x5c is no certificate"))?;
     fits_packed(&certificate, attested)?;
     let spki = certificate
@@ -105,7 +112,7 @@ fn packed(
     UnparsedPublicKey::new(verifier, &spki)
         .verify(signed, signature)
         .map_err(|_| wrong("signature of the attestation certificate"))?;
-    Ok(Attestation::Packed { certificate: der.clone() })
+    Ok(Attestation::Packed { aaguid: attested.aaguid, chain })
 }
 
 /// §8.2.1: what a packed attestation certificate must look like.

@@ -9,8 +9,8 @@
 //! | signature; counter rising unless both are zero | – | yes |
 //! | attestation | `none`, `packed`; others reported as not evaluated | – |
 //!
-//! Attestation roots are not pinned: a phone is believed because the person proved the sheet, not
-//! because its maker says so.
+//! A phone is believed because the person proved the sheet, not because its maker says so. An
+//! operator who also wants to know the maker lists whom he accepts ([`makers`]).
 
 mod assertion;
 pub mod attestation;
@@ -18,6 +18,7 @@ pub mod auth_data;
 mod cbor;
 pub mod client_data;
 pub mod cose;
+pub mod makers;
 #[cfg(test)]
 mod refusals;
 mod registration;
@@ -30,6 +31,7 @@ pub(crate) use assertion::assertion_of_a_stranger;
 pub use assertion::{AssertionOutcome, AssertionResponse, assertion};
 pub use attestation::Attestation;
 pub use cose::Algorithm;
+pub use makers::{Aaguid, Maker, Makers};
 pub use registration::{RegistrationResponse, registration};
 
 /// Who we are to an authenticator.

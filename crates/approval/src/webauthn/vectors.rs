@@ -1,5 +1,6 @@
 //! The W3C's published ceremonies (Web Authentication Level 3, §16), judged by our code.
 
+use hpki::time::Timestamp;
 use serde_json::Value as Json;
 
 use super::*;
@@ -180,5 +181,91 @@ fn copy(case: &Case) -> Case {
         registration_challenge: case.registration_challenge.clone(),
         assertion: case.assertion.clone(),
         assertion_challenge: case.assertion_challenge.clone(),
+    }
+}
+
+fn at(year: u64) -> Timestamp {
+    Timestamp::from_seconds((year - 1970) * 31_556_952)
+}
+
+fn authority() -> Vec<u8> {
+    let all: Json = serde_json::from_str(VECTORS).unwrap();
+    octets(&all, "attestation_ca_cert")
+}
+
+fn packed() -> Vec<(String, Attestation)> {
+    let told = |case: &Case| register(case, LAX).ok().map(|made| made.attestation);
+    let all = cases().into_iter().filter_map(|case| Some((case.id.clone(), told(&case)?)));
+    all.filter(|(_, told)| matches!(told, Attestation::Packed { .. })).collect()
+}
+
+#[test]
+fn listed_makers_are_known_by_certificates_that_lead_to_their_root() {
+    let listed = Makers::only(vec![Maker::new("W3C", &[authority()], Vec::new()).unwrap()]);
+    let packed = packed();
+    assert_eq!(packed.len(), 5);
+    for (id, told) in &packed {
+        assert_eq!(listed.judge(told, at(2026)), Ok(()), "{id}");
+        let (early, late) = (listed.judge(told, at(2023)), listed.judge(told, at(3025)));
+        assert_eq!(
+            (early, late),
+            (Err(Refusal::AuthenticatorNotListed), Err(Refusal::AuthenticatorNotListed))
+        );
+    }
+    for case in &cases() {
+        let Ok(made) = register(case, LAX) else { continue };
+        let judged = listed.judge(&made.attestation, at(2026));
+        let expected = match made.attestation {
+            Attestation::Packed { .. } => Ok(()),
+            _ => Err(Refusal::AttestationMissing),
+        };
+        assert_eq!(judged, expected, "{}", case.id);
+        assert_eq!(Makers::default().judge(&made.attestation, at(2026)), Ok(()), "{}", case.id);
+    }
+}
+
+#[test]
+fn a_model_counts_only_under_its_makers_root_and_a_tampered_chain_leads_nowhere() {
+    let (_, told) = packed().swap_remove(0);
+    let Attestation::Packed { aaguid, chain } = told.clone() else { panic!("packed") };
+    let makers =
+        |root: Vec<u8>, models| Makers::only(vec![Maker::new("m", &[root], models).unwrap()]);
+    let not_listed = Err(Refusal::AuthenticatorNotListed);
+    let own = makers(authority(), vec![Aaguid(aaguid)]);
+    assert_eq!(own.judge(&told, at(2026)), Ok(()));
+    assert_eq!(makers(authority(), vec![Aaguid([7; 16])]).judge(&told, at(2026)), not_listed);
+    // Its own certificate is no authority's, nor is the root of somebody else hers.
+    let leaf = chain[0].0.clone();
+    assert_eq!(makers(leaf, vec![Aaguid(aaguid)]).judge(&told, at(2026)), not_listed);
+    // The root may stand at the end; nothing else may.
+    let with = |more: Vec<attestation::Der>| Attestation::Packed { aaguid, chain: more };
+    let der = |octets: Vec<u8>| attestation::Der(octets);
+    let whole = with(vec![chain[0].clone(), der(authority())]);
+    assert_eq!(own.judge(&whole, at(2026)), Ok(()));
+    let doubled = with(vec![chain[0].clone(), chain[0].clone()]);
+    assert_eq!(own.judge(&doubled, at(2026)), not_listed);
+    assert_eq!(own.judge(&with(vec![der(authority())]), at(2026)), not_listed);
+    assert_eq!(own.judge(&with(vec![chain[0].clone(); 6]), at(2026)), not_listed);
+    // Each octet of the certificate's signature matters.
+    let mut forged = chain[0].0.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(own.judge(&with(vec![der(forged)]), at(2026)), not_listed);
+    assert!(Maker::new("m", &[b"no certificate".to_vec()], Vec::new()).is_err());
+    assert!(Maker::new("m", &[], Vec::new()).is_err());
+}
+
+#[test]
+fn a_model_is_written_like_a_uuid_and_not_otherwise() {
+    let text = "2fc0579f-8113-47ea-b116-bb5a8db9202a";
+    let read: Aaguid = text.parse().unwrap();
+    assert_eq!(hex::encode(read.0), text.replace('-', ""));
+    for wrong in [
+        "",
+        "2fc0579f811347eab116bb5a8db9202a",
+        "2fc0579f-8113-47ea-b116-bb5a8db9202",
+        "2fc0579f-8113-47ea-b116-bb5a8db920+a",
+        "2fc0579f-8113-47ea-b116-bb5a8db92é",
+    ] {
+        assert!(wrong.parse::<Aaguid>().is_err(), "{wrong}");
     }
 }

@@ -9,6 +9,7 @@ pub mod engine;
 use std::path::Path;
 use std::sync::Arc;
 
+use approval::webauthn::Makers;
 use authn::{Authn, AuthnConfig, Budget, Enrolled, Linked, Place, Refusal};
 use aws_lc_rs::rand::SystemRandom as Rng;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -35,6 +36,7 @@ pub struct House {
     pub folder: TempDir,
     unseal: UnsealSecret,
     pub faults: Faults,
+    pub makers: Makers,
     pub authn: Option<Authn>,
     pub ledger: Option<Ledger>,
 }
@@ -44,7 +46,8 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let unseal = UnsealSecret::random(&SystemRandom);
         hsm::create(&DeviceConfig::vault(folder.path().join("vault")), &unseal).unwrap();
-        let mut house = Self { folder, unseal, faults: Faults::new(), authn: None, ledger: None };
+        let (faults, makers) = (Faults::new(), Makers::default());
+        let mut house = Self { folder, unseal, faults, makers, authn: None, ledger: None };
         house.reopen();
         house
     }
@@ -89,6 +92,7 @@ impl House {
             url: ORIGIN.into(),
             terms_hash: [6; 32],
             token_lifetime_s: 1_000_000,
+            makers: self.makers.clone(),
             count_max: 300,
         };
         self.authn = Some(Authn::new(ledger.clone(), desks.token, Arc::new(SystemRandom), config));

@@ -86,6 +86,7 @@ pub(crate) async fn open_with(
             url: config.url.clone(),
             terms_hash: sha256(TERMS),
             token_lifetime_s: config.token_seconds,
+            makers: config.makers.clone(),
             count_max: config.signatures_per_budget,
         },
     );
