@@ -4,6 +4,7 @@
 //! - [`people`]: who lives here – a physician, pharmacists – and where they work.
 //! - [`phone`]: their phones, software authenticators that make real WebAuthn attestation and
 //!   assertions, and that can be told to misbehave.
+//! - [`card`]: their IC cards, which a real PC/SC stack reads, and [`jpki`], who certifies residents.
 //! - [`ehr`]: the electronic health record, which writes prescription and dispensing records.
 //! - [`service`]: a sandbox of the prescription management service (電子処方箋管理サービス): it
 //!   verifies, numbers, hands out and takes dispensing results.
@@ -14,7 +15,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod card;
 pub mod ehr;
+pub mod jpki;
 pub mod people;
 pub mod phone;
 pub mod refusal;

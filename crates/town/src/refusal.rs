@@ -28,6 +28,10 @@ pub enum Refusal {
     #[error("the phone failed: {0}")]
     PhoneFailed(String),
 
+    /// A card could not be made, or its file is damaged.
+    #[error("the card failed: {0}")]
+    CardFailed(String),
+
     /// A trust anchor that is not a test root was handed to the sandbox.
     #[error("the sandbox works with test roots only, and {0} does not say TEST")]
     ServiceAnchorNotTest(String),
@@ -122,6 +126,7 @@ impl Refuse for Refusal {
             Self::PhoneWrongSite(_) => "phone-wrong-site",
             Self::PhoneStatementDiffers => "phone-statement-differs",
             Self::PhoneFailed(_) => "phone-failed",
+            Self::CardFailed(_) => "card-failed",
             Self::ServiceAnchorNotTest(_) => "service-anchor-not-test",
             Self::ServiceWrongKind => "service-wrong-kind",
             Self::ServiceSignatureInvalid { .. } => "service-signature-invalid",
@@ -154,6 +159,7 @@ mod tests {
             Refusal::PhoneWrongSite(words()),
             Refusal::PhoneStatementDiffers,
             Refusal::PhoneFailed(words()),
+            Refusal::CardFailed(words()),
             Refusal::ServiceAnchorNotTest(words()),
             Refusal::ServiceWrongKind,
             Refusal::ServiceSignatureInvalid { code: words(), message: words() },
