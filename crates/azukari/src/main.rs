@@ -1,6 +1,7 @@
 //! `azukari`: one binary, many roles. This file is the table of contents.
 
 mod bench;
+mod card;
 mod clock;
 mod config;
 mod criteria;
@@ -89,6 +90,9 @@ enum Role {
     Journal(journal::JournalCommand),
     /// 検証項目: 守る場所・試験・この基盤の証跡 (criteria for a committee, with live evidence)
     Criteria(criteria::CriteriaArguments),
+    /// 架空の IC カードを作り、仮想リーダーに差し込む (made-up IC cards for a virtual reader)
+    #[command(subcommand)]
+    Card(card::CardCommand),
     /// 速さを測る (measure)
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -123,6 +127,7 @@ fn main() -> ExitCode {
         Role::Inspect { file } => inspect::run(&file),
         Role::Journal(command) => journal::run(&command),
         Role::Criteria(arguments) => criteria::run(&arguments),
+        Role::Card(command) => card::run(command),
         Role::Bench(command) => bench::run(&command),
         Role::Config(ConfigCommand::Check { file }) => config::check(&file),
     }
