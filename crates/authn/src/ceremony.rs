@@ -1,7 +1,7 @@
 //! One ceremony across terminal and phone, as it stands in memory for its few minutes. After a
 //! crash it is gone and the person scans again; what she approved is a row.
 
-use approval::{Approval, SessionStatement, Statement};
+use approval::{Approval, AssertionResponse, SessionStatement, Statement};
 use hpki::encoding::Digest32;
 use hpki::id::{BindingId, BudgetId, FacilityCode, KeyId, PersonId, TokenId};
 use hpki::kind::DocumentKind;
@@ -9,6 +9,7 @@ use hpki::time::Timestamp;
 use wire::{CeremonyStep, Terminal, TokenAnswer};
 
 use crate::config::{FINISH_S, QR_LIFE_S, TOKEN_KEPT_S};
+use crate::daily::Approved;
 use crate::refusal::Refusal;
 
 /// The institution at the other end of the connection, as the platform's register knows it.
@@ -93,6 +94,7 @@ pub(crate) struct Claim {
 pub(crate) struct Given {
     pub(crate) at: Timestamp,
     pub(crate) statement: SessionStatement,
+    pub(crate) approval: Approval,
     pub(crate) backup_eligible: bool,
     pub(crate) number: Option<Number>,
     pub(crate) token: Option<Token>,
@@ -127,6 +129,23 @@ impl Ceremony {
     /// Whether what was prepared may no longer be signed.
     fn over(&self, now: Timestamp) -> bool {
         matches!(&self.subject, Subject::Documents(documents) if now >= documents.until)
+    }
+
+    /// What was answered to this very assertion before.
+    pub(crate) fn approved_by(&self, response: &AssertionResponse) -> Option<Approved> {
+        let (approval, number) = match &self.step {
+            Step::Approved(given) => (&given.approval, given.number.as_ref()),
+            Step::Agreed(approval) => (&**approval, None),
+            _ => return None,
+        };
+        let known = &approval.webauthn;
+        let same = known.signature == response.signature
+            && known.authenticator_data == response.authenticator_data
+            && known.client_data_json == response.client_data_json;
+        same.then(|| Approved {
+            approval: approval.clone(),
+            number: number.map(|number| number.digits.clone()),
+        })
     }
 
     /// Whether its QR may be claimed at this moment.

@@ -205,7 +205,12 @@ impl Authn {
         };
         let statement =
             statement.map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
-        Ok(SessionClaimAnswer { statement_type: statement_type.to_owned(), statement, options })
+        Ok(SessionClaimAnswer {
+            person_display: binding.display_id,
+            statement_type: statement_type.to_owned(),
+            statement,
+            options,
+        })
     }
 
     /// The owner refuses.
@@ -229,7 +234,8 @@ impl Authn {
     }
 
     /// The owner approves: her phone's assertion is verified, and the evidence kept, before this
-    /// answers. Custody has to open a budget by it, then [`Authn::grant`] goes on.
+    /// answers. Custody has to open a budget by it, then [`Authn::grant`] goes on. The same
+    /// assertion again – its answer was lost on the way – is answered the same.
     ///
     /// # Errors
     /// `ceremony-unknown`, `ceremony-expired`, `ceremony-refused`, `ceremony-out-of-step`,
@@ -240,14 +246,17 @@ impl Authn {
         now: Timestamp,
     ) -> Result<Approved, Failed<Refusal>> {
         let id = ceremony_of(&request.ceremony)?;
+        let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
+        let response = AssertionResponse::from_json(&request.credential).map_err(refused)?;
         let (claim, expected) = {
             let ceremonies = self.ceremonies();
             let ceremony = ceremonies.get(&id).ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
+            if let Some(approved) = ceremony.approved_by(&response) {
+                return Ok(approved);
+            }
             let claim = ceremony.approvable(now).map_err(Failed::Refused)?.clone();
             (claim, ceremony.expected)
         };
-        let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
-        let response = AssertionResponse::from_json(&request.credential).map_err(refused)?;
         let (desk, bound) = (Arc::clone(&self.desk), claim.binding);
         let binding = self.ledger.read(move |tx| BindingRow::live(tx, bound, &desk)).await?;
         let approval = Approval {
@@ -324,6 +333,7 @@ impl Authn {
         ceremony.step = Step::Approved(Box::new(Given {
             at: now,
             statement,
+            approval: approval.clone(),
             backup_eligible: binding.credential.backup_eligible,
             number: number.clone().map(|digits| Number {
                 digits,

@@ -3,6 +3,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod batch;
+mod terminal;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -76,6 +77,10 @@ pub(crate) struct Hospital {
     pub(crate) gateway: Gateway<Way>,
     ehr_key_hash: Digest32,
     platform: Client,
+    /// The facility's name, and the URL of this door, for the pages on its terminals.
+    name: String,
+    door: String,
+    terminals: terminal::Pages,
 }
 
 type Desk = State<Arc<Hospital>>;
@@ -145,7 +150,14 @@ pub(crate) async fn open_tapped(
         Arc::new(hsm::SystemRandom),
     );
     let ehr_key_hash = sha256(ehr_key.trim().as_bytes());
-    let hospital = Arc::new(Hospital { gateway, ehr_key_hash, platform: client });
+    let hospital = Arc::new(Hospital {
+        gateway,
+        ehr_key_hash,
+        platform: client,
+        name: config.facility_name.clone(),
+        door: format!("http://{}", config.listen),
+        terminals: terminal::Pages::default(),
+    });
     // Until the lists are there nothing is believed: whoever keeps them away must not thereby make
     // a revoked certificate good.
     hospital.gateway.set_crls(Vec::new());
@@ -220,6 +232,7 @@ pub(crate) fn router(hospital: Arc<Hospital>) -> Router {
         .route("/v1/prescriptions", post(prescriptions))
         .route("/v1/dispensings", post(dispensings))
         .merge(batch::routes())
+        .merge(terminal::routes())
         .layer(axum::extract::DefaultBodyLimit::max(8 * 1024 * 1024))
         .with_state(hospital)
 }
@@ -277,6 +290,9 @@ pub(crate) struct BeginAnswer {
     qr: String,
     /// Until when it can be claimed, seconds since 1970.
     until: u64,
+    /// A page for the terminal's browser, which shows all this and what follows. For this terminal
+    /// alone, for ten minutes.
+    page: String,
 }
 
 /// How far an authentication is.
@@ -374,8 +390,11 @@ pub(crate) async fn begin(
         .terminal
         .parse()
         .map_err(|_| Trouble::refused("terminal-unknown", "not a terminal ID"))?;
-    let begun = hospital.gateway.authenticate(&staff_id(&staff)?, &terminal, now()).await?;
+    let staff = staff_id(&staff)?;
+    let begun = hospital.gateway.authenticate(&staff, &terminal, now()).await?;
+    let page = hospital.page(&staff, &terminal, &begun);
     Ok(Json(BeginAnswer {
+        page,
         ceremony: begun.ceremony.to_string(),
         qr: begun.qr,
         until: begun.until.seconds(),

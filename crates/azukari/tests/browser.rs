@@ -12,6 +12,8 @@ mod town;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use ::town::ehr::prescription_csv;
+use ::town::people::{AKIKO, SANDBOX};
 use support::{Ran, judge};
 use town::Town;
 
@@ -43,6 +45,13 @@ fn home(town: &Town) -> PathBuf {
     town.out.join("home")
 }
 
+/// A record of this newcomer's, for her EHR to have signed.
+fn record(town: &Town, name: &str) {
+    let issued = hpki::time::Timestamp::from_seconds(1_790_000_000);
+    let csv = prescription_csv(&AKIKO, &SANDBOX, issued);
+    std::fs::write(town.out.join(name), csv).unwrap();
+}
+
 /// Walks through `browser/<flow>.mjs`.
 fn walk(town: &Town, flow: &str) {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -54,6 +63,9 @@ fn walk(town: &Town, flow: &str) {
         .env("AZUKARI_TOWN", town.out.join("demo.json"))
         .env("AZUKARI_SHOTS", shots)
         .env("AZUKARI_FLOW", flow)
+        .env("AZUKARI_OUT", &town.out)
+        // What a test fetches in the place of a page is verified, too.
+        .env("NODE_EXTRA_CA_CERTS", town.text("/ca_file"))
         .stdin(Stdio::null())
         .output();
     let ran: Ran = walked.expect("node is missing: run ./test, which installs it").into();
@@ -70,4 +82,17 @@ fn a_phone_is_linked_by_its_sheet_and_nothing_else_on_it() {
 fn officers_of_the_desk_take_away_alone_and_give_together() {
     let town = Town::open_with("browser-desk", &["--newcomers"]);
     walk(&town, "desk");
+}
+
+#[test]
+fn a_morning_at_a_terminal_is_approved_on_the_phone_for_the_place_that_it_shows() {
+    let town = Town::open_with("browser-session", &["--newcomers"]);
+    record(&town, "prescription.csv");
+    walk(&town, "session");
+}
+
+#[test]
+fn what_goes_wrong_with_a_sheet_or_a_phone_says_what_to_do_next() {
+    let town = Town::open_with("browser-hard", &["--newcomers"]);
+    walk(&town, "hard");
 }

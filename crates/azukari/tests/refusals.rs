@@ -18,6 +18,7 @@ const DOOR: &[&str] = &[
     "request-too-large",
     "client-certificate-missing",
     "origin-foreign",
+    "terminal-page-unknown",
     "token-missing",
     "ehr-key-wrong",
     "digest-not-allowed",

@@ -61,11 +61,13 @@ impl GatewayConfig {
         self.quorum.log()
     }
 
-    pub(crate) fn staff(&self, id: &StaffId) -> Option<&Staff> {
+    /// The staff member of this ID.
+    pub fn staff(&self, id: &StaffId) -> Option<&Staff> {
         self.staff.iter().find(|staff| staff.id == *id)
     }
 
-    pub(crate) fn terminal(&self, id: &TerminalId) -> Option<&str> {
+    /// What people call this terminal.
+    pub fn terminal(&self, id: &TerminalId) -> Option<&str> {
         self.terminals.iter().find(|(known, _)| known == id).map(|(_, label)| label.as_str())
     }
 

@@ -320,6 +320,8 @@ pub struct SessionClaimRequest {
 /// What the phone shows and signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionClaimAnswer {
+    /// 本人ID: whom the phone asks.
+    pub person_display: String,
     /// What is asked: `session` (daily authentication) or `documents` (approval per document).
     #[serde(rename = "type")]
     #[schema(example = "session")]

@@ -17,6 +17,7 @@ use wire::desk::{
 };
 
 use crate::http::problem::Trouble;
+use crate::pages::qr::Qr;
 use crate::platform::Platform;
 
 /// What whoever acts under the platform's own account may ask.
@@ -280,7 +281,8 @@ pub(crate) async fn finish(
         None => None,
         Some((sheet, display_id)) => {
             let certificate = certificate(platform, order.key).await?;
-            let (qr_side, qr_path) = crate::pages::qr_modules(&sheet.url);
+            let (qr_side, qr_path) =
+                Qr::of(&sheet.url).map(|qr| (qr.side, qr.path)).unwrap_or_default();
             Some(DeskSheet {
                 url: sheet.url,
                 display_id,

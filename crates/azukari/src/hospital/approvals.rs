@@ -85,6 +85,9 @@ pub(crate) struct ApprovalAnswer {
     /// The order number of each document.
     #[schema(value_type = Vec<String>)]
     orders: Vec<OrderNumber>,
+    /// A page for the terminal's browser, which shows all this and what follows. For this terminal
+    /// alone, for ten minutes.
+    page: String,
 }
 
 /// How far the approval is.
@@ -142,7 +145,9 @@ pub(crate) async fn begin(
     let papers: Vec<Paper> = request.documents.into_iter().map(Paper::from).collect();
     let staff = staff_id(&staff)?;
     let asked = hospital.gateway.ask_approval(&staff, &terminal, &papers, now()).await?;
+    let page = hospital.page_of_approval(&staff, &terminal, &asked);
     Ok(Json(ApprovalAnswer {
+        page,
         ceremony: asked.ceremony.to_string(),
         qr: asked.qr,
         until: asked.until.seconds(),

@@ -17,6 +17,7 @@ use super::diagram::{Diagram, size};
 pub(crate) use super::diagram::{Place, Travel};
 use super::paper::Paper;
 pub(crate) use super::paper::with_amounts;
+use super::qr;
 
 /// A text in both languages.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -439,7 +440,7 @@ impl<'a> View<'a> {
             steps,
             paper,
             paper_refused,
-            qr: state.ceremony.as_ref().map(|it| super::qr_svg(&it.qr)).unwrap_or_default(),
+            qr: state.ceremony.as_ref().map(|it| qr::svg(&it.qr)).unwrap_or_default(),
             physician_in: signed_in(Role::Physician),
             pharmacist_in: signed_in(Role::Pharmacist),
         }

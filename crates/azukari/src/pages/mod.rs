@@ -8,6 +8,7 @@ pub(crate) mod demo;
 mod diagram;
 mod paper;
 pub(crate) mod phone;
+pub(crate) mod qr;
 
 /// The Content-Security-Policy of every page: our own script and stylesheet, nothing inline,
 /// nothing from elsewhere.
@@ -95,43 +96,13 @@ files!(
     "phone/page.js",
     "phone/passkey.js",
     "phone/phone.css",
+    "phone/session.js",
     "phone/statement.js",
+    "phone/terminal.css",
+    "phone/terminal.js",
     "phone/terms.en.txt",
     "phone/terms.ja.txt",
 );
-
-/// A QR code: its side in modules, the quiet zone included, and its dark modules as an SVG path.
-/// Nothing dark where the content is too long for a code.
-pub(crate) fn qr_modules(content: &str) -> (usize, String) {
-    use std::fmt::Write as _;
-    let Ok(code) = qrcode::QrCode::with_error_correction_level(content, qrcode::EcLevel::M) else {
-        return (0, String::new());
-    };
-    let (width, quiet) = (code.width(), 4);
-    let mut path = String::new();
-    for (row, modules) in code.to_colors().chunks(width).enumerate() {
-        for (column, color) in modules.iter().enumerate() {
-            if *color == qrcode::Color::Dark {
-                let _ = write!(path, "M{} {}h1v1h-1z", column + quiet, row + quiet);
-            }
-        }
-    }
-    (width + 2 * quiet, path)
-}
-
-/// The QR code as SVG without style attributes, which the policy of the page forbids. An empty
-/// text where the content is too long for a code.
-pub(crate) fn qr_svg(content: &str) -> String {
-    let (side, path) = qr_modules(content);
-    if side == 0 {
-        return String::new();
-    }
-    format!(
-        "<svg class=\"qr\" viewBox=\"0 0 {side} {side}\" role=\"img\" aria-label=\"QR\" \
-         shape-rendering=\"crispEdges\"><path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/>\
-         <path d=\"{path}\"/></svg>"
-    )
-}
 
 #[cfg(test)]
 mod tests {

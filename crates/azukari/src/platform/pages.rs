@@ -16,7 +16,10 @@ use crate::http::problem::Trouble;
 use crate::pages::{self, CSP, Lang, phone};
 
 pub(super) fn routes() -> Router<Arc<Platform>> {
-    Router::new().route(wire::path::LINK_PAGE, get(link)).route("/assets/{*name}", get(asset))
+    Router::new()
+        .route(wire::path::LINK_PAGE, get(link))
+        .route(wire::path::SESSION_PAGE, get(session))
+        .route("/assets/{*name}", get(asset))
 }
 
 /// `?lang=`.
@@ -37,6 +40,10 @@ pub(crate) fn shown(page: askama::Result<String>) -> Result<Response, Trouble> {
 
 async fn link(With(asked): With<Shown>) -> Result<Response, Trouble> {
     shown(phone::link(asked.lang()))
+}
+
+async fn session(With(asked): With<Shown>) -> Result<Response, Trouble> {
+    shown(phone::session(asked.lang()))
 }
 
 /// Files of the pages. They change with the program, so a browser asks each time.

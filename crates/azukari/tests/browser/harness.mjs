@@ -15,7 +15,7 @@ const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 export const town = JSON.parse(readFileSync(AZUKARI_TOWN, "utf8"));
 export { assert };
 /// Longer than anything here may take; only what hangs meets it.
-const PATIENCE_MS = 45_000;
+const PATIENCE_MS = 20_000;
 /// No page may be larger, with everything that it loads.
 const PAGE_MAX = 150_000;
 
@@ -84,7 +84,7 @@ export async function look(page, what) {
   const grave = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
   const told = grave.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `  ${n.html} ${n.failureSummary}`).join("\n")}`);
   assert.deepEqual(told, [], `${name} (${what})`);
-  assert.deepEqual(page.troubles, [], `${name} (${what})`);
+  assert.deepEqual(page.troubles ?? [], [], `${name} (${what})`);
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(wide <= 0, `${name} (${what}) is ${wide} px wider than the screen`);
 }
@@ -100,7 +100,10 @@ export async function weighs(page) {
 export const heading = (page, text) => page.getByRole("heading", { level: 1, name: text }).waitFor();
 export const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
 export const seen = async (page, text) => assert.ok((await page.locator("main").innerText()).includes(text), `${text} is not seen in:\n${await page.locator("main").innerText()}`);
-export const refused = async (page, code) => assert.equal(await page.locator("#refused [data-code]").innerText(), code);
+export const refused = async (page, code) => {
+  await page.locator("#refused").waitFor();
+  assert.equal(await page.locator("#refused [data-code]").innerText(), code);
+};
 
 /// JSON to a door of the town, as a program sends it.
 export async function send(method, url, bearer, body) {
@@ -128,5 +131,12 @@ export async function register(page, person) {
 
 /// Walks a flow and ends the browser whatever happens.
 export async function walk(flow) {
-  try { await flow(); } finally { await browser.close(); }
+  try { await flow(); } catch (error) {
+    // What stood there then is worth more than a stack.
+    for (const [n, page] of browser.contexts().flatMap((context) => context.pages()).entries()) {
+      await page.screenshot({ path: join(AZUKARI_SHOTS, `${AZUKARI_FLOW}-failed-${n}.png`) });
+      console.error(page.url(), await page.locator("main").innerText().catch(() => "-"), page.troubles ?? "");
+    }
+    throw error;
+  } finally { await browser.close(); }
 }

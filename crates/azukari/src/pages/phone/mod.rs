@@ -6,6 +6,7 @@ use std::fmt;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use hpki::kind::DocumentKind;
 
 use super::Lang;
 
@@ -37,6 +38,34 @@ impl Texts {
 struct Link {
     lang: Lang,
     t: Texts,
+}
+
+/// `/q`: approving what a terminal asks.
+#[derive(Template)]
+#[template(path = "phone/session.html")]
+struct Session {
+    lang: Lang,
+    t: Texts,
+    kinds: &'static [DocumentKind],
+}
+
+/// The page that a terminal's QR code opens.
+pub(crate) fn session(lang: Lang) -> askama::Result<String> {
+    Session { lang, t: Texts, kinds: &DocumentKind::ALL }.render()
+}
+
+/// `/t` of a gateway: what a terminal shows while somebody authenticates or approves.
+#[derive(Template)]
+#[template(path = "phone/terminal.html")]
+struct Terminal {
+    lang: Lang,
+    t: Texts,
+    kinds: &'static [DocumentKind],
+}
+
+/// The page that the EHR opens on a terminal.
+pub(crate) fn terminal(lang: Lang) -> askama::Result<String> {
+    Terminal { lang, t: Texts, kinds: &DocumentKind::ALL }.render()
 }
 
 /// The page that a sheet's QR code opens.
