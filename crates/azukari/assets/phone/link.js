@@ -17,6 +17,8 @@ const again = (act) => step(both("もう一度試す", "Try again"), act);
 const steps = (code, retry) => ({
   "phone-linked-here": [step(both("資格証の画面へ", "To my page"), HOLDER)],
   "passkey-exists": [step(both("資格証の画面へ", "To my page"), HOLDER)],
+  // The last answer may have been lost: her passkey then tells that this is the phone.
+  "phone-already-linked": [step(both("この電話で登録した方はサインイン", "I registered this phone: sign in"), HOLDER, "second")],
   "unreachable": [again(retry)],
   "slow-down": [again(retry)],
   "fault": [again(retry)],
@@ -125,5 +127,6 @@ async function finish(label) {
 
 $("birth-form").addEventListener("submit", (event) => busy(event.submitter ?? $("birth-form").querySelector("button"), () => birth(event)));
 $("confirm-form").addEventListener("submit", (event) => busy(event.submitter ?? $("confirm-form").querySelector("button"), () => register(event)));
+$("agree").addEventListener("change", () => { $("confirm-trouble").hidden = true; });
 $("look-again").addEventListener("click", begin);
 begin();
