@@ -139,6 +139,56 @@ impl LinkEvidence {
     }
 }
 
+/// The proof that one phone took the place of another: the new one's registration, and the owner's
+/// approval of exactly that credential on the old one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeEvidence {
+    /// The new phone.
+    pub link: LinkEvidence,
+    /// What the old phone signed.
+    pub approval: Approval,
+}
+
+impl ChangeEvidence {
+    /// The hash of both, as journalled: `H("azukari/evidence/change/v1"; link, approval)`, each by
+    /// its own evidence hash.
+    pub fn evidence_hash(&self) -> Digest32 {
+        Encoded::new("azukari/evidence/change/v1")
+            .octets_field(&self.link.evidence_hash())
+            .octets_field(&self.approval.evidence_hash())
+            .digest()
+    }
+}
+
+/// Checks a change of phones and gives the new credential. `old` is the checker's own copy of the
+/// old phone's.
+///
+/// # Errors
+/// Whatever [`check`] and [`check_link`] refuse; `evidence-wrong` if the old phone approved something
+/// else than this new phone for this person and key.
+pub fn check_change(
+    evidence: &ChangeEvidence,
+    old: &Credential,
+    rp: &RelyingParty,
+) -> Result<(Credential, AssertionOutcome), Refusal> {
+    let Statement::Change(said) = &evidence.approval.statement else {
+        return Err(Refusal::EvidenceWrong("statement"));
+    };
+    let link = &evidence.link.statement;
+    let same = (said.issuer.as_str(), said.person, said.key, said.sheet)
+        == (link.issuer.as_str(), link.person, link.key, link.sheet);
+    if !same || evidence.approval.binding == evidence.link.binding {
+        return Err(Refusal::EvidenceWrong("change"));
+    }
+    let outcome = check(&evidence.approval, old, rp)?;
+    let new = check_link(&evidence.link, rp)?;
+    if said.credential != binding_commitment(&new.id, &new.cose) {
+        return Err(Refusal::EvidenceWrong("credential"));
+    }
+    Ok((new, outcome))
+}
+
 /// Checks that the statement was approved by this credential, for this relying party.
 ///
 /// `credential` is the checker's own copy: `custody` uses the one it sealed when the phone was

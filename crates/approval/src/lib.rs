@@ -7,8 +7,8 @@
 //!
 //! It is pure: no database, no session, no clock. It refuses to know where a statement came from.
 //!
-//! Start reading at [`statement`] (what is approved; by officers,
-//! [`desk`]), then [`evidence`] (what is kept), [`bundle`]
+//! Start reading at [`statement`], [`owners`] and [`desk`] (what is approved, by owners and by
+//! officers), then [`evidence`] (what is kept), [`bundle`]
 //! (what a stranger is given of it), then [`webauthn`] (how the signature is judged).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -17,6 +17,7 @@ pub mod b64;
 pub mod bundle;
 pub mod desk;
 pub mod evidence;
+pub mod owners;
 mod refusal;
 #[cfg(any(test, feature = "simulator"))]
 pub mod simulator;
@@ -29,12 +30,15 @@ pub use desk::{
     check_desk, check_officer, order_evidence,
 };
 pub use evidence::{
-    Approval, AssertionEvidence, LinkEvidence, binding_commitment, check, check_link,
+    Approval, AssertionEvidence, ChangeEvidence, LinkEvidence, binding_commitment, check,
+    check_change, check_link,
 };
 pub use refusal::{CODES, Refusal};
-pub use statement::{
-    DocumentsStatement, LinkStatement, SessionStatement, Statement, StopStatement,
+pub use owners::{
+    ChangeStatement, DisputeStatement, LossStatement, RestartStatement, SigninStatement,
+    StopStatement,
 };
+pub use statement::{DocumentsStatement, LinkStatement, SessionStatement, Statement};
 pub use webauthn::{
     AssertionOutcome, AssertionResponse, Credential, RegistrationResponse, RelyingParty,
 };

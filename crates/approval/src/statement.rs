@@ -10,6 +10,10 @@ use hpki::merkle::{leaf_hash, path_of, root_of, verify_inclusion};
 use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::owners::{
+    ChangeStatement, DisputeStatement, LossStatement, RestartStatement, StopStatement,
+};
+
 /// Linking a phone to a person's kept key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -193,36 +197,6 @@ impl DocumentsStatement {
     }
 }
 
-/// Stopping her own key. It gives no reason: none is asked of an owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StopStatement {
-    /// The platform, as in tokens.
-    pub issuer: String,
-    /// The relying party of the credential.
-    pub rp_id: String,
-    /// Fresh for this stop: nobody stops a key twice by one approval.
-    #[serde(with = "crate::b64")]
-    pub nonce: [u8; 32],
-    /// Who stops it.
-    pub person: PersonId,
-    /// Which kept key.
-    pub key: KeyId,
-}
-
-impl StopStatement {
-    /// `H("azukari/approve/stop/v1"; issuer, rpId, nonce, person, key)`.
-    pub fn challenge(&self) -> Digest32 {
-        Encoded::new("azukari/approve/stop/v1")
-            .text(&self.issuer)
-            .text(&self.rp_id)
-            .octets_field(&self.nonce)
-            .octets_field(self.person.octets())
-            .octets_field(self.key.octets())
-            .digest()
-    }
-}
-
 /// The commitment to one document: `H("azukari/document/v1"; kind, hashOid, documentDigest, dtbsr)`.
 ///
 /// `hash_oid` is the dotted object identifier of the digest algorithm, `digest` the digest of the
@@ -288,44 +262,52 @@ pub enum Statement {
     Documents(DocumentsStatement),
     /// The owner's stop of her own key.
     Stop(StopStatement),
+    /// The end of such a stop.
+    Restart(RestartStatement),
+    /// The owner's phone is lost.
+    Loss(LossStatement),
+    /// The owner disowns an entry of the journal.
+    Dispute(DisputeStatement),
+    /// Another phone takes the place of this one.
+    Change(ChangeStatement),
+}
+
+/// The same asked of whichever statement it is.
+macro_rules! of_each {
+    ($self:ident, $statement:ident => $asked:expr) => {
+        match $self {
+            Self::Link($statement) => $asked,
+            Self::Session($statement) => $asked,
+            Self::Documents($statement) => $asked,
+            Self::Stop($statement) => $asked,
+            Self::Restart($statement) => $asked,
+            Self::Loss($statement) => $asked,
+            Self::Dispute($statement) => $asked,
+            Self::Change($statement) => $asked,
+        }
+    };
 }
 
 impl Statement {
     /// The challenge that stands for it.
     pub fn challenge(&self) -> Digest32 {
-        match self {
-            Self::Link(statement) => statement.challenge(),
-            Self::Session(statement) => statement.challenge(),
-            Self::Documents(statement) => statement.challenge(),
-            Self::Stop(statement) => statement.challenge(),
-        }
+        of_each!(self, statement => statement.challenge())
+    }
+    /// The platform that it was made for.
+    pub fn issuer(&self) -> &str {
+        of_each!(self, statement => &statement.issuer)
     }
     /// Who approves.
     pub fn person(&self) -> PersonId {
-        match self {
-            Self::Link(statement) => statement.person,
-            Self::Session(statement) => statement.person,
-            Self::Documents(statement) => statement.person,
-            Self::Stop(statement) => statement.person,
-        }
+        of_each!(self, statement => statement.person)
     }
     /// Which kept key it is about.
     pub fn key(&self) -> KeyId {
-        match self {
-            Self::Link(statement) => statement.key,
-            Self::Session(statement) => statement.key,
-            Self::Documents(statement) => statement.key,
-            Self::Stop(statement) => statement.key,
-        }
+        of_each!(self, statement => statement.key)
     }
     /// The relying party that the statement names.
     pub fn rp_id(&self) -> &str {
-        match self {
-            Self::Link(statement) => &statement.rp_id,
-            Self::Session(statement) => &statement.rp_id,
-            Self::Documents(statement) => &statement.rp_id,
-            Self::Stop(statement) => &statement.rp_id,
-        }
+        of_each!(self, statement => &statement.rp_id)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use approval::{Credential, LinkEvidence};
+use approval::{ChangeEvidence, Credential, LinkEvidence, LinkStatement};
 use hpki::encoding::{Digest32, Statement};
 use hpki::id::{BindingId, KeyId, PersonId};
 use hpki::time::Timestamp;
@@ -83,8 +83,8 @@ impl BindingRow {
         })
     }
 
-    /// The row, and where the journal will hold the note that commits with it.
-    fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
+    /// The row, and where the journal will hold the note about it that commits with it.
+    fn insert(&self, tx: &Tx<'_>, leaf: u64) -> Result<bool, Fault> {
         let changed = tx.exec(
             "INSERT INTO custody_binding (id, person, kept, credential, public_key, evidence,
                  linked, ended, counter, seal, leaf)
@@ -99,10 +99,27 @@ impl BindingRow {
                 self.linked.into(),
                 self.counter.into(),
                 (&self.seal).into(),
-                tx.next_index()?.into(),
+                leaf.into(),
             ],
         )?;
         Ok(changed == 1)
+    }
+
+    /// Writes the end of the linking over the row that bore the seal `before`.
+    fn end(&self, tx: &Tx<'_>, before: &[u8]) -> Result<bool, Fault> {
+        let changed = tx.exec(
+            "UPDATE custody_binding SET ended = $2, seal = $3 WHERE id = $1 AND seal = $4",
+            &[self.id.into(), self.ended.into(), (&self.seal).into(), before.into()],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// What the journal is told of it.
+    fn note(&self, event: Event, evidence: Digest32, now: Timestamp) -> Note {
+        let mut record = Record::of_key(event, self.key, now);
+        record.person = Some(self.person);
+        record.evidence = Some(evidence);
+        Note(record)
     }
 }
 
@@ -120,41 +137,19 @@ impl Custody {
         }
         let credential = approval::check_link(evidence, &inner.config.rp)
             .map_err(|refusal| Failed::Refused(refusal.into()))?;
-        let kept = inner.kept(statement.key).await?;
-        if kept.row.owner != statement.person {
-            return refused(Refusal::KeyUnknown);
-        }
-        if matches!(kept.row.state, KeyState::Suspended | KeyState::Destroyed) {
-            return refused(Refusal::KeyWrongState(kept.row.state.name()));
-        }
-        let counter = credential.sign_count;
-        let mut row = BindingRow {
-            id: evidence.binding,
-            person: statement.person,
-            key: statement.key,
-            credential,
-            evidence: evidence.evidence_hash(),
-            linked: evidence.linked,
-            ended: None,
-            counter,
-            seal: Vec::new(),
-        };
-        row.seal = inner.room.seal(&row.statement()?)?.to_vec();
+        inner.may_be_linked(statement).await?;
+        let row = inner.linked(evidence, credential, evidence.evidence_hash())?;
         if let Some(known) = inner.stored_binding(row.id).await? {
             let same = known.evidence == row.evidence && known.ended.is_none();
             return if same { Ok(()) } else { refused(Refusal::AlreadyLinked) };
         }
-        let mut record = Record::of_key(Event::PhoneLinked, row.key, now);
-        record.person = Some(row.person);
-        record.evidence = Some(row.evidence);
         let (id, evidence) = (row.id, row.evidence);
-        let work = Arc::new((row, record));
+        let row = Arc::new(row);
         let recorded = inner
             .ledger
             .record(move |tx| {
-                let (row, record) = &*work;
-                if row.insert(tx)? {
-                    Ok(((), Note(record.clone())))
+                if row.insert(tx, tx.next_index()?)? {
+                    Ok(((), row.note(Event::PhoneLinked, row.evidence, now)))
                 } else {
                     Err(Failed::Refused(Refusal::AlreadyLinked))
                 }
@@ -182,21 +177,13 @@ impl Custody {
             let mut after = before.clone();
             after.ended = Some(now);
             after.seal = inner.room.seal(&after.statement()?)?.to_vec();
-            let mut record = Record::of_key(Event::PhoneUnlinked, key, now);
-            record.person = Some(after.person);
-            record.evidence = Some(after.evidence);
-            let work = Arc::new((before.seal, after, record));
+            let work = Arc::new((before.seal, after));
             inner
                 .ledger
                 .record(move |tx| {
-                    let (before, after, record) = &*work;
-                    let changed = tx.exec(
-                        "UPDATE custody_binding SET ended = $2, seal = $3
-                         WHERE id = $1 AND seal = $4",
-                        &[after.id.into(), after.ended.into(), (&after.seal).into(), before.into()],
-                    )?;
-                    if changed == 1 {
-                        Ok(((), Note(record.clone())))
+                    let (before, after) = &*work;
+                    if after.end(tx, before)? {
+                        Ok(((), after.note(Event::PhoneUnlinked, after.evidence, now)))
                     } else {
                         Err(Failed::Refused(Refusal::BindingEnded))
                     }
@@ -207,7 +194,97 @@ impl Custody {
     }
 }
 
+impl Custody {
+    /// Another phone takes the place of one that is linked, as the owner approved on the old one:
+    /// checked against this room's own copy of that. One commit ends the old linking, begins the
+    /// new one and keeps the evidence; then the budgets end that the old phone approved. The same
+    /// evidence again changes nothing.
+    ///
+    /// Refused: what `approval::check_change` refuses; `approval-elsewhere`, `binding-unknown`,
+    /// `binding-ended`, `key-unknown`, `key-wrong-state`, `phone-already-linked`, `decision-spent`.
+    pub async fn change_binding(
+        &self,
+        evidence: &ChangeEvidence,
+        now: Timestamp,
+    ) -> Result<(), Bad> {
+        let inner = &*self.0;
+        let (key, old) = (evidence.link.statement.key, evidence.approval.binding);
+        let hash = evidence.evidence_hash();
+        if let Some(known) = inner.stored_binding(evidence.link.binding).await? {
+            if known.evidence != hash {
+                return refused(Refusal::AlreadyLinked);
+            }
+            // We died, or were told twice, after the commit: only the budgets may be left.
+            return inner.end_budgets_of(key, Some(old), now).await;
+        }
+        let mut decided = inner.decided(&evidence.approval).await?;
+        let before = inner.binding(old).await?;
+        let (credential, _) =
+            approval::check_change(evidence, &before.credential(), &inner.config.rp)
+                .map_err(|refusal| Failed::Refused(refusal.into()))?;
+        inner.may_be_linked(&evidence.link.statement).await?;
+        decided.evidence = serde_json::to_string(evidence)
+            .map_err(|error| Fault::Misuse(format!("evidence cannot be kept: {error}")))?;
+        let new = inner.linked(&evidence.link, credential, hash)?;
+        let mut after = before.clone();
+        after.ended = Some(now);
+        after.seal = inner.room.seal(&after.statement()?)?.to_vec();
+        let work = Arc::new((decided, before.seal, after, new));
+        inner
+            .ledger
+            .record_many(move |tx| {
+                let (decided, before, after, new) = &*work;
+                decided.keep(tx, "phone.changed", now)?;
+                if !after.end(tx, before)? {
+                    return Err(Failed::Refused(Refusal::BindingEnded));
+                }
+                // The first note is about the old phone, the second about the new one.
+                if !new.insert(tx, tx.next_index()? + 1)? {
+                    return Err(Failed::Refused(Refusal::AlreadyLinked));
+                }
+                let ended = after.note(Event::PhoneUnlinked, hash, now);
+                Ok(((), vec![ended, new.note(Event::PhoneLinked, hash, now)]))
+            })
+            .await?;
+        inner.end_budgets_of(key, Some(old), now).await
+    }
+}
+
 impl Inner {
+    /// Whether a phone may be linked to this key now.
+    async fn may_be_linked(&self, statement: &LinkStatement) -> Result<(), Bad> {
+        let row = self.key_row(statement.key).await?;
+        if row.owner != statement.person {
+            return refused(Refusal::KeyUnknown);
+        }
+        if matches!(row.state, KeyState::Suspended | KeyState::Destroyed) {
+            return refused(Refusal::KeyWrongState(row.state.name()));
+        }
+        Ok(())
+    }
+
+    /// The sealed row of a phone that was verified.
+    fn linked(
+        &self,
+        link: &LinkEvidence,
+        credential: Credential,
+        evidence: Digest32,
+    ) -> Result<BindingRow, Bad> {
+        let mut row = BindingRow {
+            id: link.binding,
+            person: link.statement.person,
+            key: link.statement.key,
+            counter: credential.sign_count,
+            credential,
+            evidence,
+            linked: link.linked,
+            ended: None,
+            seal: Vec::new(),
+        };
+        row.seal = self.room.seal(&row.statement()?)?.to_vec();
+        Ok(row)
+    }
+
     async fn stored_binding(&self, id: BindingId) -> Result<Option<BindingRow>, Bad> {
         let row = self.ledger.read(move |tx| Ok(BindingRow::read(tx, id)?)).await?;
         let Some(row) = row else { return Ok(None) };

@@ -184,9 +184,7 @@ impl Custody {
             return refused(Refusal::KeyWrongState(before.state.name()));
         }
         let mut after = before.clone();
-        after.reason = String::new();
-        after.state =
-            if after.certificate.is_some() { KeyState::Held } else { KeyState::Generated };
+        lift(&mut after);
         let evidence = ready.evidence()?;
         inner
             .carry_out_on_key(before, after, Event::KeyResumed, evidence, now, move |tx| {
@@ -214,6 +212,12 @@ pub(crate) fn signing_certificate(
         return Err(Refusal::CertificateNotForSigning("its qualification"));
     }
     Ok(())
+}
+
+/// Takes every stop from a row.
+pub(crate) fn lift(row: &mut KeyRow) {
+    row.reason = String::new();
+    row.state = if row.certificate.is_some() { KeyState::Held } else { KeyState::Generated };
 }
 
 /// Stops a row for this reason; false where it is stopped for it already.

@@ -1,17 +1,32 @@
-//! The owner stops her own key by a phone that is linked to it. No desk, no officer, no institution.
+//! The owner rules her own key by a phone that is linked to it: she stops it, and starts it again
+//! where nobody else has stopped it. No desk, no officer, no institution.
 
 use std::sync::Arc;
 
 use approval::Approval;
 use approval::statement::Statement as Said;
+use hpki::encoding::Digest32;
+use hpki::id::{BindingId, KeyId};
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Fault};
+use ledger::{Event, Failed, Fault, Tx};
 
-use crate::key::StopReason;
-use crate::life::{TRIES, add_stop};
+use crate::key::{KeyRow, KeyState, StopReason, stops};
+use crate::life::{TRIES, add_stop, lift};
 use crate::refusal::Refusal;
-use crate::room::Custody;
+use crate::room::{Custody, Inner};
 use crate::{Failed as Bad, refused};
+
+/// A decision of hers that was checked against this room's own copy of her phone.
+pub(crate) struct Decided {
+    /// What she signed; each decision is taken once.
+    pub(crate) grant: Digest32,
+    pub(crate) key: KeyId,
+    pub(crate) evidence: String,
+    pub(crate) evidence_hash: Digest32,
+    pub(crate) binding: BindingId,
+    pub(crate) binding_seal: Vec<u8>,
+    pub(crate) counter: u32,
+}
 
 impl Custody {
     /// Stops a key as its owner approved it, after checking that against this room's own copy of her
@@ -19,71 +34,142 @@ impl Custody {
     /// unloaded and its open budgets end. A key that she has stopped already stays so.
     ///
     /// Refused: what `approval::check` refuses; `approval-elsewhere`, `binding-unknown`,
-    /// `binding-ended`, `key-unknown`, `key-wrong-state` (destroyed), `stop-spent`.
+    /// `binding-ended`, `key-unknown`, `key-wrong-state` (destroyed), `decision-spent`.
     pub async fn stop_by_owner(&self, approval: &Approval, now: Timestamp) -> Result<(), Bad> {
         let inner = &*self.0;
-        let Said::Stop(said) = &approval.statement else {
+        if !matches!(approval.statement, Said::Stop(_)) {
             return refused(approval::Refusal::EvidenceWrong("statement"));
+        }
+        let decided = Arc::new(inner.decided(approval).await?);
+        let key = decided.key;
+        let stop = |row: &mut KeyRow| add_stop(row, StopReason::Owner, now);
+        inner.carry_out_for_owner(approval, decided, Event::KeySuspended, now, stop).await?;
+        inner.end_budgets_of(key, None, now).await
+    }
+
+    /// Starts a key again that its owner, and nobody else, has stopped: as she approved it on her
+    /// phone. What was ended when she stopped it stays ended; she authenticates anew.
+    ///
+    /// If we die before the commit the key is still stopped and she asks again; after it the key can
+    /// be used, and the journal has her evidence.
+    ///
+    /// Refused: as for a stop; `key-wrong-state` for a key that is not stopped,
+    /// `key-stopped-by-others` where the desk, a revocation, its expiry or a failed self-check stops
+    /// it too.
+    pub async fn restart_by_owner(&self, approval: &Approval, now: Timestamp) -> Result<(), Bad> {
+        let inner = &*self.0;
+        if !matches!(approval.statement, Said::Restart(_)) {
+            return refused(approval::Refusal::EvidenceWrong("statement"));
+        }
+        let decided = Arc::new(inner.decided(approval).await?);
+        let start = |row: &mut KeyRow| {
+            if row.state != KeyState::Suspended {
+                return Err(Refusal::KeyWrongState(row.state.name()));
+            }
+            if stops(&row.reason) != [StopReason::Owner] {
+                return Err(Refusal::KeyStoppedByOthers);
+            }
+            lift(row);
+            Ok(true)
         };
-        if said.issuer != inner.config.issuer {
+        inner.carry_out_for_owner(approval, decided, Event::KeyResumed, now, start).await
+    }
+}
+
+impl Inner {
+    /// Checks an owner's approval about her own key.
+    pub(crate) async fn decided(&self, approval: &Approval) -> Result<Decided, Bad> {
+        let said = &approval.statement;
+        if said.issuer() != self.config.issuer {
             return refused(Refusal::ApprovalElsewhere);
         }
-        let binding = inner.binding(approval.binding).await?;
-        if binding.person != said.person || binding.key != said.key {
+        let binding = self.binding(approval.binding).await?;
+        if binding.person != said.person() || binding.key != said.key() {
             return refused(Refusal::BindingUnknown);
         }
-        let outcome = approval::check(approval, &binding.credential(), &inner.config.rp)
+        let outcome = approval::check(approval, &binding.credential(), &self.config.rp)
             .map_err(|refusal| Failed::Refused(refusal.into()))?;
         let evidence = serde_json::to_string(approval)
             .map_err(|error| Fault::Misuse(format!("an approval cannot be kept: {error}")))?;
-        let (key, hash) = (said.key, approval.evidence_hash());
-        let work =
-            Arc::new((approval.grant(), evidence, binding.id, binding.seal, outcome.sign_count));
+        Ok(Decided {
+            grant: approval.grant(),
+            key: said.key(),
+            evidence,
+            evidence_hash: approval.evidence_hash(),
+            binding: binding.id,
+            binding_seal: binding.seal,
+            counter: outcome.sign_count,
+        })
+    }
+
+    /// Changes her key's row as she decided, in the commit that keeps and journals her evidence.
+    /// Nothing happens where `change` finds that it is so already.
+    async fn carry_out_for_owner(
+        &self,
+        approval: &Approval,
+        decided: Arc<Decided>,
+        event: Event,
+        now: Timestamp,
+        change: impl Fn(&mut KeyRow) -> Result<bool, Refusal>,
+    ) -> Result<(), Bad> {
         for _ in 0..TRIES {
-            let before = inner.key_row(key).await?;
-            if before.owner != said.person {
+            let before = self.key_row(decided.key).await?;
+            if before.owner != approval.statement.person() {
                 return refused(Refusal::KeyUnknown);
             }
             let mut after = before.clone();
-            if !add_stop(&mut after, StopReason::Owner, now).map_err(Failed::Refused)? {
-                return inner.end_budgets_of(key, None, now).await;
+            if !change(&mut after).map_err(Failed::Refused)? {
+                return Ok(());
             }
-            let work = Arc::clone(&work);
-            let stopped = inner
-                .carry_out_on_key(before, after, Event::KeySuspended, hash, now, move |tx| {
-                    let (grant, evidence, binding, seal, counter) = &*work;
-                    let fresh = tx.exec(
-                        "INSERT INTO custody_owner_stop (approval, kept, stopped, evidence, leaf)
-                         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-                        &[
-                            grant.into(),
-                            key.into(),
-                            now.into(),
-                            evidence.into(),
-                            tx.next_index()?.into(),
-                        ],
-                    )?;
-                    if fresh != 1 {
-                        return Err(Failed::Refused(Refusal::StopSpent));
-                    }
-                    // The counter is raised under the seal that was checked: a phone that was
-                    // unlinked meanwhile stops nothing.
-                    let raised = tx.exec(
-                        "UPDATE custody_binding
-                         SET counter = CASE WHEN counter < $2 THEN $2 ELSE counter END
-                         WHERE id = $1 AND seal = $3",
-                        &[(*binding).into(), (*counter).into(), seal.into()],
-                    )?;
-                    if raised == 1 { Ok(()) } else { Err(Failed::Refused(Refusal::BindingEnded)) }
-                })
-                .await;
-            match stopped {
-                Ok(_) => return inner.end_budgets_of(key, None, now).await,
+            let work = Arc::clone(&decided);
+            let keep = move |tx: &Tx<'_>| {
+                work.keep(tx, event.name(), now)?;
+                work.raise_counter(tx)
+            };
+            let hash = decided.evidence_hash;
+            match self.carry_out_on_key(before, after, event, hash, now, keep).await {
+                Ok(_) => return Ok(()),
                 // Somebody else changed the key at the same moment: judged anew.
                 Err(Failed::Refused(Refusal::DirectiveMoved)) => {}
                 Err(failed) => return Err(failed),
             }
         }
         Err(Fault::Misuse("a key's row changes all the time".into()).into())
+    }
+}
+
+impl Decided {
+    /// Keeps the evidence, whose hash the entry that commits with it holds; once.
+    pub(crate) fn keep(
+        &self,
+        tx: &Tx<'_>,
+        what: &str,
+        now: Timestamp,
+    ) -> Result<(), Failed<Refusal>> {
+        let fresh = tx.exec(
+            "INSERT INTO custody_decision (approval, kept, what, decided, evidence, leaf)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            &[
+                (&self.grant).into(),
+                self.key.into(),
+                what.into(),
+                now.into(),
+                (&self.evidence).into(),
+                tx.next_index()?.into(),
+            ],
+        )?;
+        if fresh == 1 { Ok(()) } else { Err(Failed::Refused(Refusal::DecisionSpent)) }
+    }
+
+    /// The counter is raised under the seal that was checked: a phone that was unlinked meanwhile
+    /// decides nothing.
+    fn raise_counter(&self, tx: &Tx<'_>) -> Result<(), Failed<Refusal>> {
+        let raised = tx.exec(
+            "UPDATE custody_binding
+             SET counter = CASE WHEN counter < $2 THEN $2 ELSE counter END
+             WHERE id = $1 AND seal = $3",
+            &[self.binding.into(), self.counter.into(), (&self.binding_seal).into()],
+        )?;
+        if raised == 1 { Ok(()) } else { Err(Failed::Refused(Refusal::BindingEnded)) }
     }
 }

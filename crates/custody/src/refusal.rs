@@ -111,8 +111,10 @@ refusals! {
     /// These documents were approved already, by another approval.
     ApprovalSpent "approval-spent" "these documents were approved already";
 
-    /// The owner's stop was carried out already; since then the key was started again.
-    StopSpent "stop-spent" "this approval has stopped the key once already";
+    /// What the owner decided by this approval was carried out already.
+    DecisionSpent "decision-spent" "what was decided by this approval was carried out already";
+    /// Not the owner alone has stopped the key: she cannot start it by herself.
+    KeyStoppedByOthers "key-stopped-by-others" "the key is stopped by others than its owner as well";
 
     // ── signature activation data (CSC) ──
     /// The certificate of the connection is not one of a registered client.

@@ -194,12 +194,14 @@ CREATE TABLE custody_prepared (
 CREATE INDEX custody_prepared_waiting ON custody_prepared (budget, until) WHERE approved IS NULL;
 CREATE INDEX custody_prepared_old ON custody_prepared (until) WHERE approved IS NULL;
 
--- Stops that owners approved on their phones, by the hash of what was approved: each stops once. Kept
--- with the journal, whose entry (leaf) commits to the evidence.
-CREATE TABLE custody_owner_stop (
+-- What owners decided about their keys on their phones (stop, restart, another phone), by the hash of
+-- what they approved: each is carried out once. Kept with the journal, whose entry (leaf) commits to
+-- the evidence.
+CREATE TABLE custody_decision (
     approval BLOB NOT NULL PRIMARY KEY,
     kept BLOB NOT NULL,
-    stopped INTEGER NOT NULL,
+    what TEXT NOT NULL,
+    decided INTEGER NOT NULL,
     evidence TEXT NOT NULL,
     leaf INTEGER NOT NULL
 );

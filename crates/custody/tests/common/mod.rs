@@ -13,7 +13,8 @@ use std::sync::Arc;
 use approval::evidence::AssertionEvidence;
 use approval::simulator::Phone;
 use approval::{
-    Approval, DocumentsStatement, LinkEvidence, LinkStatement, RelyingParty, SessionStatement,
+    Approval, DocumentsStatement, LinkEvidence, LinkStatement, RelyingParty, RestartStatement,
+    SessionStatement,
     Statement, StopStatement,
 };
 use custody::{
@@ -280,7 +281,7 @@ pub fn approve(member: &Member, statement: SessionStatement) -> Approval {
     approve_said(member, Statement::Session(statement))
 }
 
-fn approve_said(member: &Member, statement: Statement) -> Approval {
+pub fn approve_said(member: &Member, statement: Statement) -> Approval {
     let response = member.phone.get(&statement.challenge());
     Approval {
         statement,
@@ -328,6 +329,20 @@ pub fn approve_stop(member: &Member) -> Approval {
     approve_said(
         member,
         Statement::Stop(StopStatement {
+            issuer: ISSUER.into(),
+            rp_id: "localhost".into(),
+            nonce: nonce(),
+            person: member.person,
+            key: member.key,
+        }),
+    )
+}
+
+/// The phone approves that its owner's key, which she had stopped, be started again.
+pub fn approve_restart(member: &Member) -> Approval {
+    approve_said(
+        member,
+        Statement::Restart(RestartStatement {
             issuer: ISSUER.into(),
             rp_id: "localhost".into(),
             nonce: nonce(),
