@@ -33,11 +33,11 @@ pub use evidence::{
     Approval, AssertionEvidence, ChangeEvidence, LinkEvidence, binding_commitment, check,
     check_change, check_link,
 };
-pub use refusal::{CODES, Refusal};
 pub use owners::{
     ChangeStatement, DisputeStatement, LossStatement, RestartStatement, SigninStatement,
     StopStatement,
 };
+pub use refusal::{CODES, Refusal};
 pub use statement::{DocumentsStatement, LinkStatement, SessionStatement, Statement};
 pub use webauthn::{
     AssertionOutcome, AssertionResponse, Credential, RegistrationResponse, RelyingParty,

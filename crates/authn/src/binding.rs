@@ -93,6 +93,27 @@ impl BindingRow {
         Self::judged(tx.query_opt(&sql, &[device_hash.into()])?, desk)
     }
 
+    /// The live binding of this credential.
+    pub(crate) fn of_credential(
+        tx: &Tx<'_>,
+        credential: &[u8],
+        desk: &TokenDesk,
+    ) -> Result<Self, Failed<Refusal>> {
+        let sql = format!("SELECT {COLUMNS} FROM authn_binding WHERE credential_id = $1");
+        Self::judged(tx.query_opt(&sql, &[credential.into()])?, desk)
+    }
+
+    /// Ends it. Refused where somebody else changed it since it was read.
+    pub(crate) fn end(&self, tx: &Tx<'_>, desk: &TokenDesk) -> Result<(), Failed<Refusal>> {
+        let ended = Self { state: ENDED.into(), ..self.clone() };
+        let seal = desk.mac(&ended.sealed())?;
+        let changed = tx.exec(
+            "UPDATE authn_binding SET state = $1, seal = $2 WHERE id = $3 AND seal = $4",
+            &[ENDED.into(), seal.into(), self.id.into(), (&self.seal).into()],
+        )?;
+        if changed == 1 { Ok(()) } else { Err(Failed::Refused(Refusal::PhoneNotLinked)) }
+    }
+
     /// This binding, if it is still live.
     pub(crate) fn live(
         tx: &Tx<'_>,

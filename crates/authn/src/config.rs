@@ -20,6 +20,15 @@ pub(crate) const QR_LIFE_S: u64 = 60;
 /// How long a person may read and approve after claiming, and how long the number may be typed
 /// after approving.
 pub(crate) const FINISH_S: u64 = 120;
+/// A visit to the owner's page, at most and without a request.
+pub(crate) const VISIT_S: u64 = 2 * 3_600;
+pub(crate) const VISIT_IDLE_S: u64 = 30 * 60;
+/// A change of phones, from the QR on the old one to the approval there.
+pub(crate) const CHANGE_S: u64 = 10 * 60;
+/// A code on a card's face: the page shows a new one every half minute.
+pub(crate) const CARD_CODE_S: u64 = 60;
+/// How many such codes may be shown at once.
+pub(crate) const CARD_CODES: usize = 50_000;
 /// How often a wrong number may be typed; the last one kills the ceremony.
 pub(crate) const NUMBER_TRIES: u8 = 3;
 /// How long an invitation to the desk can be used.

@@ -55,9 +55,7 @@ fn facility_of(statement: &Statement) -> Result<FacilityCode, Fault> {
     match statement {
         Statement::Session(session) => Ok(session.facility_id.clone()),
         Statement::Documents(documents) => Ok(documents.facility_id.clone()),
-        Statement::Link(_) | Statement::Stop(_) => {
-            Err(Fault::Misuse("a ceremony at no institution".into()))
-        }
+        _ => Err(Fault::Misuse("a ceremony at no institution".into())),
     }
 }
 
@@ -200,8 +198,7 @@ impl Authn {
         let (statement_type, statement) = match &statement {
             Statement::Documents(documents) => ("documents", serde_json::to_value(documents)),
             Statement::Session(session) => ("session", serde_json::to_value(session)),
-            Statement::Link(link) => ("link", serde_json::to_value(link)),
-            Statement::Stop(stop) => ("stop", serde_json::to_value(stop)),
+            _ => return Err(Fault::Misuse("a ceremony at no institution".into()).into()),
         };
         let statement =
             statement.map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;

@@ -26,6 +26,7 @@ use crate::binding::BindingRow;
 use crate::config::{DESK_ORDER_S, FINISH_S, SHEET_LIFE_S};
 use crate::label::is_visible;
 use crate::linking::unlink_in;
+use crate::notice::{NoticeKind, tell};
 use crate::officer::{AskedOfBrowser, DeskOfficer, OfficerRow, shown};
 use crate::options;
 use crate::refusal::Refusal;
@@ -283,6 +284,7 @@ fn carry_out(
         DeskAct::Loss => {
             let (sessions, mut record) = unlink_in(tx, order.key, desk, now)?;
             record.evidence = evidence;
+            tell(tx, order.key, NoticeKind::PhoneUnlinked, "", now)?;
             changed.ended = sessions;
             changed.notes.push(Note(record));
         }

@@ -11,6 +11,7 @@ use wire::token::{
 };
 
 use crate::ceremony::{Step, Token};
+use crate::notice::{NoticeKind, tell};
 use crate::refusal::Refusal;
 use crate::room::Authn;
 
@@ -145,6 +146,7 @@ impl Authn {
                         until.into(),
                     ],
                 )?;
+                tell(tx, row.key, NoticeKind::SessionOpened, &statement.facility_name, now)?;
                 Ok(())
             })
             .await?;

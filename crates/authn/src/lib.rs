@@ -19,8 +19,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod asking;
 mod binding;
+mod card;
 mod ceremony;
+mod changing;
 mod config;
 mod daily;
 mod desk;
@@ -30,8 +33,10 @@ mod history;
 mod label;
 mod linking;
 mod means;
+mod notice;
 mod officer;
 mod options;
+mod owning;
 mod refusal;
 mod room;
 mod secret;
@@ -40,8 +45,10 @@ mod sheet;
 mod sitting;
 mod stopping;
 mod tables;
+mod visit;
 
 pub use ceremony::{Documents, Place};
+pub use changing::TOPIC_PHONE_CHANGED;
 pub use config::{AuthnConfig, COUNT_CEILING};
 pub use daily::Approved;
 pub use desk::{Asked, Done, Order, TOPIC_DESK_DECIDED};
@@ -49,12 +56,15 @@ pub use documents::DocumentsState;
 pub use grant::Budget;
 pub use linking::{Linked, TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED};
 pub use means::{Holder, Means, PhoneFacts};
+pub use notice::{Notice, NoticeKind};
 pub use officer::{
     AskedOfBrowser, DeskOfficer, Invitation, SignedIn, TOPIC_OFFICER_DISMISSED,
     TOPIC_OFFICER_ENROLLED,
 };
+pub use owning::OwnersAct;
 pub use refusal::{CODES, Refusal};
 pub use room::Authn;
 pub use session::{Session, TOPIC_SESSION_ENDED};
 pub use sheet::{Enrolled, Sheet, SheetStanding, Standing};
 pub use tables::MIGRATIONS;
+pub use visit::{Visit, Visiting};

@@ -19,9 +19,10 @@ use wire::{
     LinkOpenRequest,
 };
 
-use crate::binding::{BindingRow, ENDED, LIVE};
+use crate::binding::{BindingRow, LIVE};
 use crate::config::{BIRTH_TRIES, SITTING_S};
 use crate::label::is_label;
+use crate::notice::{NoticeKind, tell};
 use crate::options;
 use crate::refusal::Refusal;
 use crate::room::Authn;
@@ -56,7 +57,7 @@ impl std::fmt::Debug for Linked {
 }
 
 /// What a phone is called whose owner gave it no name.
-const NAMELESS: &str = "スマートフォン";
+pub(crate) const NAMELESS: &str = "スマートフォン";
 
 fn no<T>(refusal: Refusal) -> Result<T, Failed<Refusal>> {
     Err(Failed::Refused(refusal))
@@ -123,7 +124,11 @@ impl Authn {
 
     /// One certificate for each phone: a browser that is known as a linked phone links nothing
     /// else. One that has lost its device secret cannot be told from a new phone.
-    async fn holds_nothing(&self, device: Option<&str>, key: KeyId) -> Result<(), Failed<Refusal>> {
+    pub(crate) async fn holds_nothing(
+        &self,
+        device: Option<&str>,
+        key: KeyId,
+    ) -> Result<(), Failed<Refusal>> {
         match self.phone_of(device).await {
             Ok(binding) if binding.key == key => no(Refusal::PhoneLinkedHere),
             Ok(_) => no(Refusal::PhoneHoldsAnother),
@@ -371,6 +376,7 @@ impl Authn {
                 binding.insert(tx)?;
                 tx.exec("UPDATE authn_sitting SET ended = 1 WHERE sheet = $1", &[sheet.id.into()])?;
                 tx.outbox(TOPIC_PHONE_LINKED, Some(binding.key), &payload)?;
+                tell(tx, binding.key, NoticeKind::PhoneLinked, &binding.label, now)?;
                 let mut record = Record::of_key(Event::PhoneLinked, binding.key, now);
                 record.person = Some(binding.person);
                 record.evidence = Some(commitment);
@@ -417,29 +423,29 @@ impl Authn {
             .ledger
             .record(move |tx| {
                 let (sessions, record) = unlink_in(tx, key, &desk, now)?;
+                tell(tx, key, NoticeKind::PhoneUnlinked, "", now)?;
                 Ok((sessions, Note(record)))
             })
             .await?;
-        self.ceremonies().retain(|_, ceremony| !ceremony.is_about(key));
+        self.forget_ceremonies(key);
         Ok(sessions)
+    }
+
+    /// What goes on about a key whose phone is linked no more leads nowhere.
+    pub(crate) fn forget_ceremonies(&self, key: KeyId) {
+        self.ceremonies().retain(|_, ceremony| !ceremony.is_about(key));
     }
 }
 
-/// Ends the linking of a key's phone and all its sessions inside a unit of work; gives the sessions
-/// and what to remember.
+/// Ends the linking of a key's phone and all its sessions; gives these, and what the journal is told.
 pub(crate) fn unlink_in(
     tx: &Tx<'_>,
     key: KeyId,
     desk: &TokenDesk,
     now: Timestamp,
 ) -> Result<(Vec<Session>, Record), Failed<Refusal>> {
-    let mut binding = BindingRow::of_key(tx, key, desk)?;
-    binding.state = ENDED.into();
-    let seal = desk.mac(&binding.sealed())?;
-    tx.exec(
-        "UPDATE authn_binding SET state = $1, seal = $2 WHERE id = $3",
-        &[ENDED.into(), seal.into(), binding.id.into()],
-    )?;
+    let binding = BindingRow::of_key(tx, key, desk)?;
+    binding.end(tx, desk)?;
     let sessions = end_all(tx, key, now)?;
     let payload = serde_json::json!({ "key": key, "binding": binding.id });
     tx.outbox(TOPIC_PHONE_UNLINKED, Some(key), &payload.to_string())?;

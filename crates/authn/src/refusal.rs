@@ -137,6 +137,15 @@ pub enum Refusal {
     /// No such session.
     #[error("no such session")]
     SessionUnknown,
+    /// Not signed in to the owner's page, or not any more.
+    #[error("not signed in, or not any more")]
+    SigninNeeded,
+    /// No card shows this code, or not any more.
+    #[error("no card shows this code, or not any more")]
+    CardCodeUnknown,
+    /// She has said already that this entry was not her doing.
+    #[error("this entry was disowned already")]
+    AlreadyDisputed,
     /// The phone's answer was judged and refused.
     #[error(transparent)]
     Approval(#[from] approval::Refusal),
@@ -186,6 +195,9 @@ pub const CODES: &[&str] = &[
     "desk-order-closed",
     "officer-already-confirmed",
     "session-unknown",
+    "signin-needed",
+    "card-code-unknown",
+    "already-disputed",
 ];
 
 impl Refuse for Refusal {
@@ -233,6 +245,9 @@ impl Refuse for Refusal {
             Self::DeskOrderClosed => "desk-order-closed",
             Self::OfficerAlreadyConfirmed => "officer-already-confirmed",
             Self::SessionUnknown => "session-unknown",
+            Self::SigninNeeded => "signin-needed",
+            Self::CardCodeUnknown => "card-code-unknown",
+            Self::AlreadyDisputed => "already-disputed",
             Self::Approval(refusal) => refusal.code(),
         }
     }
@@ -287,6 +302,9 @@ mod tests {
             Refusal::DeskOrderClosed,
             Refusal::OfficerAlreadyConfirmed,
             Refusal::SessionUnknown,
+            Refusal::SigninNeeded,
+            Refusal::CardCodeUnknown,
+            Refusal::AlreadyDisputed,
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

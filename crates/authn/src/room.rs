@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hpki::id::{BindingId, CeremonyId, SheetId};
+use hpki::encoding::Digest32;
+use hpki::id::{BindingId, CeremonyId, KeyId, SheetId};
 use hpki::sign::Random;
 use hpki::time::Timestamp;
 use hsm::TokenDesk;
@@ -11,10 +12,12 @@ use ledger::Ledger;
 use serde_json::{Value, json};
 use wire::token::base64url_encode;
 
+use crate::asking::Question;
 use crate::ceremony::Ceremony;
+use crate::changing::Change;
 use crate::config::AuthnConfig;
 use crate::officer::AtDesk;
-use crate::stopping::Question;
+use crate::visit::Signin;
 
 /// How often the right secret of one sheet may be shown in an hour.
 const OPENINGS_AN_HOUR: u32 = 30;
@@ -27,6 +30,9 @@ pub struct Authn {
     pub(crate) config: AuthnConfig,
     ceremonies: Mutex<HashMap<CeremonyId, Ceremony>>,
     questions: Mutex<HashMap<BindingId, Question>>,
+    pub(crate) signins: Mutex<HashMap<CeremonyId, Signin>>,
+    cards: Mutex<HashMap<Digest32, (KeyId, Timestamp)>>,
+    pub(crate) changes: Mutex<HashMap<SheetId, Change>>,
     openings: Mutex<HashMap<SheetId, (Timestamp, u32)>>,
     pub(crate) at_desk: AtDesk,
 }
@@ -53,6 +59,9 @@ impl Authn {
             config: config.bounded(),
             ceremonies: Mutex::default(),
             questions: Mutex::default(),
+            signins: Mutex::default(),
+            cards: Mutex::default(),
+            changes: Mutex::default(),
             openings: Mutex::default(),
             at_desk: AtDesk::default(),
         }
@@ -84,9 +93,14 @@ impl Authn {
         self.ceremonies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stops that phones have asked for, one each. Never held across an await.
+    /// What linked phones are asked, one question each. Never held across an await.
     pub(crate) fn questions(&self) -> MutexGuard<'_, HashMap<BindingId, Question>> {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The codes on cards that are shown now. Never held across an await.
+    pub(crate) fn cards(&self) -> MutexGuard<'_, HashMap<Digest32, (KeyId, Timestamp)>> {
+        self.cards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this sheet may be opened once more in this hour. Counted only for the right secret,

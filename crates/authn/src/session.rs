@@ -123,6 +123,21 @@ impl Authn {
             .await
     }
 
+    /// A session by its id, live or not.
+    ///
+    /// # Errors
+    /// `session-unknown`, or a fault.
+    pub async fn session(&self, id: TokenId) -> Result<Session, Failed<Refusal>> {
+        self.ledger
+            .read(move |tx| {
+                let sql = format!("SELECT {COLUMNS} FROM authn_session WHERE id = $1");
+                let row = tx.query_opt(&sql, &[id.into()])?;
+                let row = row.ok_or(Failed::Refused(Refusal::SessionUnknown))?;
+                Ok(Session::read(&row)?)
+            })
+            .await
+    }
+
     /// The sessions of a person, the newest first.
     ///
     /// # Errors

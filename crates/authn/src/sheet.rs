@@ -11,6 +11,7 @@ use hsm::TokenDesk;
 use ledger::{Event, Failed, Fault, Note, Record, Row, Tx};
 
 use crate::config::{BIRTH_TRIES, SHEET_LIFE_S};
+use crate::notice::{NoticeKind, tell};
 use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::secret::Secret;
@@ -195,6 +196,7 @@ impl SheetRow {
                 (&self.seal).into(),
             ],
         )?;
+        tell(tx, self.key, NoticeKind::SheetIssued, "", self.issued)?;
         let mut record = Record::of_key(Event::SheetIssued, self.key, self.issued);
         record.person = Some(self.person);
         record.evidence = Some(self.sealed().digest());

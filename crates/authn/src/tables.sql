@@ -129,3 +129,44 @@ CREATE TABLE authn_desk_order (
 CREATE INDEX authn_desk_order_open ON authn_desk_order (opened) WHERE closed IS NULL;
 CREATE INDEX authn_desk_order_key ON authn_desk_order (key, opened);
 CREATE INDEX authn_sheet_display ON authn_sheet (display_id);
+
+-- A visit to the owner's page, by the SHA-256 of its cookie; `evidence` is what her passkey signed,
+-- which the journal has the hash of. It lasts as long as its phone is linked and she is not quiet.
+CREATE TABLE authn_visit (
+    hash BLOB PRIMARY KEY,
+    binding BLOB NOT NULL,
+    begun INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    evidence TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- What the owner of a key is told, numbered from 1.
+CREATE TABLE authn_notice (
+    key BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    seen INTEGER NOT NULL,
+    PRIMARY KEY (key, number)
+) WITHOUT ROWID;
+
+-- What owners decided here (loss, dispute, another phone), by the hash of what they approved. Kept
+-- with the journal, whose entry (leaf) commits to the evidence.
+CREATE TABLE authn_decision (
+    approval BLOB PRIMARY KEY,
+    key BLOB NOT NULL,
+    what TEXT NOT NULL,
+    decided INTEGER NOT NULL,
+    evidence TEXT NOT NULL,
+    leaf INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Entries of the journal that the owner of the key disowned.
+CREATE TABLE authn_dispute (
+    key BLOB NOT NULL,
+    idx INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (key, idx)
+) WITHOUT ROWID;

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::demo::service;
 use crate::hospital;
-use crate::platform::{approvals, batch, csc, door, import, journal, phone};
+use crate::platform::{approvals, batch, csc, door, holder, import, journal, phone};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,6 +43,24 @@ use crate::platform::{approvals, batch, csc, door, import, journal, phone};
         phone::stop_begin,
         phone::stop_finish,
         phone::history,
+        holder::signin_begin,
+        holder::signin_finish,
+        holder::signout,
+        holder::state,
+        holder::session_end,
+        holder::notices_seen,
+        holder::act_begin,
+        holder::act_finish,
+        holder::history,
+        holder::proof,
+        holder::card_code,
+        holder::card_check,
+        holder::change_begin,
+        holder::change_state,
+        holder::change_refuse,
+        holder::change_open,
+        holder::change_offer,
+        holder::change_stands,
         csc::info::info_v1,
         csc::info::info_v2,
         csc::credentials::list_v1,
@@ -78,6 +96,7 @@ use crate::platform::{approvals, batch, csc, door, import, journal, phone};
         (name = "platform", description = "基盤。相互 TLS（医療機関のクライアント証明書）"),
         (name = "authority", description = "基盤。鍵を引き渡す認証局から（固定したクライアント証明書）"),
         (name = "phone", description = "基盤。電話から"),
+        (name = "holder", description = "基盤。本人のページと新しい電話から（cookie と X-Azukari-CSRF）"),
         (name = "csc", description = "基盤。Cloud Signature Consortium の API（1.0.4.0 と 2.0.0.2）。登録したクライアントから、相互 TLS とトークンで"),
         (name = "journal", description = "基盤。公開している署名記録。だれでも"),
         (name = "gateway", description = "医療機関側。電子カルテ・レセコンから、loopback で"),

@@ -63,10 +63,7 @@ async fn from_one_commit_the_old_phone_is_nobodys_and_the_new_one_is_hers() {
     assert_eq!(code(refused), "token-ended");
     let refused = house.custody.open_budget(&approve(&old, session), NOW).await;
     assert_eq!(code(refused), "binding-ended");
-    assert_eq!(
-        code(house.custody.stop_by_owner(&approve_stop(&old), NOW).await),
-        "binding-ended"
-    );
+    assert_eq!(code(house.custody.stop_by_owner(&approve_stop(&old), NOW).await), "binding-ended");
     let token = token(&house, &morning(&house, &new).await);
     house.custody.sign(&token, &hospital(), order(2), NOW).await.unwrap();
     // Delivered twice, it changes nothing.

@@ -109,8 +109,7 @@ async fn what_others_have_stopped_she_cannot_start_nor_can_a_lost_phone() {
     let folder = tempdir().unwrap();
     let house = found(folder.path());
     let doctor = physician(&house).await;
-    for (number, reason) in
-        (10..).zip([StopReason::Desk, StopReason::Expired, StopReason::Revoked])
+    for (number, reason) in (10..).zip([StopReason::Desk, StopReason::Expired, StopReason::Revoked])
     {
         let doctor = enrol(&house, number, Qualification::MedicalDoctor).await;
         house.custody.stop_key(doctor.key, reason, NOW).await.unwrap();

@@ -96,6 +96,10 @@ events! {
     DocumentsApproved = "documents.approved" "承認（文書ごと）",
     /// A budget ended before its time.
     BudgetEnded = "budget.ended" "承認の終了",
+    /// The owner looked at her page.
+    OwnerSignedIn = "owner.signed-in" "本人のページへのサインイン",
+    /// The owner said of an entry that it was not her doing; the evidence hash is that of her word.
+    EntryDisputed = "entry.disputed" "「自分ではない」との申し出",
     /// Officers were appointed: shares of an unseal secret were made; the evidence hash is that of
     /// the transcript, as in all that officers do.
     OfficersAppointed = "officers.appointed" "担当者の任命",

@@ -55,6 +55,50 @@ pub const KEY_STOP_FINISH: &str = "/phone/key/stop/finish";
 /// The history of her own key (POST, phone).
 pub const KEY_HISTORY: &str = "/phone/key/history";
 
+/// Sign in to the owner's page (POST, browser); everything below it needs that.
+pub const SIGNIN_BEGIN: &str = "/me/signin/begin";
+/// Hand in the passkey's answer (POST, browser).
+pub const SIGNIN_FINISH: &str = "/me/signin/finish";
+/// Leave (POST, browser).
+pub const SIGNOUT: &str = "/me/signout";
+/// What the owner's page shows (GET, browser).
+pub const ME_STATE: &str = "/me/state";
+/// End a session (POST, browser).
+pub const ME_SESSION_END: &str = "/me/session/end";
+/// Notices were read (POST, browser).
+pub const ME_NOTICES_SEEN: &str = "/me/notices/seen";
+/// Begin to decide something (POST, browser).
+pub const ME_ACT_BEGIN: &str = "/me/act/begin";
+/// Approve it (POST, browser).
+pub const ME_ACT_FINISH: &str = "/me/act/finish";
+/// A page of her history (POST, browser).
+pub const ME_HISTORY: &str = "/me/history";
+/// The journal's proof of one entry of hers (GET, browser).
+pub const ME_PROOF: &str = "/me/proof/{index}";
+/// The code on her card (POST, browser).
+pub const ME_CARD: &str = "/me/card";
+/// Begin a change of phones (POST, browser).
+pub const ME_CHANGE_BEGIN: &str = "/me/change/begin";
+/// How it stands (POST, browser).
+pub const ME_CHANGE: &str = "/me/change";
+/// Give it up (POST, browser).
+pub const ME_CHANGE_REFUSE: &str = "/me/change/refuse";
+/// The new phone has scanned the QR of a change (POST, phone).
+pub const CHANGE_OPEN: &str = "/phone/change/open";
+/// Hand in the new passkey (POST, phone).
+pub const CHANGE_OFFER: &str = "/phone/change/offer";
+/// How the change stands (POST, phone).
+pub const CHANGE_STANDS: &str = "/phone/change/stands";
+/// Check the QR on a card (POST, anybody).
+pub const CARD_CHECK: &str = "/card/check";
+
+/// The owner's page.
+pub const HOLDER_PAGE: &str = "/me";
+/// The page that the QR on the old phone opens; its secret is in the fragment.
+pub const CHANGE_PAGE: &str = "/n";
+/// The page that the QR on a card opens; its code is in the fragment.
+pub const CARD_PAGE: &str = "/v";
+
 /// The page that a sheet's QR opens; its secret is in the fragment.
 pub const LINK_PAGE: &str = "/r";
 /// The page that a terminal's QR opens; its secret is in the fragment.

@@ -1,10 +1,10 @@
 //! Delivering what rooms committed for each other. Each message is delivered at least once, in the
 //! order of commits, and handled so that a second time changes nothing.
 
-use approval::{DeskApproval, LinkEvidence, OfficerEvidence};
+use approval::{ChangeEvidence, DeskAct, DeskApproval, LinkEvidence, OfficerEvidence};
 use authn::{
-    TOPIC_DESK_DECIDED, TOPIC_OFFICER_DISMISSED, TOPIC_OFFICER_ENROLLED, TOPIC_PHONE_LINKED,
-    TOPIC_PHONE_UNLINKED, TOPIC_SESSION_ENDED,
+    NoticeKind, TOPIC_DESK_DECIDED, TOPIC_OFFICER_DISMISSED, TOPIC_OFFICER_ENROLLED,
+    TOPIC_PHONE_CHANGED, TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED, TOPIC_SESSION_ENDED,
 };
 use ca::{REVOCATION_TOPIC, Revocation};
 use custody::StopReason;
@@ -78,6 +78,20 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 Err(failed) => return Err(failed.into()),
             }
         }
+        TOPIC_PHONE_CHANGED => {
+            let evidence: ChangeEvidence = read(message)?;
+            match platform.custody.change_binding(&evidence, now).await {
+                Ok(()) => {}
+                // The key was stopped in between, say: neither phone is believed any more.
+                Err(Failed::Refused(refusal)) => {
+                    tracing::warn!(%refusal, "a new phone is unlinked: custody refuses the change");
+                    let old = evidence.approval.binding;
+                    settled(platform.custody.end_binding(old, now).await, &["binding-unknown"])?;
+                    unlink(platform, evidence.link.statement.key, now).await?;
+                }
+                Err(failed) => return Err(failed.into()),
+            }
+        }
         TOPIC_PHONE_UNLINKED => {
             let unlinked: Unlinked = read(message)?;
             settled(
@@ -137,6 +151,14 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 Err(Failed::Refused(refusal)) => Some(refusal.code()),
                 Err(failed) => return Err(failed.into()),
             };
+            let told = match first.statement.act {
+                DeskAct::Suspend => Some(NoticeKind::KeyStopped),
+                DeskAct::Resume => Some(NoticeKind::KeyStarted),
+                DeskAct::Loss | DeskAct::Sheet => None,
+            };
+            if let Some(kind) = told.filter(|_| refused.is_none()) {
+                platform.authn.tell(first.statement.key, kind, "", now).await?;
+            }
             platform.authn.settle_act(first.statement.order, refused).await?;
         }
         other => return Err(unreadable(message, &format!("unknown topic {other}"))),

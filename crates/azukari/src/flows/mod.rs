@@ -8,6 +8,7 @@ pub(crate) mod csc;
 pub(crate) mod deliver;
 pub(crate) mod desk;
 pub(crate) mod end_session;
+pub(crate) mod holder;
 pub(crate) mod link_phone;
 pub(crate) mod open_session;
 pub(crate) mod revoke;

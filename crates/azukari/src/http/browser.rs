@@ -10,6 +10,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
+use hpki::encoding::Statement;
+use wire::token::base64url_encode;
+
 use super::problem::Trouble;
 
 /// The device cookie: says whose phone this is, and proves nothing without the phone's key.
@@ -60,6 +63,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Device {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(Self(cookie(&parts.headers, DEVICE).map(str::to_owned)))
+    }
+}
+
+/// The cookie of a visit to the owner's page.
+pub(crate) const HOLDER: &str = "__Host-azukari-holder";
+
+/// What a page sends along with everything that it does in a visit: made from the visit's secret, which
+/// no script reads, so only who was answered in this visit knows it.
+pub(crate) fn csrf(secret: &str) -> String {
+    let digest = Statement::new("azukari/csrf/v1").text(secret).digest();
+    base64url_encode(&digest[..16])
+}
+
+/// The secret of a visit, asked for by a page that knows its CSRF value.
+pub(crate) fn visited<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Trouble> {
+    let secret = cookie(headers, name);
+    let shown = headers.get(CSRF).and_then(|value| value.to_str().ok());
+    match secret {
+        Some(secret) if shown != Some(csrf(secret).as_str()) => {
+            Err(Trouble::refused("csrf-wrong", "the page did not show the value of this visit"))
+        }
+        secret => Ok(secret),
     }
 }
 
@@ -145,6 +170,20 @@ mod tests {
         ] {
             assert_eq!(cookie(&headers(lines), DEVICE), None, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_visit_acts_only_with_the_value_that_its_page_was_given() {
+        let line = format!("{HOLDER}=AbC");
+        let right = csrf("AbC");
+        let with = |value: &str| headers(&[("cookie", line.as_str()), (CSRF, value)]);
+        assert_eq!(visited(&with(&right), HOLDER).ok().flatten(), Some("AbC"));
+        for wrong in ["", "AbC", csrf("AbD").as_str()] {
+            let refused = visited(&with(wrong), HOLDER).err().unwrap();
+            assert_eq!(refused.problem().code, "csrf-wrong");
+        }
+        assert!(visited(&headers(&[("cookie", line.as_str())]), HOLDER).is_err());
+        assert_eq!(visited(&headers(&[]), HOLDER).ok(), Some(None));
     }
 
     #[test]

@@ -17,7 +17,9 @@ use wire::{
     SignAnswer, SignRequest, StartAnswer, StartRequest,
 };
 
-use super::{Platform, approvals, batch, csc, desk, import, journal, pages, phone, repository};
+use super::{
+    Platform, approvals, batch, csc, desk, holder, import, journal, pages, phone, repository,
+};
 use crate::clock::now;
 use crate::flows;
 use crate::http::ask::{Ask, At, With};

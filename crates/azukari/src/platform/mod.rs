@@ -5,6 +5,7 @@ pub(crate) mod batch;
 pub(crate) mod csc;
 pub(crate) mod desk;
 pub(crate) mod door;
+pub(crate) mod holder;
 pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod journal;

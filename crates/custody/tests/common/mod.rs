@@ -14,8 +14,7 @@ use approval::evidence::AssertionEvidence;
 use approval::simulator::Phone;
 use approval::{
     Approval, DocumentsStatement, LinkEvidence, LinkStatement, RelyingParty, RestartStatement,
-    SessionStatement,
-    Statement, StopStatement,
+    SessionStatement, Statement, StopStatement,
 };
 use custody::{
     Budget, Client, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, Policy, Prepared,

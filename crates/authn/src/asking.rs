@@ -1,0 +1,117 @@
+//! A linked phone is asked to approve something about its owner's key, outside any ceremony.
+//!
+//! There is one open question for each phone: a newer one takes the place of the older. It is memory:
+//! whoever dies before the answer was carried out has decided nothing, and is asked again.
+
+use approval::{
+    Approval, AssertionEvidence, AssertionOutcome, AssertionResponse, Statement, check,
+};
+use hpki::time::Timestamp;
+use ledger::{Failed, Fault, Tx};
+use serde_json::Value;
+use wire::OwnerAskAnswer;
+
+use crate::binding::BindingRow;
+use crate::config::FINISH_S;
+use crate::options;
+use crate::refusal::Refusal;
+use crate::room::Authn;
+
+/// What a phone was asked.
+pub(crate) struct Question {
+    pub(crate) at: Timestamp,
+    pub(crate) statement: Statement,
+}
+
+/// An answer that holds, and what it does to the phone's counter.
+pub(crate) struct Answered {
+    pub(crate) approval: Approval,
+    outcome: AssertionOutcome,
+    before: u32,
+}
+
+impl Answered {
+    /// Counts the phone's answer. Refused where another answer of this phone came between, or it
+    /// was just unlinked.
+    pub(crate) fn count(&self, tx: &Tx<'_>) -> Result<(), Failed<Refusal>> {
+        let counted = tx.exec(
+            "UPDATE authn_binding SET sign_count = $1, backup_state = $2
+             WHERE id = $3 AND state = 'live' AND sign_count = $4",
+            &[
+                self.outcome.sign_count.into(),
+                self.outcome.backup_state.into(),
+                self.approval.binding.into(),
+                self.before.into(),
+            ],
+        )?;
+        if counted == 1 {
+            Ok(())
+        } else {
+            Err(Failed::Refused(Refusal::Approval(approval::Refusal::CounterNotRising)))
+        }
+    }
+}
+
+impl Authn {
+    /// 32 random octets.
+    pub(crate) fn nonce(&self) -> [u8; 32] {
+        let mut nonce = [0; 32];
+        self.random.fill(&mut nonce);
+        nonce
+    }
+
+    /// Asks this phone: what to show and to sign.
+    pub(crate) fn ask(
+        &self,
+        binding: &BindingRow,
+        statement: Statement,
+        now: Timestamp,
+    ) -> Result<OwnerAskAnswer, Failed<Refusal>> {
+        let challenge = statement.challenge();
+        let options = options::get(&self.config, &challenge, &binding.credential.id);
+        let shown = serde_json::to_value(&statement)
+            .map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
+        let mut questions = self.questions();
+        questions.retain(|_, old| now.since(old.at) <= FINISH_S);
+        questions.insert(binding.id, Question { at: now, statement });
+        Ok(OwnerAskAnswer { statement: shown, options })
+    }
+
+    /// The phone's answer to its open question, verified. It is counted and the question closed by
+    /// whoever carries it out.
+    pub(crate) fn answered(
+        &self,
+        binding: &BindingRow,
+        credential: &Value,
+        now: Timestamp,
+    ) -> Result<Answered, Failed<Refusal>> {
+        let statement = match self.questions().get(&binding.id) {
+            None => return Err(Failed::Refused(Refusal::CeremonyUnknown)),
+            Some(asked) if now.since(asked.at) > FINISH_S => {
+                return Err(Failed::Refused(Refusal::CeremonyExpired));
+            }
+            Some(asked) => asked.statement.clone(),
+        };
+        let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
+        let response = AssertionResponse::from_json(credential).map_err(refused)?;
+        let approval = Approval {
+            statement,
+            webauthn: AssertionEvidence::new(&response, &binding.credential),
+            binding: binding.id,
+            approved: now,
+            number_confirmed: false,
+        };
+        let outcome =
+            check(&approval, &binding.credential, &self.config.relying_party()).map_err(refused)?;
+        Ok(Answered { approval, outcome, before: binding.credential.sign_count })
+    }
+
+    /// Closes the question that was answered; a newer one stays open.
+    pub(crate) fn close_question(&self, approval: &Approval) {
+        let mut questions = self.questions();
+        let asked = questions.get(&approval.binding);
+        if asked.is_some_and(|asked| asked.statement == approval.statement) {
+            questions.remove(&approval.binding);
+        }
+    }
+}
