@@ -6,6 +6,7 @@ mod approvals;
 mod desk;
 #[path = "../../../ledger/tests/common/engine.rs"]
 mod engine;
+mod holder;
 mod orders;
 mod owner;
 mod revocation;

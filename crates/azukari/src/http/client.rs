@@ -42,6 +42,8 @@ pub(crate) struct Answer {
 struct Page {
     origin: String,
     cookies: Option<String>,
+    /// What the page was given for its visit.
+    csrf: Option<String>,
 }
 
 /// The largest answer that a client takes: a signed dispensing document with room to spare.
@@ -104,7 +106,17 @@ impl Client {
 
     /// The same client as a page of `origin` asks through it, in a browser with these cookies.
     pub(crate) fn as_page(&self, origin: &str, cookies: Option<String>) -> Self {
-        Self { page: Some(Page { origin: origin.to_owned(), cookies }), ..self.clone() }
+        let page = Page { origin: origin.to_owned(), cookies, csrf: None };
+        Self { page: Some(page), ..self.clone() }
+    }
+
+    /// The same page in a visit for which it was given this value.
+    #[cfg(test)]
+    pub(crate) fn in_visit(mut self, csrf: &str) -> Self {
+        if let Some(page) = &mut self.page {
+            page.csrf = Some(csrf.to_owned());
+        }
+        self
     }
 
     /// The same client with a tap on its line.
@@ -159,6 +171,10 @@ impl Client {
         }
         if let Some(page) = &self.page {
             headers.insert(ORIGIN, HeaderValue::from_str(&page.origin).map_err(|e| broken(&e))?);
+            if let Some(csrf) = &page.csrf {
+                let csrf = HeaderValue::from_str(csrf).map_err(|e| broken(&e))?;
+                headers.insert("x-azukari-csrf", csrf);
+            }
             if let Some(cookies) = &page.cookies {
                 headers.insert(COOKIE, HeaderValue::from_str(cookies).map_err(|e| broken(&e))?);
             }
