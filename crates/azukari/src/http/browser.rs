@@ -20,7 +20,7 @@ pub(crate) const DEVICE: &str = "__Host-azukari-device";
 /// The cookie of an officer's sign-in at the authority's desk.
 pub(crate) const DESK: &str = "__Host-azukari-desk";
 /// Every cookie by which we know somebody.
-pub(crate) const KNOWN: &[&str] = &[DEVICE, DESK];
+pub(crate) const KNOWN: &[&str] = &[DEVICE, HOLDER, DESK];
 /// What a page of a signed-in person sends along; only her own sign-in was told the value.
 pub(crate) const CSRF: &str = "x-azukari-csrf";
 /// Browsers keep no cookie for longer.

@@ -38,6 +38,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
     );
     // What anybody's browser reaches, without a client certificate.
     let browsers = phone::routes(Arc::clone(&origins))
+        .merge(holder::routes(Arc::clone(&origins)))
         .merge(desk::routes(origins))
         .merge(pages::routes())
         .route_layer(axum::middleware::from_fn_with_state(limits, limit::within));
