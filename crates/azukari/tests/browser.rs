@@ -96,3 +96,10 @@ fn what_goes_wrong_with_a_sheet_or_a_phone_says_what_to_do_next() {
     let town = Town::open_with("browser-hard", &["--newcomers"]);
     walk(&town, "hard");
 }
+
+#[test]
+fn an_owner_rules_her_key_on_her_own_page() {
+    let town = Town::open_with("browser-holder", &["--newcomers"]);
+    record(&town, "prescription.csv");
+    walk(&town, "holder");
+}

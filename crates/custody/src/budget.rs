@@ -300,6 +300,15 @@ impl Custody {
         self.0.end_budget(row.id, now).await
     }
 
+    /// What is left of a budget that still runs; `None` where it was ended or never was.
+    pub async fn left(&self, budget: BudgetId) -> Result<Option<u32>, Bad> {
+        match self.0.fresh_budget(budget).await {
+            Ok(row) if row.ended.is_none() => Ok(Some(row.to_budget().left)),
+            Ok(_) | Err(Failed::Refused(Refusal::BudgetUnknown)) => Ok(None),
+            Err(failed) => Err(failed),
+        }
+    }
+
     /// What is left of a budget.
     pub async fn budget(&self, budget: BudgetId) -> Result<Budget, Bad> {
         Ok(self.0.fresh_budget(budget).await?.to_budget())

@@ -26,6 +26,8 @@ export async function H(domain, ...fields) {
 }
 
 const place = (s) => [text(s.facilityId), text(s.facilityName), octets(s.x5tS256), text(s.terminalId), text(s.terminalLabel), id(s.person), id(s.key), list([...s.kinds].sort())];
+/// Who decides about which key; neither is named where the passkey has to say.
+const hers = (s) => [text(s.issuer), text(s.rpId), octets(s.nonce), s.person ? id(s.person) : octets(), s.key ? id(s.key) : octets()];
 const FORMS = {
   link: (s) => H("azukari/approve/link/v1", text(s.issuer), text(s.rpId), id(s.sheet), id(s.session), octets(s.nonce), id(s.person), id(s.key), octets(s.termsHash)),
   session: (s) => H("azukari/approve/session/v1", text(s.issuer), text(s.rpId), id(s.ceremony), octets(s.nonce), ...place(s), number(s.maxCount), number(s.notBefore), number(s.notAfter), number(s.headSeq), octets(s.headCommitment)),
@@ -33,7 +35,12 @@ const FORMS = {
   desk: (s) => H("azukari/approve/desk/v1", text(s.issuer), text(s.rpId), octets(s.nonce), id(s.officer), id(s.order), text(s.act), id(s.person), id(s.key), text(s.reason)),
   "desk-signin": (s) => H("azukari/approve/desk-signin/v1", text(s.issuer), text(s.rpId), octets(s.nonce)),
   officer: (s) => H("azukari/approve/officer/v1", text(s.issuer), text(s.rpId), id(s.invitation), octets(s.nonce), id(s.officer), text(s.name)),
-  stop: (s) => H("azukari/approve/stop/v1", text(s.issuer), text(s.rpId), octets(s.nonce), id(s.person), id(s.key)),
+  stop: (s) => H("azukari/approve/stop/v1", ...hers(s)),
+  restart: (s) => H("azukari/approve/restart/v1", ...hers(s)),
+  loss: (s) => H("azukari/approve/loss/v1", ...hers(s)),
+  dispute: (s) => H("azukari/approve/dispute/v1", ...hers(s), number(s.index), octets(s.commitment)),
+  change: (s) => H("azukari/approve/change/v1", ...hers(s), id(s.sheet), octets(s.credential)),
+  signin: (s) => H("azukari/approve/signin/v1", ...hers(s), number(s.at)),
 };
 
 /// Refuses options whose challenge does not stand for this statement, made for this site.

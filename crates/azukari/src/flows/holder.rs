@@ -35,12 +35,9 @@ pub(crate) async fn state(
         if !session.is_live(now) || session.key != visit.key() {
             continue;
         }
-        let left = match platform.custody.budget(session.budget).await {
-            Ok(budget) => u64::from(budget.left),
-            // Custody has ended it: authentication is about to hear.
-            Err(Failed::Refused(refusal)) if refusal.code() == "budget-unknown" => continue,
-            Err(failed) => return Err(failed.into()),
-        };
+        // What custody has ended, by a stop say, signs nothing, whatever authentication has heard.
+        let Some(left) = platform.custody.left(session.budget).await? else { continue };
+        let left = u64::from(left);
         sessions.push(HolderSession {
             session: session.id,
             facility: session.facility_name,

@@ -19,6 +19,10 @@ pub(super) fn routes() -> Router<Arc<Platform>> {
     Router::new()
         .route(wire::path::LINK_PAGE, get(link))
         .route(wire::path::SESSION_PAGE, get(session))
+        .route(wire::path::HOLDER_PAGE, get(holder))
+        .route(wire::path::CHANGE_PAGE, get(change))
+        .route(wire::path::CARD_PAGE, get(card))
+        .route("/sw.js", get(worker))
         .route("/assets/{*name}", get(asset))
 }
 
@@ -44,6 +48,33 @@ async fn link(With(asked): With<Shown>) -> Result<Response, Trouble> {
 
 async fn session(With(asked): With<Shown>) -> Result<Response, Trouble> {
     shown(phone::session(asked.lang()))
+}
+
+/// As [`CSP`], for the page that can be installed.
+const INSTALLABLE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+async fn holder(With(asked): With<Shown>) -> Result<Response, Trouble> {
+    let html = phone::holder(asked.lang()).map_err(|error| Trouble::fault(&error))?;
+    Ok(browser::page(html, INSTALLABLE, false))
+}
+
+async fn change(With(asked): With<Shown>) -> Result<Response, Trouble> {
+    shown(phone::change(asked.lang()))
+}
+
+async fn card(With(asked): With<Shown>) -> Result<Response, Trouble> {
+    shown(phone::card(asked.lang()))
+}
+
+/// The owner's page without a connection. It stands at the root, as a worker's place bounds which
+/// pages it serves, and asks us for the page's files.
+async fn worker() -> Response {
+    let mut answer = asset(At("phone/sw.js".into())).await;
+    let policy = HeaderValue::from_static("default-src 'none'; connect-src 'self'");
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    answer
 }
 
 /// Files of the pages. They change with the program, so a browser asks each time.

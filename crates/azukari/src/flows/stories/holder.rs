@@ -99,9 +99,12 @@ async fn she_sees_her_sessions_ends_one_stops_her_key_and_starts_it_again() {
 
     // She stops her key and starts it again; each time she is asked for her finger.
     assert_eq!(code(page.decide(json!({"act": "restart"})).await), "key-wrong-state");
+    house.morning(page.resident).await.unwrap();
+    assert_eq!(page.state().await.unwrap().sessions.len(), 1);
     page.decide(json!({"act": "stop"})).await.unwrap();
     let state = page.state().await.unwrap();
     assert_eq!((state.key.usable, state.key.restartable), (false, true));
+    assert!(state.sessions.is_empty());
     assert!(house.morning(page.resident).await.is_err());
     let change: Result<Value, _> = page.post(wire::path::ME_CHANGE_BEGIN, json!({})).await;
     assert_eq!(code(change), "key-suspended");

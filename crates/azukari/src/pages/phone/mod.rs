@@ -85,3 +85,42 @@ struct Desk {
 pub(crate) fn desk(lang: Lang) -> askama::Result<String> {
     Desk { lang, t: Texts }.render()
 }
+
+/// `/me`: the owner's page.
+#[derive(Template)]
+#[template(path = "phone/holder.html")]
+struct Holder {
+    lang: Lang,
+    t: Texts,
+}
+
+/// The owner's page (デジタル資格証).
+pub(crate) fn holder(lang: Lang) -> askama::Result<String> {
+    Holder { lang, t: Texts }.render()
+}
+
+/// `/n`: a new phone takes the place of another.
+#[derive(Template)]
+#[template(path = "phone/change.html")]
+struct Change {
+    lang: Lang,
+    t: Texts,
+}
+
+/// The page that the QR code on the old phone opens.
+pub(crate) fn change(lang: Lang) -> askama::Result<String> {
+    Change { lang, t: Texts }.render()
+}
+
+/// `/v`: somebody else's card.
+#[derive(Template)]
+#[template(path = "phone/card.html")]
+struct Card {
+    lang: Lang,
+    t: Texts,
+}
+
+/// The page that the QR code on a card opens.
+pub(crate) fn card(lang: Lang) -> askama::Result<String> {
+    Card { lang, t: Texts }.render()
+}
