@@ -82,6 +82,7 @@ async function open() {
   home();
 }
 
+addEventListener("online", () => { if (!$("stale").hidden) open(); });
 /// The card as it was last seen; everything else needs the platform.
 function offline() {
   const kept = JSON.parse(localStorage.getItem(KEPT) ?? "null");
@@ -97,6 +98,7 @@ function offline() {
 function live(is) {
   $("stale").hidden = is;
   $("card").classList.toggle("old", !is);
+  $("card-clock").hidden = !is;
   $("key").hidden = !is;
   for (const part of document.querySelectorAll("[data-live]")) part.hidden = !is;
 }
