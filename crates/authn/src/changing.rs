@@ -208,6 +208,7 @@ impl Authn {
             linked: now,
         };
         let credential = check_link(&evidence, &self.config.relying_party()).map_err(refused)?;
+        self.config.makers.judge(&credential.attestation, now).map_err(refused)?;
         let device = Secret::new(&*self.random);
         let code =
             approval::statement::short_code(&binding_commitment(&credential.id, &credential.cose));

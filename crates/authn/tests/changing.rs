@@ -3,6 +3,7 @@
 
 mod common;
 
+use approval::webauthn::{Maker, Makers};
 use approval::{ChangeEvidence, check_change};
 use authn::{NoticeKind, OwnersAct, Visit};
 use common::*;
@@ -129,6 +130,24 @@ async fn a_qr_is_scanned_once_in_ten_minutes_and_by_a_phone_that_holds_nothing()
     let opened = opens(&house, &newer, 0).await.unwrap();
     house.room().refuse_change(&visit);
     assert_eq!(code(offers(&house, &mut Phone::new(), &opened)), "sitting-unknown");
+}
+
+#[tokio::test]
+async fn a_new_phone_is_held_to_the_listed_makers_as_the_first_was() {
+    let mut house = House::new();
+    let mut old = house.linked(1).await;
+    const VECTORS: &str = include_str!("../../approval/tests/vectors/webauthn/w3c-vectors.json");
+    let all: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
+    let root = all["attestation_ca_cert"].as_str().unwrap().as_bytes();
+    let digit = |octet: u8| char::from(octet).to_digit(16).unwrap();
+    let root: Vec<u8> =
+        root.chunks(2).map(|two| (digit(two[0]) * 16 + digit(two[1])) as u8).collect();
+    house.makers = Makers::only(vec![Maker::new("架空メーカー", &[root], Vec::new()).unwrap()]);
+    house.reopen();
+    let visit = visit(&house, &mut old).await;
+    let opened = opens(&house, &shown(&house, &visit), 0).await.unwrap();
+    assert_eq!(opened.options["attestation"], "direct");
+    assert_eq!(code(offers(&house, &mut Phone::new(), &opened)), "attestation-missing");
 }
 
 #[tokio::test]
