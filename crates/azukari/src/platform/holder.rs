@@ -23,7 +23,7 @@ use crate::flows::holder;
 use crate::http::ask::{Ask, At};
 use crate::http::browser::{self, Device, HOLDER};
 use crate::http::problem::Trouble;
-use crate::pages::qr_svg;
+use crate::pages::qr;
 
 type Rooms = State<Arc<Platform>>;
 
@@ -221,8 +221,8 @@ pub(crate) async fn card_code(
     Ask(_): Ask<SigninBeginRequest>,
 ) -> Result<Json<CardCodeAnswer>, Trouble> {
     let visit = acting(&platform, &headers).await?;
-    let (qr, until) = platform.authn.card_code(&visit, now())?;
-    Ok(Json(CardCodeAnswer { svg: qr_svg(&qr), qr, until }))
+    let (text, until) = platform.authn.card_code(&visit, now())?;
+    Ok(Json(CardCodeAnswer { svg: qr::svg(&text), qr: text, until }))
 }
 
 /// 資格証の QR を確かめる
@@ -244,8 +244,8 @@ pub(crate) async fn change_begin(
     Ask(_): Ask<SigninBeginRequest>,
 ) -> Result<Json<ChangeBeginAnswer>, Trouble> {
     let visit = acting(&platform, &headers).await?;
-    let (qr, until) = holder::begin_change(&platform, &visit, now()).await?;
-    Ok(Json(ChangeBeginAnswer { svg: qr_svg(&qr), qr, until }))
+    let (text, until) = holder::begin_change(&platform, &visit, now()).await?;
+    Ok(Json(ChangeBeginAnswer { svg: qr::svg(&text), qr: text, until }))
 }
 
 /// 電話の変更の進み具合（いまの電話から）
