@@ -244,16 +244,18 @@ impl Authn {
     ) -> Result<Approved, Failed<Refusal>> {
         let id = ceremony_of(&request.ceremony)?;
         let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
-        let response = AssertionResponse::from_json(&request.credential).map_err(refused)?;
+        let response = AssertionResponse::from_json(&request.credential);
         let (claim, expected) = {
             let ceremonies = self.ceremonies();
             let ceremony = ceremonies.get(&id).ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
-            if let Some(approved) = ceremony.approved_by(&response) {
+            let before = response.as_ref().ok().and_then(|it| ceremony.approved_by(it));
+            if let Some(approved) = before {
                 return Ok(approved);
             }
             let claim = ceremony.approvable(now).map_err(Failed::Refused)?.clone();
             (claim, ceremony.expected)
         };
+        let response = response.map_err(refused)?;
         let (desk, bound) = (Arc::clone(&self.desk), claim.binding);
         let binding = self.ledger.read(move |tx| BindingRow::live(tx, bound, &desk)).await?;
         let approval = Approval {
