@@ -192,7 +192,7 @@ const DECISIONS = {
     done: both("鍵の利用を再開しました", "The key is started again"), more: both("署名するには、端末のQRコードを読み取ってください。", "Scan the terminal’s QR code to sign.") },
   loss: { what: both("この登録を終わらせますか", "Unregister the lost phone?"), why: [both("なくした電話では署名も認証もできなくなり、いま有効な認証はすべて終わります。", "The lost phone can neither sign nor authenticate, and whatever it allowed ends."), both("このページも閉じます。新しい電話を登録するには、認証局の窓口に登録用紙を申し込んでください。", "This page closes as well. Ask the authority’s desk for a sheet to register a new phone.")],
     done: both("紛失を受け付けました", "The loss is recorded"), more: both("この電話の登録は終わりました。登録用紙を窓口に申し込んでください。", "The phone is unregistered. Ask the desk for a new sheet."), last: true },
-  dispute: { what: both("この署名はあなたではありませんか", "Was this signature not yours?"), why: [both("申し出は取り消せない記録として台帳に残り、認証局の窓口が調べます。", "Your word stays in the journal, and the authority’s desk looks into it.")],
+  dispute: { what: both("この署名はあなたではありませんか", "Was this signature not yours?"), why: [both("申し出は、取り消せない記録として台帳に残ります。調べるのは認証局の窓口です。あわせて窓口へお電話ください。", "Your word stays in the journal for good. The authority’s desk looks into it: call it as well.")],
     done: both("申し出を受け付けました", "Your word is recorded"), more: both("心配なときは、いますぐ鍵を止めてください。窓口にもお電話ください。", "If you are worried, stop your key now, and call the desk.") },
 };
 function decide(name, entry) {
@@ -208,12 +208,18 @@ function decide(name, entry) {
     await approve(asked);
     say($("done-what"), words.done);
     say($("done-more"), words.more);
+    if (words.last) forget();
     const next = words.last ? [] : [step(both("本人のページへ戻る", "Back to your page"), open, name === "dispute" ? "second" : "main")];
     if (name === "dispute" && state.key.usable) next.unshift(step(both("鍵を止める", "Stop the key"), () => decide("stop"), "refuse"));
     $("done-next").replaceChildren(...next);
     show("done");
   };
   show("decide");
+}
+/// A phone that is hers no more keeps nothing of her.
+function forget() {
+  localStorage.removeItem(KEPT);
+  localStorage.removeItem("azukari-stream-key");
 }
 /// Her finger, over exactly what the platform says that she decides.
 async function approve(asked) {
@@ -272,8 +278,7 @@ function offered(stands) {
     say($("done-what"), both("新しい電話に替わりました", "You have moved to the new phone"));
     say($("done-more"), both("この電話では、もう署名も認証もできません。", "This phone can neither sign nor authenticate any more."));
     $("done-next").replaceChildren();
-    localStorage.removeItem(KEPT);
-    localStorage.removeItem("azukari-stream-key");
+    forget();
     show("done");
   };
   show("compare");
