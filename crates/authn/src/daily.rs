@@ -118,16 +118,22 @@ impl Authn {
             place,
         };
         let mut ceremonies = self.ceremonies();
-        ceremonies.retain(|_, old| now.since(old.started) < CEREMONY_KEPT_S);
-        let facility = &ceremony.place.facility;
-        let open = ceremonies.values().filter(|old| {
-            old.place.facility == *facility
-                && matches!(old.step, Step::Waiting | Step::Claimed(_))
-                && old.seen(now) != CeremonyStep::Expired
+        let mut terminals = self.terminals();
+        if terminals.sweep(now) {
+            ceremonies.retain(|_, old| now.since(old.started) < CEREMONY_KEPT_S);
+        }
+        // The whole country's morning stands in this memory: only this facility's are looked at.
+        let open = terminals.open.entry(ceremony.place.facility.clone()).or_default();
+        open.retain(|old| {
+            ceremonies.get(old).is_some_and(|old| {
+                matches!(old.step, Step::Waiting | Step::Claimed(_))
+                    && old.seen(now) != CeremonyStep::Expired
+            })
         });
-        if open.count() >= OPEN_AT_ONCE {
+        if open.len() >= OPEN_AT_ONCE {
             return no(Refusal::SlowDown);
         }
+        open.push(id);
         ceremonies.insert(id, ceremony);
         let qr = format!("{}/q#1.{id}.{}", self.config.url, secret.text());
         Ok(StartAnswer { ceremony: id, qr, until: now.plus(QR_LIFE_S) })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hpki::encoding::Digest32;
-use hpki::id::{BindingId, CeremonyId, KeyId, SheetId};
+use hpki::id::{BindingId, CeremonyId, FacilityCode, KeyId, SheetId};
 use hpki::sign::Random;
 use hpki::time::Timestamp;
 use hsm::TokenDesk;
@@ -22,6 +22,28 @@ use crate::visit::Signin;
 /// How often the right secret of one sheet may be shown in an hour.
 const OPENINGS_AN_HOUR: u32 = 30;
 
+/// How often ceremonies are looked through for those that are long over.
+const SWEEP_S: u64 = 10;
+
+/// The ceremonies of each facility that may still be open, and when all were last looked through.
+#[derive(Default)]
+pub(crate) struct Terminals {
+    pub(crate) open: HashMap<FacilityCode, Vec<CeremonyId>>,
+    swept: Option<Timestamp>,
+}
+
+impl Terminals {
+    /// Whether it is time to forget what is long over.
+    pub(crate) fn sweep(&mut self, now: Timestamp) -> bool {
+        let due = self.swept.is_none_or(|last| now.since(last) >= SWEEP_S);
+        if due {
+            self.swept = Some(now);
+            self.open.retain(|_, open| !open.is_empty());
+        }
+        due
+    }
+}
+
 /// 本人認証. Sheets, phones, ceremonies, sessions; the desk of the token keys.
 pub struct Authn {
     pub(crate) ledger: Ledger,
@@ -29,6 +51,7 @@ pub struct Authn {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) config: AuthnConfig,
     ceremonies: Mutex<HashMap<CeremonyId, Ceremony>>,
+    terminals: Mutex<Terminals>,
     questions: Mutex<HashMap<BindingId, Question>>,
     pub(crate) signins: Mutex<HashMap<CeremonyId, Signin>>,
     cards: Mutex<HashMap<Digest32, (KeyId, Timestamp)>>,
@@ -58,6 +81,7 @@ impl Authn {
             random,
             config: config.bounded(),
             ceremonies: Mutex::default(),
+            terminals: Mutex::default(),
             questions: Mutex::default(),
             signins: Mutex::default(),
             cards: Mutex::default(),
@@ -91,6 +115,11 @@ impl Authn {
     /// The ceremonies of now. Never held across an await.
     pub(crate) fn ceremonies(&self) -> MutexGuard<'_, HashMap<CeremonyId, Ceremony>> {
         self.ceremonies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which ceremonies each facility has open. Taken after the ceremonies themselves.
+    pub(crate) fn terminals(&self) -> MutexGuard<'_, Terminals> {
+        self.terminals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What linked phones are asked, one question each. Never held across an await.
