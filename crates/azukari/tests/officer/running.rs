@@ -49,3 +49,32 @@ fn standing(ran: &Ran) -> Value {
     assert_eq!(ran.code, 0, "{ran:?}");
     ran.json()
 }
+
+#[test]
+fn officers_of_the_desk_are_invited_and_dismissed_whether_the_platform_runs_or_not() {
+    let place = Place::found(&scratch("running-desk"));
+    let desk = |verb: &str, more: &[&str]| -> Ran {
+        let mut command = place.azukari();
+        command.args(["desk", verb, "--config"]).arg(place.config()).args(more);
+        command.stdin(std::process::Stdio::null()).output().unwrap().into()
+    };
+    let invited = |ran: &Ran| {
+        assert!(ran.well() && ran.out.contains("/desk#1."), "{ran:?}");
+    };
+    let nobody = ["--officer", "00000000000000000000000000000000"];
+    invited(&desk("invite", &["--name", "架空 係子"]));
+    let mut platform = place.start_serving();
+    place.wait_until_it_answers(&mut platform);
+    invited(&desk("invite", &["--name", "見本 係郎"]));
+    let unseen = desk("invite", &["--name", "見えない\u{202e}名前"]);
+    assert!(unseen.code == 1 && unseen.text().contains("desk-text-malformed"), "{unseen:?}");
+    let unknown = desk("dismiss", &nobody);
+    assert!(unknown.code == 1 && unknown.text().contains("officer-unknown"), "{unknown:?}");
+    // Who was invited is no officer yet.
+    let listed = desk("officers", &[]);
+    assert!(listed.well() && !listed.out.contains("係"), "{listed:?}");
+    assert!(platform.still_runs());
+    platform.end();
+    let unknown = desk("dismiss", &nobody);
+    assert!(unknown.code == 1 && unknown.text().contains("officer-unknown"), "{unknown:?}");
+}
