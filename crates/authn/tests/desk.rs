@@ -303,7 +303,9 @@ async fn rows_of_the_desk_that_somebody_else_wrote_are_refused() {
 /// officer too: the order has two approvals, and one sheet can be used.
 #[tokio::test]
 async fn wherever_the_store_breaks_a_confirmed_act_happens_once_or_not_at_all() {
-    for how in Break::ALL {
+    // What differs between the engines is what a death leaves behind.
+    let ways = if engine::on_postgres() { &[Break::DieAfter][..] } else { &Break::ALL[..] };
+    for &how in ways {
         for n in 1.. {
             let mut house = House::new();
             let (mut one, mut two) =
