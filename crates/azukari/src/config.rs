@@ -6,19 +6,22 @@
 
 mod client;
 mod device;
+mod gateway;
+mod kind;
+mod maker;
 mod store;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) use client::{ClientConfig, registered};
+pub(crate) use gateway::GatewayConfig;
+pub(crate) use witness::{WitnessAt, WitnessConfig};
 
-use approval::webauthn::{Maker, Makers};
-use custody::{Mode, Policy, Rule};
-use gateway::{GatewayId, Staff, TerminalId};
-use hpki::id::{FacilityCode, PersonId};
-use hpki::kind::DocumentKind;
+use approval::webauthn::Makers;
+use custody::Policy;
 use serde::Deserialize;
 
 /// Why a configuration is refused.
@@ -47,11 +50,11 @@ struct ConfigFile {
     device: Option<device::DeviceFile>,
     store: Option<store::StoreFile>,
     #[serde(default)]
-    kind: Vec<KindFile>,
+    kind: Vec<kind::KindFile>,
     #[serde(default)]
     client: Vec<client::ClientFile>,
-    gateway: Option<GatewayFile>,
-    witness: Option<WitnessFile>,
+    gateway: Option<gateway::GatewayFile>,
+    witness: Option<witness::WitnessFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,7 +77,7 @@ struct PlatformFile {
     #[serde(default)]
     test_anchors: bool,
     #[serde(default)]
-    witness: Vec<WitnessAtFile>,
+    witness: Vec<witness::WitnessAtFile>,
     witnesses_needed: Option<usize>,
     #[serde(default = "Limits::token_hours")]
     token_hours: u64,
@@ -99,32 +102,7 @@ struct PlatformFile {
     #[serde(default)]
     importer: Vec<ImporterFile>,
     #[serde(default)]
-    authenticator: Vec<AuthenticatorFile>,
-}
-
-/// `[[platform.authenticator]]`: a maker whose authenticators may be linked.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuthenticatorFile {
-    name: String,
-    roots: PathBuf,
-    #[serde(default)]
-    models: Vec<String>,
-}
-
-impl AuthenticatorFile {
-    fn maker(self, base: &Path) -> Result<Maker, ConfigRefusal> {
-        let wrong = |why: String| ConfigRefusal::Value("authenticator", why);
-        let file = base.join(self.roots);
-        let roots = crate::http::tls::certificates(&file).map_err(|why| wrong(why.to_string()))?;
-        let roots: Vec<_> = roots.into_iter().map(|root| root.to_vec()).collect();
-        let models = self.models.iter().map(|text| {
-            text.parse().map_err(|()| wrong(format!("models {text:?} (AAGUID ではありません)")))
-        });
-        let models = models.collect::<Result<_, _>>()?;
-        Maker::new(&self.name, &roots, models)
-            .map_err(|why| wrong(format!("{}: {why}", file.display())))
-    }
+    authenticator: Vec<maker::AuthenticatorFile>,
 }
 
 const fn yes() -> bool {
@@ -140,39 +118,6 @@ struct ImporterFile {
     authority: PathBuf,
 }
 
-/// `[[kind]]`: the rule of one kind of document.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KindFile {
-    name: DocumentKind,
-    enabled: bool,
-    approval: ApprovalFile,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ApprovalFile {
-    Session,
-    Document,
-}
-
-/// What is not named keeps its rule. A kind named twice is refused: nobody should have to know
-/// which of two lines counts.
-fn policy(written: &[KindFile]) -> Result<Policy, ConfigRefusal> {
-    let mut policy = Policy::default();
-    for (index, line) in written.iter().enumerate() {
-        if written[..index].iter().any(|before| before.name == line.name) {
-            return Err(ConfigRefusal::Value("kind.name", format!("{} (二度あります)", line.name)));
-        }
-        let approval = match line.approval {
-            ApprovalFile::Session => Mode::Session,
-            ApprovalFile::Document => Mode::EachDocument,
-        };
-        policy.set(line.name, Rule { enabled: line.enabled, approval });
-    }
-    Ok(policy)
-}
-
 /// Who opens the key device.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -180,48 +125,6 @@ enum UnsealFile {
     #[default]
     File,
     Officers,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WitnessAtFile {
-    key: PathBuf,
-    url: String,
-    ca: Option<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WitnessFile {
-    folder: PathBuf,
-    listen: SocketAddr,
-    name: String,
-    unseal_secret: PathBuf,
-    log_keys: Vec<PathBuf>,
-    tls_certificate: Option<PathBuf>,
-    tls_key: Option<PathBuf>,
-}
-
-/// A witness that the platform asks.
-#[derive(Debug, Clone)]
-pub(crate) struct WitnessAt {
-    pub(crate) key: PathBuf,
-    /// `https://host[:port]`, or `http` on this machine.
-    pub(crate) base: String,
-    /// What follows it, without a slash at the end.
-    pub(crate) prefix: String,
-    pub(crate) ca: Option<PathBuf>,
-}
-
-/// What `azukari witness` runs with.
-#[derive(Debug, Clone)]
-pub(crate) struct WitnessConfig {
-    pub(crate) folder: PathBuf,
-    pub(crate) listen: SocketAddr,
-    pub(crate) name: String,
-    pub(crate) unseal_secret: PathBuf,
-    pub(crate) log_keys: Vec<PathBuf>,
-    pub(crate) tls: Option<(PathBuf, PathBuf)>,
 }
 
 struct Limits;
@@ -256,55 +159,6 @@ impl Limits {
     fn of_facility() -> u64 {
         custody::Limits::default().facility_hourly().into()
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GatewayFile {
-    folder: PathBuf,
-    listen: SocketAddr,
-    facility: FacilityCode,
-    facility_name: String,
-    gateway_id: String,
-    platform: String,
-    platform_ca: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-    log_key: PathBuf,
-    #[serde(default)]
-    witnesses: Vec<PathBuf>,
-    witnesses_needed: Option<usize>,
-    anchor: PathBuf,
-    authorities: Vec<PathBuf>,
-    policy_arm: u32,
-    #[serde(default)]
-    test_anchors: bool,
-    ehr_key: PathBuf,
-    #[serde(default = "Limits::count")]
-    signatures_per_authentication: u64,
-    #[serde(default = "Limits::token_hours")]
-    hours_per_authentication: u64,
-    #[serde(default)]
-    staff: Vec<StaffFile>,
-    #[serde(default)]
-    terminal: Vec<TerminalFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaffFile {
-    id: String,
-    name: String,
-    person: Option<PersonId>,
-    name_in_records: Option<String>,
-    kinds: Vec<DocumentKind>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TerminalFile {
-    id: String,
-    label: String,
 }
 
 /// Where the secret that opens the key device comes from.
@@ -373,33 +227,6 @@ pub(crate) struct PlatformConfig {
     pub(crate) clients: Vec<ClientConfig>,
 }
 
-/// What `azukari gateway` runs with.
-#[derive(Debug, Clone)]
-pub(crate) struct GatewayConfig {
-    pub(crate) folder: PathBuf,
-    pub(crate) listen: SocketAddr,
-    pub(crate) facility: FacilityCode,
-    pub(crate) facility_name: String,
-    pub(crate) gateway_id: GatewayId,
-    pub(crate) platform: String,
-    pub(crate) platform_ca: PathBuf,
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
-    pub(crate) log_key: PathBuf,
-    pub(crate) witnesses: Vec<PathBuf>,
-    /// How many of them must have seen the journal.
-    pub(crate) witnesses_needed: usize,
-    pub(crate) anchor: PathBuf,
-    pub(crate) authorities: Vec<PathBuf>,
-    pub(crate) policy_arm: u32,
-    pub(crate) test_anchors: bool,
-    pub(crate) ehr_key: PathBuf,
-    pub(crate) count: u64,
-    pub(crate) hours: u64,
-    pub(crate) staff: Vec<Staff>,
-    pub(crate) terminals: Vec<(TerminalId, String)>,
-}
-
 fn load(file: &Path) -> Result<ConfigFile, ConfigRefusal> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| ConfigRefusal::Unreadable(file.to_owned(), error))?;
@@ -440,71 +267,11 @@ fn https(key: &'static str, url: String) -> Result<String, ConfigRefusal> {
     }
 }
 
-/// Splits a witness's URL; without TLS it must be on this machine.
-fn witness_at(written: WitnessAtFile, base: &Path) -> Result<WitnessAt, ConfigRefusal> {
-    let wrong = |why: &str| {
-        ConfigRefusal::Value("platform.witness.url", format!("{:?} ({why})", written.url))
-    };
-    let url = written.url.trim_end_matches('/');
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("https://… を指定"))?;
-    let (host, prefix) = rest
-        .split_once('/')
-        .map_or((rest, String::new()), |(host, path)| (host, format!("/{path}")));
-    let here = host.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
-    match (scheme, &written.ca) {
-        ("https", Some(_)) => {}
-        ("http", None) if here => {}
-        ("https", None) => return Err(wrong("ca が必要です")),
-        _ => return Err(wrong("https を指定。http は 127.0.0.1 か [::1] に限ります")),
-    }
-    Ok(WitnessAt {
-        key: base.join(&written.key),
-        base: format!("{scheme}://{host}"),
-        prefix,
-        ca: written.ca.as_ref().map(|ca| base.join(ca)),
-    })
-}
-
-impl WitnessConfig {
-    /// Reads and checks the `[witness]` table.
-    pub(crate) fn load(file: &Path) -> Result<Self, ConfigRefusal> {
-        let written =
-            load(file)?.witness.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "witness"))?;
-        let base = file.parent().unwrap_or(Path::new("."));
-        let tls = match (written.tls_certificate, written.tls_key) {
-            (Some(certificate), Some(key)) => Some((base.join(certificate), base.join(key))),
-            (None, None) if written.listen.ip().is_loopback() => None,
-            _ => {
-                let why = "tls_certificate と tls_key の両方が必要です。無しで開けるのは 127.0.0.1 か [::1] だけです";
-                return Err(ConfigRefusal::Value("witness.listen", why.into()));
-            }
-        };
-        Ok(Self {
-            folder: base.join(written.folder),
-            listen: written.listen,
-            name: written.name,
-            unseal_secret: base.join(written.unseal_secret),
-            log_keys: written.log_keys.iter().map(|file| base.join(file)).collect(),
-            tls,
-        })
-    }
-}
-
-fn staff(written: StaffFile) -> Result<Staff, ConfigRefusal> {
-    Ok(Staff {
-        id: name("staff.id", &written.id)?,
-        name: written.name,
-        person: written.person,
-        name_in_records: written.name_in_records,
-        kinds: written.kinds,
-    })
-}
-
 impl PlatformConfig {
     /// Reads and checks the `[platform]` table.
     pub(crate) fn load(file: &Path) -> Result<Self, ConfigRefusal> {
         let whole = load(file)?;
-        let policy = policy(&whole.kind)?;
+        let policy = kind::policy(&whole.kind)?;
         let written =
             whole.platform.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "platform"))?;
         let base = file.parent().unwrap_or(Path::new("."));
@@ -550,7 +317,7 @@ impl PlatformConfig {
             witnesses: written
                 .witness
                 .into_iter()
-                .map(|witness| witness_at(witness, base))
+                .map(|witness| witness::witness_at(witness, base))
                 .collect::<Result<_, _>>()?,
             token_seconds: 3600
                 * bounded("token_hours", written.token_hours, 1, Limits::TOKEN_HOURS_MAX)?,
@@ -615,69 +382,6 @@ impl PlatformConfig {
     }
 }
 
-impl GatewayConfig {
-    /// Reads and checks the `[gateway]` table.
-    pub(crate) fn load(file: &Path) -> Result<Self, ConfigRefusal> {
-        let written =
-            load(file)?.gateway.ok_or_else(|| ConfigRefusal::NoRole(file.into(), "gateway"))?;
-        let base = file.parent().unwrap_or(Path::new("."));
-        let policy_arm = arm(written.policy_arm)?;
-        if !written.listen.ip().is_loopback() {
-            return Err(ConfigRefusal::Value(
-                "listen",
-                format!(
-                    "{} (電子カルテ用の入口は暗号化しないため 127.0.0.1 か [::1] に限ります)",
-                    written.listen
-                ),
-            ));
-        }
-        Ok(Self {
-            folder: base.join(written.folder),
-            listen: written.listen,
-            facility: written.facility,
-            facility_name: written.facility_name,
-            gateway_id: name("gateway_id", &written.gateway_id)?,
-            platform: https("platform", written.platform)?,
-            platform_ca: base.join(written.platform_ca),
-            certificate: base.join(written.certificate),
-            key: base.join(written.key),
-            log_key: base.join(written.log_key),
-            witnesses_needed: match (written.witnesses_needed, written.witnesses.len()) {
-                (None, named) => most(named),
-                (Some(needed), named) => {
-                    let (low, high) = (usize::from(named > 0) as u64, named as u64);
-                    bounded("witnesses_needed", needed as u64, low, high)?;
-                    needed
-                }
-            },
-            witnesses: written.witnesses.iter().map(|file| base.join(file)).collect(),
-            anchor: base.join(written.anchor),
-            authorities: written.authorities.iter().map(|file| base.join(file)).collect(),
-            policy_arm,
-            test_anchors: written.test_anchors,
-            ehr_key: base.join(written.ehr_key),
-            count: bounded(
-                "signatures_per_authentication",
-                written.signatures_per_authentication,
-                1,
-                Limits::COUNT_MAX,
-            )?,
-            hours: bounded(
-                "hours_per_authentication",
-                written.hours_per_authentication,
-                1,
-                Limits::TOKEN_HOURS_MAX,
-            )?,
-            staff: written.staff.into_iter().map(staff).collect::<Result<_, _>>()?,
-            terminals: written
-                .terminal
-                .into_iter()
-                .map(|terminal| Ok((name("terminal.id", &terminal.id)?, terminal.label)))
-                .collect::<Result<_, ConfigRefusal>>()?,
-        })
-    }
-}
-
 /// `azukari config check F`: reads whichever roles the file has and says what is wrong.
 pub(crate) fn check(file: &Path) -> ExitCode {
     let written = match load(file) {
@@ -710,184 +414,4 @@ pub(crate) fn check(file: &Path) -> ExitCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn example() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../azukari.example.toml")
-    }
-
-    fn with(change: impl Fn(&str) -> String) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("azukari.toml");
-        std::fs::write(&file, change(&std::fs::read_to_string(example()).unwrap())).unwrap();
-        (folder, file)
-    }
-
-    #[test]
-    fn the_example_is_a_valid_configuration_of_both_roles() {
-        let platform = PlatformConfig::load(&example()).unwrap();
-        assert_eq!(platform.token_seconds, 64_800);
-        assert_eq!((platform.witnesses.len(), platform.witnesses_needed), (1, 1));
-        assert!(WitnessConfig::load(&example()).unwrap().tls.is_none());
-        let gateway = GatewayConfig::load(&example()).unwrap();
-        assert!(gateway.listen.ip().is_loopback());
-        assert_eq!((gateway.witnesses.len(), gateway.witnesses_needed), (1, 1));
-    }
-
-    #[test]
-    fn a_gateway_needs_most_of_its_witnesses_and_never_more_than_it_has_or_none_of_them() {
-        let needed = |named: &str, needed: &str| {
-            let (_folder, file) = with(|text| {
-                let text = text.replacen("witnesses = [\"witness.vkey\"]", named, 1);
-                let (before, after) = text.split_once("[gateway]").unwrap();
-                let after = after.replacen("witnesses_needed = 1\n", needed, 1);
-                format!("{before}[gateway]{after}")
-            });
-            GatewayConfig::load(&file).map(|config| config.witnesses_needed)
-        };
-        let three = "witnesses = [\"a\", \"b\", \"c\"]";
-        assert_eq!(needed(three, "").unwrap(), 2);
-        assert_eq!(needed(three, "witnesses_needed = 3\n").unwrap(), 3);
-        assert_eq!(needed("", "").unwrap(), 0);
-        for (named, wrong) in [(three, 0), (three, 4), ("", 1)] {
-            assert!(needed(named, &format!("witnesses_needed = {wrong}\n")).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_example_shows_how_a_pkcs11_device_is_named_and_without_it_there_is_a_vault() {
-        let vault = PlatformConfig::load(&example()).unwrap().device;
-        assert!(matches!(vault, hsm::DeviceConfig::Vault { .. }));
-        let shown =
-            |text: &str| text.replace("# [device]", "[device]").replace("# pkcs11", "pkcs11");
-        let (folder, file) = with(shown);
-        let module = "/usr/lib/softhsm/libsofthsm2.so";
-        let expected =
-            hsm::DeviceConfig::pkcs11(folder.path().join("platform/vault"), module, "azukari");
-        assert_eq!(PlatformConfig::load(&file).unwrap().device, expected);
-        for token in ["", " azukari", &"a".repeat(33)] {
-            let (_folder, file) =
-                with(|text| shown(text).replace("\"azukari\"", &format!("{token:?}")));
-            let refusal = PlatformConfig::load(&file).unwrap_err();
-            assert!(matches!(refusal, ConfigRefusal::Value("device.pkcs11.token", _)), "{token:?}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused() {
-        let (_folder, file) =
-            with(|text| text.replace("[platform]", "[platform]\nfolderr = \"x\""));
-        assert!(matches!(PlatformConfig::load(&file), Err(ConfigRefusal::Malformed(..))));
-    }
-
-    #[test]
-    fn nineteen_hours_are_refused() {
-        let (_folder, file) = with(|text| text.replace("token_hours = 18", "token_hours = 19"));
-        let refusal = PlatformConfig::load(&file).unwrap_err();
-        assert!(matches!(refusal, ConfigRefusal::OutOfBounds { key: "token_hours", .. }));
-    }
-
-    #[test]
-    fn makers_of_authenticators_are_listed_by_roots_that_can_be_read_and_models_that_are_models() {
-        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        for (root, model) in [(None, ""), (Some(pem), ""), (Some(pem), "\"security key\"")] {
-            let (folder, file) = with(|text| {
-                let line = "[[platform.authenticator]]\nname = \"m\"\nroots = \"maker.pem\"";
-                text.replacen("[witness]", &format!("{line}\nmodels = [{model}]\n[witness]"), 1)
-            });
-            if let Some(root) = root {
-                std::fs::write(folder.path().join("maker.pem"), root).unwrap();
-            }
-            let refused = PlatformConfig::load(&file).map(drop).unwrap_err();
-            assert!(matches!(refused, ConfigRefusal::Value("authenticator", _)), "{refused}");
-        }
-        assert!(!PlatformConfig::load(&example()).unwrap().makers.are_listed());
-    }
-
-    #[test]
-    fn an_arm_that_does_not_exist_is_refused() {
-        let (_folder, file) = with(|text| text.replace("policy_arm = 3", "policy_arm = 1"));
-        for refused in [
-            PlatformConfig::load(&file).map(drop).unwrap_err(),
-            GatewayConfig::load(&file).map(drop).unwrap_err(),
-        ] {
-            assert!(matches!(refused, ConfigRefusal::Value("policy_arm", _)));
-        }
-    }
-
-    #[test]
-    fn a_kind_is_switched_on_by_its_own_line_and_named_once() {
-        let policy = PlatformConfig::load(&example()).unwrap().policy;
-        assert_eq!(policy, Policy::default());
-        let line = "\n[[kind]]\nname = \"statement\"\nenabled = true\napproval = \"document\"\n";
-        let (_folder, file) = with(|text| format!("{text}{line}"));
-        assert!(matches!(PlatformConfig::load(&file), Err(ConfigRefusal::Value("kind.name", _))));
-        let (_folder, file) = with(|text| {
-            let at = text.find("name = \"statement\"").unwrap();
-            let (before, after) = text.split_at(at);
-            format!("{before}{}", after.replacen("enabled = false", "enabled = true", 1))
-        });
-        let policy = PlatformConfig::load(&file).unwrap().policy;
-        assert_eq!(policy.rule(DocumentKind::Statement), Rule::EACH_DOCUMENT);
-        assert_eq!(policy.rule(DocumentKind::Referral), Rule::OFF);
-    }
-
-    /// The example's lines for a client, taken out of their comment.
-    fn with_client(change: impl Fn(&str) -> String) -> (tempfile::TempDir, PathBuf) {
-        with(|text| {
-            let (before, rest) = text.split_once("# [[client]]").unwrap();
-            let (lines, after) = rest.split_once("\n\n").unwrap();
-            let lines = format!("[[client]]{}", lines.replace("\n# ", "\n"));
-            format!("{before}{}\n\n{after}", change(&lines))
-        })
-    }
-
-    #[test]
-    fn nobody_is_registered_for_hashes_until_a_line_says_so() {
-        assert!(PlatformConfig::load(&example()).unwrap().clients.is_empty());
-        let (_folder, file) = with_client(str::to_owned);
-        let clients = PlatformConfig::load(&file).unwrap().clients;
-        assert_eq!((clients.len(), clients[0].id.as_str()), (1, "letters"));
-        assert!(registered(&clients).is_err(), "its certificate is not there");
-    }
-
-    #[test]
-    fn a_client_is_named_once_and_never_for_what_the_platform_composes() {
-        for (key, change) in [
-            (
-                "client.id",
-                Box::new(|lines: &str| format!("{lines}\n{lines}")) as Box<dyn Fn(&str) -> String>,
-            ),
-            ("client.id", Box::new(|lines: &str| lines.replace("letters", "Letters!"))),
-            ("client.kinds", Box::new(|lines: &str| lines.replace("referral", "prescription"))),
-        ] {
-            let (_folder, file) = with_client(change);
-            let refused = PlatformConfig::load(&file).map(drop).unwrap_err();
-            assert!(matches!(refused, ConfigRefusal::Value(found, _) if found == key), "{refused}");
-        }
-    }
-
-    #[test]
-    fn a_witness_is_reached_and_opened_without_tls_on_this_machine_only() {
-        for (from, to) in [
-            ("http://127.0.0.1:8555", "http://192.0.2.1:8555"),
-            ("http://127.0.0.1:8555", "https://witness.example"),
-            ("http://127.0.0.1:8555", "ftp://127.0.0.1"),
-        ] {
-            let (_folder, file) = with(|text| text.replace(from, to));
-            let refused = PlatformConfig::load(&file).unwrap_err();
-            assert!(matches!(refused, ConfigRefusal::Value("platform.witness.url", _)), "{to}");
-        }
-        let (_folder, file) =
-            with(|text| text.replace("listen = \"127.0.0.1:8555\"", "listen = \"0.0.0.0:8555\""));
-        let refused = WitnessConfig::load(&file).unwrap_err();
-        assert!(matches!(refused, ConfigRefusal::Value("witness.listen", _)));
-    }
-
-    #[test]
-    fn a_gateway_door_open_to_the_network_is_refused() {
-        let (_folder, file) = with(|text| text.replace("127.0.0.1:3030", "0.0.0.0:3030"));
-        assert!(matches!(GatewayConfig::load(&file), Err(ConfigRefusal::Value("listen", _))));
-    }
-}
+mod tests;

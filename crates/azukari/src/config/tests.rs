@@ -1,0 +1,182 @@
+//! What a configuration may say, and how it is refused.
+
+use custody::Rule;
+use hpki::kind::DocumentKind;
+
+use super::*;
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../azukari.example.toml")
+}
+
+fn with(change: impl Fn(&str) -> String) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("azukari.toml");
+    std::fs::write(&file, change(&std::fs::read_to_string(example()).unwrap())).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn the_example_is_a_valid_configuration_of_both_roles() {
+    let platform = PlatformConfig::load(&example()).unwrap();
+    assert_eq!(platform.token_seconds, 64_800);
+    assert_eq!((platform.witnesses.len(), platform.witnesses_needed), (1, 1));
+    assert!(WitnessConfig::load(&example()).unwrap().tls.is_none());
+    let gateway = GatewayConfig::load(&example()).unwrap();
+    assert!(gateway.listen.ip().is_loopback());
+    assert_eq!((gateway.witnesses.len(), gateway.witnesses_needed), (1, 1));
+}
+
+#[test]
+fn a_gateway_needs_most_of_its_witnesses_and_never_more_than_it_has_or_none_of_them() {
+    let needed = |named: &str, needed: &str| {
+        let (_folder, file) = with(|text| {
+            let text = text.replacen("witnesses = [\"witness.vkey\"]", named, 1);
+            let (before, after) = text.split_once("[gateway]").unwrap();
+            let after = after.replacen("witnesses_needed = 1\n", needed, 1);
+            format!("{before}[gateway]{after}")
+        });
+        GatewayConfig::load(&file).map(|config| config.witnesses_needed)
+    };
+    let three = "witnesses = [\"a\", \"b\", \"c\"]";
+    assert_eq!(needed(three, "").unwrap(), 2);
+    assert_eq!(needed(three, "witnesses_needed = 3\n").unwrap(), 3);
+    assert_eq!(needed("", "").unwrap(), 0);
+    for (named, wrong) in [(three, 0), (three, 4), ("", 1)] {
+        assert!(needed(named, &format!("witnesses_needed = {wrong}\n")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_example_shows_how_a_pkcs11_device_is_named_and_without_it_there_is_a_vault() {
+    let vault = PlatformConfig::load(&example()).unwrap().device;
+    assert!(matches!(vault, hsm::DeviceConfig::Vault { .. }));
+    let shown = |text: &str| text.replace("# [device]", "[device]").replace("# pkcs11", "pkcs11");
+    let (folder, file) = with(shown);
+    let module = "/usr/lib/softhsm/libsofthsm2.so";
+    let expected =
+        hsm::DeviceConfig::pkcs11(folder.path().join("platform/vault"), module, "azukari");
+    assert_eq!(PlatformConfig::load(&file).unwrap().device, expected);
+    for token in ["", " azukari", &"a".repeat(33)] {
+        let (_folder, file) =
+            with(|text| shown(text).replace("\"azukari\"", &format!("{token:?}")));
+        let refusal = PlatformConfig::load(&file).unwrap_err();
+        assert!(matches!(refusal, ConfigRefusal::Value("device.pkcs11.token", _)), "{token:?}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused() {
+    let (_folder, file) = with(|text| text.replace("[platform]", "[platform]\nfolderr = \"x\""));
+    assert!(matches!(PlatformConfig::load(&file), Err(ConfigRefusal::Malformed(..))));
+}
+
+#[test]
+fn nineteen_hours_are_refused() {
+    let (_folder, file) = with(|text| text.replace("token_hours = 18", "token_hours = 19"));
+    let refusal = PlatformConfig::load(&file).unwrap_err();
+    assert!(matches!(refusal, ConfigRefusal::OutOfBounds { key: "token_hours", .. }));
+}
+
+#[test]
+fn makers_of_authenticators_are_listed_by_roots_that_can_be_read_and_models_that_are_models() {
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (root, model) in [(None, ""), (Some(pem), ""), (Some(pem), "\"security key\"")] {
+        let (folder, file) = with(|text| {
+            let line = "[[platform.authenticator]]\nname = \"m\"\nroots = \"maker.pem\"";
+            text.replacen("[witness]", &format!("{line}\nmodels = [{model}]\n[witness]"), 1)
+        });
+        if let Some(root) = root {
+            std::fs::write(folder.path().join("maker.pem"), root).unwrap();
+        }
+        let refused = PlatformConfig::load(&file).map(drop).unwrap_err();
+        assert!(matches!(refused, ConfigRefusal::Value("authenticator", _)), "{refused}");
+    }
+    assert!(!PlatformConfig::load(&example()).unwrap().makers.are_listed());
+}
+
+#[test]
+fn an_arm_that_does_not_exist_is_refused() {
+    let (_folder, file) = with(|text| text.replace("policy_arm = 3", "policy_arm = 1"));
+    for refused in [
+        PlatformConfig::load(&file).map(drop).unwrap_err(),
+        GatewayConfig::load(&file).map(drop).unwrap_err(),
+    ] {
+        assert!(matches!(refused, ConfigRefusal::Value("policy_arm", _)));
+    }
+}
+
+#[test]
+fn a_kind_is_switched_on_by_its_own_line_and_named_once() {
+    let policy = PlatformConfig::load(&example()).unwrap().policy;
+    assert_eq!(policy, Policy::default());
+    let line = "\n[[kind]]\nname = \"statement\"\nenabled = true\napproval = \"document\"\n";
+    let (_folder, file) = with(|text| format!("{text}{line}"));
+    assert!(matches!(PlatformConfig::load(&file), Err(ConfigRefusal::Value("kind.name", _))));
+    let (_folder, file) = with(|text| {
+        let at = text.find("name = \"statement\"").unwrap();
+        let (before, after) = text.split_at(at);
+        format!("{before}{}", after.replacen("enabled = false", "enabled = true", 1))
+    });
+    let policy = PlatformConfig::load(&file).unwrap().policy;
+    assert_eq!(policy.rule(DocumentKind::Statement), Rule::EACH_DOCUMENT);
+    assert_eq!(policy.rule(DocumentKind::Referral), Rule::OFF);
+}
+
+/// The example's lines for a client, taken out of their comment.
+fn with_client(change: impl Fn(&str) -> String) -> (tempfile::TempDir, PathBuf) {
+    with(|text| {
+        let (before, rest) = text.split_once("# [[client]]").unwrap();
+        let (lines, after) = rest.split_once("\n\n").unwrap();
+        let lines = format!("[[client]]{}", lines.replace("\n# ", "\n"));
+        format!("{before}{}\n\n{after}", change(&lines))
+    })
+}
+
+#[test]
+fn nobody_is_registered_for_hashes_until_a_line_says_so() {
+    assert!(PlatformConfig::load(&example()).unwrap().clients.is_empty());
+    let (_folder, file) = with_client(str::to_owned);
+    let clients = PlatformConfig::load(&file).unwrap().clients;
+    assert_eq!((clients.len(), clients[0].id.as_str()), (1, "letters"));
+    assert!(registered(&clients).is_err(), "its certificate is not there");
+}
+
+#[test]
+fn a_client_is_named_once_and_never_for_what_the_platform_composes() {
+    for (key, change) in [
+        (
+            "client.id",
+            Box::new(|lines: &str| format!("{lines}\n{lines}")) as Box<dyn Fn(&str) -> String>,
+        ),
+        ("client.id", Box::new(|lines: &str| lines.replace("letters", "Letters!"))),
+        ("client.kinds", Box::new(|lines: &str| lines.replace("referral", "prescription"))),
+    ] {
+        let (_folder, file) = with_client(change);
+        let refused = PlatformConfig::load(&file).map(drop).unwrap_err();
+        assert!(matches!(refused, ConfigRefusal::Value(found, _) if found == key), "{refused}");
+    }
+}
+
+#[test]
+fn a_witness_is_reached_and_opened_without_tls_on_this_machine_only() {
+    for (from, to) in [
+        ("http://127.0.0.1:8555", "http://192.0.2.1:8555"),
+        ("http://127.0.0.1:8555", "https://witness.example"),
+        ("http://127.0.0.1:8555", "ftp://127.0.0.1"),
+    ] {
+        let (_folder, file) = with(|text| text.replace(from, to));
+        let refused = PlatformConfig::load(&file).unwrap_err();
+        assert!(matches!(refused, ConfigRefusal::Value("platform.witness.url", _)), "{to}");
+    }
+    let (_folder, file) =
+        with(|text| text.replace("listen = \"127.0.0.1:8555\"", "listen = \"0.0.0.0:8555\""));
+    let refused = WitnessConfig::load(&file).unwrap_err();
+    assert!(matches!(refused, ConfigRefusal::Value("witness.listen", _)));
+}
+
+#[test]
+fn a_gateway_door_open_to_the_network_is_refused() {
+    let (_folder, file) = with(|text| text.replace("127.0.0.1:3030", "0.0.0.0:3030"));
+    assert!(matches!(GatewayConfig::load(&file), Err(ConfigRefusal::Value("listen", _))));
+}
