@@ -43,8 +43,14 @@ pub(crate) fn others_may_read(path: &Path) -> io::Result<bool> {
 
 /// A lock on the folder, held until dropped; the operating system releases it if we die.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started at this moment has a copy of the
+        // file until it becomes another program, and the lock would live on in it.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Lock {
@@ -53,7 +59,7 @@ impl Lock {
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }

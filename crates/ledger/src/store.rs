@@ -41,7 +41,7 @@ struct Inner {
     readers: Readers,
     shared: bool,
     // Last: the folder is free only after everything above has let go of it.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Drop for Inner {
@@ -62,7 +62,7 @@ impl Drop for Inner {
 /// What is opened, before the writer starts: a ledger puts its journal in between.
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
-    lock: File,
+    lock: Lock,
     readers: Vec<Connection>,
 }
 
@@ -109,7 +109,7 @@ impl Store {
             .mode(0o700)
             .create(folder)
             .map_err(|error| io(folder, &error))?;
-        let lock = lock(folder)?;
+        let lock = Lock::take(folder)?;
         let connect = |reads: bool| match &place.server {
             Some(server) => postgres::connect(server),
             None if reads => sqlite::connect_reader(folder),
@@ -229,20 +229,33 @@ fn io(path: &Path, error: &std::io::Error) -> Fault {
     Fault::Store(format!("{}: {error}", path.display()))
 }
 
-fn lock(folder: &Path) -> Result<File, Failed<Refusal>> {
-    let path = folder.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| io(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(Failed::Refused(Refusal::StoreInUse(folder.display().to_string())))
+/// The folder is this process's, until dropped or until we die.
+struct Lock(File);
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Self, Failed<Refusal>> {
+        let path = folder.join(LOCK);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| io(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => {
+                Err(Failed::Refused(Refusal::StoreInUse(folder.display().to_string())))
+            }
+            Err(TryLockError::Error(error)) => Err(Failed::Fault(io(&path, &error))),
         }
-        Err(TryLockError::Error(error)) => Err(Failed::Fault(io(&path, &error))),
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started at this moment has a copy of the
+        // file until it becomes another program, and the lock would live on in it.
+        let _ = self.0.unlock();
     }
 }
 

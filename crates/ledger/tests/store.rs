@@ -63,6 +63,23 @@ fn a_second_opening_of_the_folder_is_refused_until_the_first_is_dropped() {
     Store::open(engine::place(folder.path()), ROOM).unwrap();
 }
 
+#[test]
+fn a_folder_is_free_at_once_also_while_other_programs_are_being_started() {
+    let going = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let more = std::sync::Arc::clone(&going);
+    let starting = std::thread::spawn(move || {
+        while more.load(std::sync::atomic::Ordering::Relaxed) {
+            let _ = std::process::Command::new("true").current_dir("/").status();
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..50 {
+        Store::open(engine::place(folder.path()), ROOM).unwrap();
+    }
+    going.store(false, std::sync::atomic::Ordering::Relaxed);
+    starting.join().unwrap();
+}
+
 #[tokio::test]
 async fn a_refused_or_panicking_unit_of_work_leaves_nothing_and_hurts_nobody() {
     let folder = tempfile::tempdir().unwrap();
