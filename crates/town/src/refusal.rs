@@ -100,6 +100,7 @@ pub const CODES: &[&str] = &[
     "phone-wrong-site",
     "phone-statement-differs",
     "phone-failed",
+    "card-failed",
     "service-anchor-not-test",
     "service-wrong-kind",
     "service-signature-invalid",
