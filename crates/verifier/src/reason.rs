@@ -155,12 +155,14 @@ mod tests {
     use super::*;
 
     /// Codes of `hpki` that only issuing meets, and of `approval` that only the platform judges.
-    const NEVER_REPORTED: [&str; 8] = [
+    const NEVER_REPORTED: [&str; 10] = [
         "name-malformed",
         "qualification-not-certifiable",
         "not-as-profiled",
         "counter-not-rising",
         "attestation-wrong",
+        "attestation-missing",
+        "authenticator-not-listed",
         "user-handle-wrong",
         "credential-unknown",
         "evidence-wrong",
