@@ -5,6 +5,8 @@ use hpki::id::BindingId;
 use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::card::CardEvidence;
+use crate::proof::{Means, Proof};
 use crate::refusal::Refusal;
 use crate::statement::{LinkStatement, Statement};
 use crate::webauthn::{
@@ -61,18 +63,69 @@ impl AssertionEvidence {
 
 /// A statement and the proof that its person approved it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Approval {
     /// What was approved.
     pub statement: Statement,
-    /// The authenticator's signature.
-    pub webauthn: AssertionEvidence,
-    /// The linking under which the credential was known.
+    /// What her phone or card signed.
+    pub proof: Proof,
+    /// The linking under which phone or My Number Card was known; for an HPKI card, which nobody
+    /// links, [`CardEvidence::own_binding`].
     pub binding: BindingId,
     /// When the platform received it.
     pub approved: Timestamp,
     /// Whether the place was also confirmed by carrying three digits from phone to terminal.
     pub number_confirmed: bool,
+}
+
+/// An approval as it is written: exactly one of `webauthn` and `card`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Written {
+    statement: Statement,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    webauthn: Option<AssertionEvidence>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    card: Option<CardEvidence>,
+    binding: BindingId,
+    approved: Timestamp,
+    number_confirmed: bool,
+}
+
+impl From<Approval> for Written {
+    fn from(approval: Approval) -> Self {
+        let (webauthn, card) = match approval.proof {
+            Proof::Phone(assertion) => (Some(assertion), None),
+            Proof::Card(card) => (None, Some(card)),
+        };
+        Self {
+            statement: approval.statement,
+            webauthn,
+            card,
+            binding: approval.binding,
+            approved: approval.approved,
+            number_confirmed: approval.number_confirmed,
+        }
+    }
+}
+
+impl TryFrom<Written> for Approval {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let proof = match (written.webauthn, written.card) {
+            (Some(assertion), None) => Proof::Phone(assertion),
+            (None, Some(card)) => Proof::Card(card),
+            _ => return Err("exactly one of webauthn and card"),
+        };
+        Ok(Self {
+            statement: written.statement,
+            proof,
+            binding: written.binding,
+            approved: written.approved,
+            number_confirmed: written.number_confirmed,
+        })
+    }
 }
 
 impl Approval {
@@ -81,17 +134,32 @@ impl Approval {
         self.statement.challenge()
     }
 
-    /// The hash of the whole evidence, as journalled:
+    /// By which means it was approved.
+    pub fn means(&self) -> Means {
+        self.proof.means()
+    }
+
+    /// The hash of the whole evidence, as journalled: of a phone
     /// `H("azukari/evidence/approval/v1"; challenge, credentialId, clientDataJSON,
-    /// authenticatorData, signature, cose, binding, approved, numberConfirmed)`.
+    /// authenticatorData, signature, cose, binding, approved, numberConfirmed)`, of a card
+    /// `H("azukari/evidence/card-approval/v1"; challenge, means, certificate, signature, binding,
+    /// approved, numberConfirmed)`.
     pub fn evidence_hash(&self) -> Digest32 {
-        Encoded::new("azukari/evidence/approval/v1")
-            .octets_field(&self.statement.challenge())
-            .octets_field(&self.webauthn.credential_id)
-            .octets_field(&self.webauthn.client_data_json)
-            .octets_field(&self.webauthn.authenticator_data)
-            .octets_field(&self.webauthn.signature)
-            .octets_field(&self.webauthn.cose)
+        let signed = match &self.proof {
+            Proof::Phone(assertion) => Encoded::new("azukari/evidence/approval/v1")
+                .octets_field(&self.statement.challenge())
+                .octets_field(&assertion.credential_id)
+                .octets_field(&assertion.client_data_json)
+                .octets_field(&assertion.authenticator_data)
+                .octets_field(&assertion.signature)
+                .octets_field(&assertion.cose),
+            Proof::Card(card) => Encoded::new("azukari/evidence/card-approval/v1")
+                .octets_field(&self.statement.challenge())
+                .text(card.means.name())
+                .octets_field(&card.certificate)
+                .octets_field(&card.signature),
+        };
+        signed
             .octets_field(self.binding.octets())
             .time(self.approved)
             .number(u64::from(self.number_confirmed))
@@ -196,7 +264,8 @@ pub fn check_change(
 ///
 /// # Errors
 /// Whatever [`webauthn::assertion`] refuses; `rp-id-wrong` if the statement names another relying
-/// party; `evidence-wrong` if the evidence carries another public key than the credential's.
+/// party; `evidence-wrong` if the evidence carries another public key than the credential's;
+/// `means-wrong` if a card approved it.
 pub fn check(
     approval: &Approval,
     credential: &Credential,
@@ -205,15 +274,11 @@ pub fn check(
     if approval.statement.rp_id() != rp.rp_id {
         return Err(Refusal::RpIdWrong);
     }
-    if approval.webauthn.cose != credential.cose {
+    let Proof::Phone(assertion) = &approval.proof else { return Err(Refusal::MeansWrong) };
+    if assertion.cose != credential.cose {
         return Err(Refusal::EvidenceWrong("cose"));
     }
-    webauthn::assertion(
-        &approval.webauthn.response(),
-        credential,
-        &approval.statement.challenge(),
-        rp,
-    )
+    webauthn::assertion(&assertion.response(), credential, &approval.statement.challenge(), rp)
 }
 
 /// Checks the linking of a phone and gives the credential that it made.

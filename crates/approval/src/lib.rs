@@ -1,7 +1,7 @@
 //! 意思確認: what a person approves, and the proof that she did.
 //!
 //! This room turns a statement ("this key, at this institution, these kinds, until then") into the
-//! one challenge that stands for it, checks that an authenticator signed that challenge, and keeps
+//! one challenge that stands for it, checks that a phone or a card signed that challenge, and keeps
 //! the evidence in a form that anybody can check again. `authn` checks it when it arrives;
 //! `custody` checks it again before it believes `authn`; a verifier may check it years later.
 //!
@@ -9,15 +9,17 @@
 //!
 //! Start reading at [`statement`], [`owners`] and [`desk`] (what is approved, by owners and by
 //! officers), then [`evidence`] (what is kept), [`bundle`]
-//! (what a stranger is given of it), then [`webauthn`] (how the signature is judged).
+//! (what a stranger is given of it), then [`webauthn`] and [`card`] (how the signatures of phones and cards are judged).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod b64;
 pub mod bundle;
+pub mod card;
 pub mod desk;
 pub mod evidence;
 pub mod owners;
+mod proof;
 mod refusal;
 #[cfg(any(test, feature = "simulator"))]
 pub mod simulator;
@@ -25,6 +27,7 @@ pub mod statement;
 pub mod webauthn;
 
 pub use bundle::Bundle;
+pub use card::{CardEvidence, CardMeans, CardTrust, card_commitment, check_hpki, check_jpki};
 pub use desk::{
     DeskAct, DeskApproval, DeskSigninStatement, DeskStatement, OfficerEvidence, OfficerStatement,
     check_desk, check_officer, order_evidence,
@@ -37,6 +40,7 @@ pub use owners::{
     ChangeStatement, DisputeStatement, LossStatement, RestartStatement, SigninStatement,
     StopStatement,
 };
+pub use proof::{Means, Proof};
 pub use refusal::{CODES, Refusal};
 pub use statement::{DocumentsStatement, LinkStatement, SessionStatement, Statement};
 pub use webauthn::{

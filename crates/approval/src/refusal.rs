@@ -71,6 +71,42 @@ pub enum Refusal {
     /// The document is not among those that were approved.
     #[error("the document is not among those that were approved")]
     DocumentNotApproved,
+    /// Another means than the one that is asked about.
+    #[error("this was not approved by the means that is asked about")]
+    MeansWrong,
+    /// A card's certificate or signature does not have its form or size.
+    #[error("the card's {0} is malformed")]
+    CardMalformed(&'static str),
+    /// Not an RSA key of 2048 to 4096 bits.
+    #[error("the card's key is not RSA of 2048 to 4096 bits")]
+    CardKeyWrong,
+    /// The card did not sign this challenge.
+    #[error("the card's signature over the challenge is wrong")]
+    CardSignatureWrong,
+    /// No authority that is believed issued the card's certificate.
+    #[error("no trusted authority issued the card's certificate")]
+    CardIssuerUnknown,
+    /// The certificate is for something else than authentication (policy arm or key usage).
+    #[error("the card's certificate is not for authentication")]
+    CardNotForAuthentication,
+    /// The card's certificate is not in force at this moment.
+    #[error("the card's certificate has expired")]
+    CardExpired,
+    /// The card's certificate was revoked.
+    #[error("the card's certificate was revoked")]
+    CardRevoked,
+    /// Nobody can tell now whether the card's certificate was revoked.
+    #[error("whether the card's certificate was revoked cannot be told now")]
+    CardStatusUnknown,
+    /// The chain of the card's certificate breaks another rule.
+    #[error("the card's certificate is not acceptable: {0}")]
+    CardCertificateWrong(String),
+    /// The certificate of an HPKI card names no qualification that we know.
+    #[error("the card's certificate names no known qualification")]
+    CardRoleUnknown,
+    /// Another card than the one that was linked.
+    #[error("this is another card than the one that was linked")]
+    CardOther,
 }
 
 /// Every code of this room.
@@ -97,6 +133,18 @@ pub const CODES: &[&str] = &[
     "bundle-malformed",
     "bundle-version-unknown",
     "document-not-approved",
+    "means-wrong",
+    "card-malformed",
+    "card-key-wrong",
+    "card-signature-wrong",
+    "card-issuer-unknown",
+    "card-not-for-authentication",
+    "card-expired",
+    "card-revoked",
+    "card-status-unknown",
+    "card-certificate-wrong",
+    "card-role-unknown",
+    "card-other",
 ];
 
 impl Refuse for Refusal {
@@ -124,6 +172,18 @@ impl Refuse for Refusal {
             Self::BundleMalformed(_) => "bundle-malformed",
             Self::BundleVersionUnknown => "bundle-version-unknown",
             Self::DocumentNotApproved => "document-not-approved",
+            Self::MeansWrong => "means-wrong",
+            Self::CardMalformed(_) => "card-malformed",
+            Self::CardKeyWrong => "card-key-wrong",
+            Self::CardSignatureWrong => "card-signature-wrong",
+            Self::CardIssuerUnknown => "card-issuer-unknown",
+            Self::CardNotForAuthentication => "card-not-for-authentication",
+            Self::CardExpired => "card-expired",
+            Self::CardRevoked => "card-revoked",
+            Self::CardStatusUnknown => "card-status-unknown",
+            Self::CardCertificateWrong(_) => "card-certificate-wrong",
+            Self::CardRoleUnknown => "card-role-unknown",
+            Self::CardOther => "card-other",
         }
     }
 }
@@ -157,6 +217,18 @@ mod tests {
             Refusal::BundleMalformed(String::new()),
             Refusal::BundleVersionUnknown,
             Refusal::DocumentNotApproved,
+            Refusal::MeansWrong,
+            Refusal::CardMalformed(""),
+            Refusal::CardKeyWrong,
+            Refusal::CardSignatureWrong,
+            Refusal::CardIssuerUnknown,
+            Refusal::CardNotForAuthentication,
+            Refusal::CardExpired,
+            Refusal::CardRevoked,
+            Refusal::CardStatusUnknown,
+            Refusal::CardCertificateWrong(String::new()),
+            Refusal::CardRoleUnknown,
+            Refusal::CardOther,
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

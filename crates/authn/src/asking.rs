@@ -4,7 +4,7 @@
 //! whoever dies before the answer was carried out has decided nothing, and is asked again.
 
 use approval::{
-    Approval, AssertionEvidence, AssertionOutcome, AssertionResponse, Statement, check,
+    Approval, AssertionEvidence, AssertionOutcome, AssertionResponse, Proof, Statement, check,
 };
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Tx};
@@ -96,7 +96,7 @@ impl Authn {
         let response = AssertionResponse::from_json(credential).map_err(refused)?;
         let approval = Approval {
             statement,
-            webauthn: AssertionEvidence::new(&response, &binding.credential),
+            proof: Proof::Phone(AssertionEvidence::new(&response, &binding.credential)),
             binding: binding.id,
             approved: now,
             number_confirmed: false,

@@ -138,7 +138,7 @@ impl Ceremony {
             Step::Agreed(approval) => (&**approval, None),
             _ => return None,
         };
-        let known = &approval.webauthn;
+        let known = approval.proof.phone()?;
         let same = known.signature == response.signature
             && known.authenticator_data == response.authenticator_data
             && known.client_data_json == response.client_data_json;

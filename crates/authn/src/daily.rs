@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use approval::{
-    Approval, AssertionEvidence, AssertionResponse, SessionStatement, Statement, check,
+    Approval, AssertionEvidence, AssertionResponse, Proof, SessionStatement, Statement, check,
 };
 use hpki::encoding::Digest32;
 use hpki::id::{CeremonyId, FacilityCode, PersonId};
@@ -266,7 +266,7 @@ impl Authn {
         let binding = self.ledger.read(move |tx| BindingRow::live(tx, bound, &desk)).await?;
         let approval = Approval {
             statement: claim.statement.clone(),
-            webauthn: AssertionEvidence::new(&response, &binding.credential),
+            proof: Proof::Phone(AssertionEvidence::new(&response, &binding.credential)),
             binding: binding.id,
             approved: now,
             number_confirmed: false,

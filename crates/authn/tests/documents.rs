@@ -173,7 +173,7 @@ async fn the_journal_commits_to_the_phones_key_where_it_says_that_it_was_linked(
     let proof = ledger::tlog::Proof::parse(&house.ledger().prove(leaf).await.unwrap()).unwrap();
     let record = proof.verify(house.ledger().verify_key()).unwrap().opening.record;
     assert_eq!((record.event, record.key), (ledger::Event::PhoneLinked, Some(key(1))));
-    let of =
-        approval::binding_commitment(&approval.webauthn.credential_id, &approval.webauthn.cose);
+    let phone = approval.proof.phone().unwrap();
+    let of = approval::binding_commitment(&phone.credential_id, &phone.cose);
     assert_eq!((record.person, record.evidence), (Some(person(1)), Some(of)));
 }

@@ -10,11 +10,13 @@ pub enum Authority {
     Root,
     /// A signing authority under the root.
     Signing(SigningAuthority),
+    /// The same organisation's authority for the authentication certificates on HPKI cards.
+    Authentication(SigningAuthority),
     /// The authority for TLS between facilities and platform; it has nothing to do with HPKI.
     Facility,
 }
 
-/// A signing authority under the root.
+/// An organisation with a signing and an authentication authority under the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SigningAuthority {
     /// 日医認証局
@@ -41,11 +43,14 @@ impl SigningAuthority {
 
 impl Authority {
     /// All, issuers before those they certify.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Root,
         Self::Signing(SigningAuthority::Jma),
         Self::Signing(SigningAuthority::Jpa),
         Self::Signing(SigningAuthority::Medis),
+        Self::Authentication(SigningAuthority::Jma),
+        Self::Authentication(SigningAuthority::Jpa),
+        Self::Authentication(SigningAuthority::Medis),
         Self::Facility,
     ];
 
@@ -54,6 +59,9 @@ impl Authority {
         match self {
             Self::Root => "root",
             Self::Signing(signing) => signing.name(),
+            Self::Authentication(SigningAuthority::Jma) => "jma-auth",
+            Self::Authentication(SigningAuthority::Jpa) => "jpa-auth",
+            Self::Authentication(SigningAuthority::Medis) => "medis-auth",
             Self::Facility => "facility",
         }
     }
@@ -65,6 +73,9 @@ impl Authority {
             Self::Signing(SigningAuthority::Jma) => "日医認証局(署名用)",
             Self::Signing(SigningAuthority::Jpa) => "日薬認証局(署名用)",
             Self::Signing(SigningAuthority::Medis) => "MEDIS認証局(署名用)",
+            Self::Authentication(SigningAuthority::Jma) => "日医認証局(認証用)",
+            Self::Authentication(SigningAuthority::Jpa) => "日薬認証局(認証用)",
+            Self::Authentication(SigningAuthority::Medis) => "MEDIS認証局(認証用)",
             Self::Facility => "機関間通信(TLS)認証局",
         }
     }

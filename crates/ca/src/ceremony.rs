@@ -1,4 +1,4 @@
-//! The key ceremony: five keys, five certificates, the first lists, one transcript.
+//! The key ceremony: eight keys, eight certificates, the first lists, one transcript.
 //!
 //! Every step looks at the books first, so a ceremony that was cut short is held to its end by
 //! asking for it again. Only a key in the vault that the books never announced stops it: then the
@@ -57,8 +57,8 @@ impl Transcript {
 }
 
 impl Ca {
-    /// Holds the key ceremony: root, three signing authorities, TLS authority, first lists. Held
-    /// once; cut short, it is taken up again with the same plan and time.
+    /// Holds the key ceremony: root, three signing and three authentication authorities, TLS
+    /// authority, first lists. Held once; cut short, it is taken up again with the same plan and time.
     ///
     /// # Errors
     /// `ceremony-already-held`, `ceremony-key-stray`; or the device or the store failed.
@@ -159,7 +159,9 @@ impl Ca {
         }
         let algorithm = match authority {
             Authority::Facility => CaAlgorithm::P256,
-            Authority::Root | Authority::Signing(_) => CaAlgorithm::Rsa2048,
+            Authority::Root | Authority::Signing(_) | Authority::Authentication(_) => {
+                CaAlgorithm::Rsa2048
+            }
         };
         let spki = match self.desk.generate(authority.name(), algorithm) {
             // Made just before we died, in this ceremony: its row was there before it.
@@ -233,7 +235,7 @@ fn authority_request(
         .time(begun)
         .digest();
     let issued_by = match authority {
-        Authority::Root | Authority::Signing(_) => Authority::Root,
+        Authority::Root | Authority::Signing(_) | Authority::Authentication(_) => Authority::Root,
         Authority::Facility => Authority::Facility,
     };
     let config = config.clone();
@@ -270,7 +272,7 @@ fn prepare(
             rarl_url: &config.list_url("rarl"),
         }
         .prepare(),
-        Authority::Signing(_) => {
+        Authority::Signing(_) | Authority::Authentication(_) => {
             let root = own.ok_or(hpki::Refusal::NotAsProfiled("a root without a certificate"))?;
             SubCa {
                 serial,
@@ -278,7 +280,7 @@ fn prepare(
                 name: &name,
                 validity: Validity::authority(midnight.minus(HOUR), SIGNING_YEARS),
                 spki_der,
-                policy: &config.statement(config.authority_policy),
+                policy: &config.statement(config.authority_policy_of(authority)),
                 sarl_name: &config.root_list_name("sarl")?,
                 sarl_url: &config.list_url("sarl"),
             }

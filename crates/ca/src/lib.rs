@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod authority;
+mod card;
 mod ceremony;
 mod config;
 mod facility;
@@ -34,6 +35,7 @@ use hsm::CaDesk;
 use ledger::Ledger;
 
 pub use authority::{Authority, SigningAuthority};
+pub use card::{CardApplication, CardHolder, CardOrder};
 pub use ceremony::{CeremonyPlan, Transcript};
 pub use config::{CaConfig, SigningNames};
 pub use facility::Facility;

@@ -24,6 +24,11 @@ pub(crate) fn names(authority: Authority) -> &'static [&'static str] {
             crate::SigningAuthority::Jpa => &["jpa"],
             crate::SigningAuthority::Medis => &["medis"],
         },
+        Authority::Authentication(signing) => match signing {
+            crate::SigningAuthority::Jma => &["jma-auth"],
+            crate::SigningAuthority::Jpa => &["jpa-auth"],
+            crate::SigningAuthority::Medis => &["medis-auth"],
+        },
         Authority::Facility => &["facility"],
     }
 }
@@ -154,7 +159,7 @@ fn prepare(
 ) -> Result<hpki::profile::ToBeSigned, hpki::Refusal> {
     let directory = match authority {
         Authority::Root => Some(config.root_list_name(name)?),
-        Authority::Signing(_) | Authority::Facility => None,
+        Authority::Signing(_) | Authority::Authentication(_) | Authority::Facility => None,
     };
     let scope = directory.as_ref().map_or(Scope::All, Scope::Authorities);
     let list = RevocationList { issuer, scope, number, this_update: now, entries };

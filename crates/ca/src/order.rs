@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use hpki::certificate::Certificate;
 use hpki::encoding::{Digest32, Statement};
 use hpki::id::{FacilityCode, KeyId, PersonId};
+use hpki::profile::authentication::Person;
 use hpki::profile::facility_tls::{FacilityTls, lifetime};
 use hpki::profile::signing_jma::SigningJma;
 use hpki::profile::signing_medis::{self, SigningMedis};
 use hpki::profile::tls_server::TlsServer;
-use hpki::profile::{Issuer, ToBeSigned, Validity};
+use hpki::profile::{Issuer, PolicyStatement, ToBeSigned, Validity};
 use hpki::qualification::Qualification;
 use hpki::time::Timestamp;
 
@@ -104,46 +105,99 @@ impl SigningOrder {
         issuer: &Issuer,
         config: &CaConfig,
     ) -> Result<ToBeSigned, hpki::Refusal> {
-        let validity = Validity::years_from_day(self.valid_from, config.subscriber_years);
-        let policy = config.statement(config.subscriber_policy);
-        let crl_url = config.list_url(self.authority.name());
-        match self.authority {
-            SigningAuthority::Medis => SigningMedis {
-                serial,
-                issuer,
-                name_romaji: &self.name_romaji,
-                name_ja: &self.name_ja,
-                organization: self.organization.as_ref().map(|organization| {
-                    signing_medis::Organization {
-                        romaji: &organization.romaji,
-                        ja: &organization.ja,
-                    }
-                }),
-                subject_serial: &self.subject_serial,
-                qualification: self.qualification,
-                validity,
-                spki_der: &self.spki_der,
-                policy: &policy,
-                crl_url: &crl_url,
-            }
-            .prepare(),
-            SigningAuthority::Jma | SigningAuthority::Jpa => SigningJma {
-                serial,
-                issuer,
-                name_romaji: &self.name_romaji,
-                subject_serial: &self.subject_serial,
-                qualification: self.qualification,
-                validity,
-                spki_der: &self.spki_der,
-                policy: &policy,
-                crl_url: &crl_url,
-            }
-            .prepare(),
+        let making = Making {
+            serial,
+            issuer,
+            spki_der: &self.spki_der,
+            policy: &config.statement(config.subscriber_policy),
+            crl_url: &config.list_url(self.authority.name()),
+        };
+        self.subscriber().signing(&making, config.subscriber_years)
+    }
+
+    fn subscriber(&self) -> Subscriber<'_> {
+        Subscriber {
+            authority: self.authority,
+            name_romaji: &self.name_romaji,
+            name_ja: &self.name_ja,
+            organization: self.organization.as_ref(),
+            subject_serial: &self.subject_serial,
+            qualification: self.qualification,
+            valid_from: self.valid_from,
         }
     }
 }
 
-fn issuer_of(own: Option<&Certificate>) -> Result<Issuer, hpki::Refusal> {
+/// What a person's certificate says about her, whatever it is for.
+pub(crate) struct Subscriber<'a> {
+    pub(crate) authority: SigningAuthority,
+    pub(crate) name_romaji: &'a str,
+    pub(crate) name_ja: &'a str,
+    pub(crate) organization: Option<&'a Organization>,
+    pub(crate) subject_serial: &'a str,
+    pub(crate) qualification: Qualification,
+    pub(crate) valid_from: Timestamp,
+}
+
+/// What its making adds.
+pub(crate) struct Making<'a> {
+    pub(crate) serial: &'a [u8],
+    pub(crate) issuer: &'a Issuer,
+    pub(crate) spki_der: &'a [u8],
+    pub(crate) policy: &'a PolicyStatement,
+    pub(crate) crl_url: &'a str,
+}
+
+impl<'a> Subscriber<'a> {
+    /// The certificate to be, in the layout of its authority.
+    pub(crate) fn person(&self, making: &Making<'a>, years: i32) -> Person<'a> {
+        let Making { serial, issuer, spki_der, policy, crl_url } = *making;
+        let validity = Validity::years_from_day(self.valid_from, years);
+        match self.authority {
+            SigningAuthority::Medis => Person::Medis(SigningMedis {
+                serial,
+                issuer,
+                name_romaji: self.name_romaji,
+                name_ja: self.name_ja,
+                organization: self.organization.map(|organization| signing_medis::Organization {
+                    romaji: &organization.romaji,
+                    ja: &organization.ja,
+                }),
+                subject_serial: self.subject_serial,
+                qualification: self.qualification,
+                validity,
+                spki_der,
+                policy,
+                crl_url,
+            }),
+            SigningAuthority::Jma | SigningAuthority::Jpa => Person::Jma(SigningJma {
+                serial,
+                issuer,
+                name_romaji: self.name_romaji,
+                subject_serial: self.subject_serial,
+                qualification: self.qualification,
+                validity,
+                spki_der,
+                policy,
+                crl_url,
+            }),
+        }
+    }
+
+    /// A signing certificate to be.
+    pub(crate) fn signing(
+        &self,
+        making: &Making<'a>,
+        years: i32,
+    ) -> Result<ToBeSigned, hpki::Refusal> {
+        match self.person(making, years) {
+            Person::Medis(person) => person.prepare(),
+            Person::Jma(person) => person.prepare(),
+        }
+    }
+}
+
+pub(crate) fn issuer_of(own: Option<&Certificate>) -> Result<Issuer, hpki::Refusal> {
     Issuer::of(own.ok_or(hpki::Refusal::NotAsProfiled("an issuer without a certificate"))?)
 }
 

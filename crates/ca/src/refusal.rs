@@ -50,6 +50,12 @@ pub enum Refusal {
     /// The facility's client certificate is not in force at this time.
     #[error("the facility's client certificate is expired or not yet valid")]
     FacilityCertificateExpired,
+    /// The card's certificate was revoked.
+    #[error("the card's certificate was revoked")]
+    CardRevoked,
+    /// The card's holder has no kept key for the card's qualification.
+    #[error("the card's holder has no kept key for this qualification")]
+    CardHolderWithoutKey,
     /// A certificate, list or name breaks a rule of the profiles.
     #[error(transparent)]
     Hpki(hpki::Refusal),
@@ -77,6 +83,8 @@ pub const CODES: &[&str] = &[
     "revocation-reason-not-allowed",
     "issuance-not-announced",
     "issuance-interrupted",
+    "card-revoked",
+    "card-holder-without-key",
 ];
 
 impl Refuse for Refusal {
@@ -96,6 +104,8 @@ impl Refuse for Refusal {
             Self::RevocationReasonNotAllowed(_) => "revocation-reason-not-allowed",
             Self::IssuanceNotAnnounced => "issuance-not-announced",
             Self::IssuanceInterrupted(_) => "issuance-interrupted",
+            Self::CardRevoked => "card-revoked",
+            Self::CardHolderWithoutKey => "card-holder-without-key",
             Self::Hpki(refusal) => refusal.code(),
             Self::Vault(refusal) => refusal.code(),
             Self::Journal(refusal) => refusal.code(),
@@ -142,6 +152,8 @@ mod tests {
             Refusal::RevocationReasonNotAllowed(""),
             Refusal::IssuanceNotAnnounced,
             Refusal::IssuanceInterrupted(String::new()),
+            Refusal::CardRevoked,
+            Refusal::CardHolderWithoutKey,
         ];
         let codes: Vec<_> = every.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ca;
 use crate::authority::Authority;
+use crate::card::kept_key;
 use crate::refusal::{Failed, Refusal};
 use crate::tables;
 
@@ -23,9 +24,11 @@ pub struct Revocation {
     pub authority: String,
     /// Serial number of the certificate in hexadecimal.
     pub serial: String,
-    /// The kept key that the certificate is for; absent for authorities and TLS.
+    /// The kept key that the certificate is for; absent for authorities, cards and TLS.
     pub key: Option<KeyId>,
-    /// Whose key.
+    /// The kept key for which a card authenticated with the certificate: whatever it allowed ends.
+    pub card_for: Option<KeyId>,
+    /// Whose key or card.
     pub person: Option<PersonId>,
     /// Name of the reason (RFC 5280 §5.3.1).
     pub reason: String,
@@ -99,17 +102,25 @@ impl Ca {
                 }
                 let key = row.opt_array(2)?.map(KeyId::from_octets);
                 let person = row.opt_array(3)?.map(PersonId::from_octets);
+                let card_for = match (authority, person) {
+                    (Authority::Authentication(_), Some(person)) => {
+                        let role = tables::stored(row.blob(1)?)?.qualification();
+                        role.map(|role| kept_key(tx, person, role)).transpose()?.flatten()
+                    }
+                    _ => None,
+                };
                 let revocation = Revocation {
                     authority: authority.name().to_owned(),
                     serial: hex::encode(&serial),
                     key,
+                    card_for,
                     person,
                     reason: reason.name().to_owned(),
                     at: now,
                 };
                 let payload = serde_json::to_string(&revocation)
                     .map_err(|error| ledger::Fault::Misuse(error.to_string()))?;
-                tx.outbox(REVOCATION_TOPIC, key, &payload)?;
+                tx.outbox(REVOCATION_TOPIC, key.or(card_for), &payload)?;
                 let stream = tables::authority(tx, authority)?.stream;
                 let mut record = Record::new(Event::CertificateRevoked, stream, now);
                 record.key = key;

@@ -146,7 +146,9 @@ fn prepared(authority: Authority, profile: &str, tbs: &[u8]) -> Result<ToBeSigne
         Profile::from_name(profile).ok_or_else(|| Fault::Row("unknown profile".into()))?;
     let algorithm = match authority {
         Authority::Facility => SignatureAlgorithm::EcdsaP256Sha256,
-        Authority::Root | Authority::Signing(_) => SignatureAlgorithm::RsaSha256,
+        Authority::Root | Authority::Signing(_) | Authority::Authentication(_) => {
+            SignatureAlgorithm::RsaSha256
+        }
     };
     Ok(ToBeSigned::restore(profile, algorithm, tbs.to_vec()))
 }

@@ -31,6 +31,9 @@ CREATE TABLE ca_certificate (
 CREATE INDEX ca_certificate_order ON ca_certificate (order_hash);
 CREATE UNIQUE INDEX ca_certificate_key ON ca_certificate (key)
     WHERE key IS NOT NULL AND status <> 'interrupted';
+CREATE INDEX ca_certificate_person ON ca_certificate (person) WHERE person IS NOT NULL;
+CREATE INDEX ca_certificate_card ON ca_certificate (serial)
+    WHERE key IS NULL AND person IS NOT NULL;
 CREATE INDEX ca_certificate_open ON ca_certificate (status) WHERE status = 'prepared';
 
 -- The same for revocation lists: prepared → issued, or prepared → interrupted.

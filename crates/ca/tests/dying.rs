@@ -79,8 +79,8 @@ async fn a_ceremony_that_dies_again_and_again_is_held_to_its_end() {
     assert!(pieces > 10);
     let running = estate.start();
     running.ca.recover(now()).await.unwrap();
-    assert_eq!(running.ca.authorities().await.unwrap().len(), 5);
-    assert_eq!(running.ca.lists().await.unwrap().len(), 6);
+    assert_eq!(running.ca.authorities().await.unwrap().len(), 8);
+    assert_eq!(running.ca.lists().await.unwrap().len(), 9);
     assert_eq!(code(running.ca.ceremony(&plan(), now()).await), "ceremony-already-held");
     running.ca.issue_signing(&doctor(), now()).await.unwrap();
     running.balance(&estate);

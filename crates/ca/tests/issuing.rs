@@ -5,7 +5,9 @@ mod support;
 
 use std::process::Command;
 
-use ca::{Authority, Refusal, Revocation, ServerOrder, SigningAuthority};
+use ca::{
+    Authority, CardApplication, CardHolder, Refusal, Revocation, ServerOrder, SigningAuthority,
+};
 use hpki::certificate::Certificate;
 use hpki::crl::{Crl, Reason};
 use hpki::oid;
@@ -15,7 +17,7 @@ use hpki::qualification::Qualification;
 use hpki::refusal::Refuse;
 use hpki::time::Timestamp;
 use ledger::Failed;
-use support::{Estate, Running, doctor, gateway, now, pharmacist, plan};
+use support::{Estate, Running, card, doctor, gateway, now, pharmacist, plan};
 
 async fn estate() -> (Estate, Running) {
     let estate = Estate::new();
@@ -29,6 +31,15 @@ async fn judge(
     leaf: &Certificate,
     at: Timestamp,
 ) -> Result<ValidPath, hpki::Refusal> {
+    judge_for(running, leaf, at, (oid::POLICY_SIGNING, Usage::NonRepudiation)).await
+}
+
+async fn judge_for(
+    running: &Running,
+    leaf: &Certificate,
+    at: Timestamp,
+    (policy, usage): (oid::ObjectIdentifier, Usage),
+) -> Result<ValidPath, hpki::Refusal> {
     let authorities = running.ca.authorities().await.unwrap();
     let root = running.ca.authority(Authority::Root).await.unwrap();
     let intermediates: Vec<_> = authorities.into_iter().map(|(_, made)| made).collect();
@@ -40,8 +51,8 @@ async fn judge(
         anchors: &[Anchor { certificate: root }],
         revocation: Lists::Lists(&lists),
         at,
-        policies: &[oid::POLICY_SIGNING],
-        usage: Usage::NonRepudiation,
+        policies: &[policy],
+        usage,
     })
 }
 
@@ -90,10 +101,18 @@ async fn the_estate_has_its_names_numbers_and_lists() {
         assert!(name.starts_with("HPKI-01-TEST_") && name.ends_with("-forNonRepudiation"));
         assert!(root.not_before() < authority.not_before());
         assert!(authority.not_before() < now().jst_midnight());
+        let of_cards = running.ca.authority(Authority::Authentication(signing)).await.unwrap();
+        let name = of_cards.common_name().unwrap();
+        let pattern = "-forAuthentication-forIndividual";
+        assert!(name.starts_with("HPKI-01-TEST_") && name.ends_with(pattern));
+        assert_eq!(of_cards.organization(), authority.organization());
+        assert_eq!(of_cards.policies(), [oid::POLICY_AUTHENTICATION]);
     }
     let lists = running.ca.lists().await.unwrap();
     let names: Vec<_> = lists.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["facility", "jma", "jpa", "medis", "rarl", "sarl"]);
+    let expected =
+        ["facility", "jma", "jma-auth", "jpa", "jpa-auth", "medis", "medis-auth", "rarl", "sarl"];
+    assert_eq!(names, expected);
     let number = |wanted: &str| {
         lists.iter().find(|(name, _)| name == wanted).and_then(|(_, list)| list.number())
     };
@@ -108,6 +127,57 @@ async fn the_estate_has_its_names_numbers_and_lists() {
         assert_eq!(published.as_deref(), Some(list.der()), "{name}");
     }
     assert_eq!(running.ca.published_list("nobody").await.unwrap(), None);
+}
+
+async fn judge_card(running: &Running, card: &Certificate) -> Result<ValidPath, hpki::Refusal> {
+    judge_for(running, card, now(), (oid::POLICY_AUTHENTICATION, Usage::Authentication)).await
+}
+
+#[tokio::test]
+async fn a_card_has_a_certificate_for_each_of_its_keys_and_the_books_know_its_holder() {
+    let (estate, running) = estate().await;
+    for kept in [doctor(), pharmacist()] {
+        let order = card(&kept, CardApplication::Authentication);
+        let made = running.ca.issue_card(&order, now()).await.unwrap();
+        assert_eq!(running.ca.issue_card(&order, now()).await.unwrap(), made);
+        assert_eq!(made.subject_serial_number(), Some(kept.subject_serial.as_str()));
+        assert_eq!(made.qualification(), Some(kept.qualification));
+        judge_card(&running, &made).await.unwrap();
+        judge(&running, &made, now()).await.unwrap_err();
+
+        // Nobody keeps a key for her yet.
+        assert_eq!(code(running.ca.card_holder(&made).await), "card-holder-without-key");
+        running.ca.issue_signing(&kept, now()).await.unwrap();
+        let holder = running.ca.card_holder(&made).await.unwrap();
+        assert_eq!(holder, CardHolder { person: kept.person, key: kept.key });
+
+        // The other key of the card signs documents, and answers for nobody.
+        let signs = card(&kept, CardApplication::Signing);
+        let signs = running.ca.issue_card(&signs, now()).await.unwrap();
+        judge(&running, &signs, now()).await.unwrap();
+        assert_eq!(code(running.ca.card_holder(&signs).await), "certificate-unknown");
+    }
+    running.balance(&estate);
+}
+
+#[tokio::test]
+async fn a_revoked_card_is_known_at_once_and_names_the_key_it_spoke_for() {
+    let (estate, running) = estate().await;
+    let kept = doctor();
+    running.ca.issue_signing(&kept, now()).await.unwrap();
+    let order = card(&kept, CardApplication::Authentication);
+    let made = running.ca.issue_card(&order, now()).await.unwrap();
+    let issuer = Authority::Authentication(order.authority);
+    let reason = Reason::KeyCompromise;
+    let revoked = running.ca.revoke(issuer, made.serial(), reason, now()).await.unwrap();
+    assert_eq!((revoked.key, revoked.card_for), (None, Some(kept.key)));
+    assert_eq!(code(running.ca.card_holder(&made).await), "card-revoked");
+    running.ca.issue_crls_of(issuer, now()).await.unwrap();
+    assert_eq!(judge_card(&running, &made).await.unwrap_err().code(), "certificate-revoked");
+    // The certificate of her kept key is another one, and stays.
+    let (_, signing) = running.ca.certificate_of_key(kept.key).await.unwrap().unwrap();
+    judge(&running, &signing, now()).await.unwrap();
+    running.balance(&estate);
 }
 
 #[tokio::test]

@@ -337,7 +337,7 @@ async fn each_wrong_thing_about_an_approval_has_its_own_code() {
         statement.max_count = 299;
     }
     let mut forged = approve(&doctor, asked.clone());
-    *forged.webauthn.signature.last_mut().unwrap() ^= 1;
+    *forged.proof.phone_mut().unwrap().signature.last_mut().unwrap() ^= 1;
     let mut unlinked = approve(&doctor, asked.clone());
     unlinked.binding = BindingId::from_octets([77; 16]);
     let mut borrowed = approve(&doctor, asked.clone());

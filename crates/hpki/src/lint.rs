@@ -78,7 +78,7 @@ fn layout(profile: Profile) -> &'static [(ObjectIdentifier, bool)] {
             (oid::CRL_DISTRIBUTION_POINTS, NO),
             (oid::CERTIFICATE_POLICIES, YES),
         ],
-        Profile::SigningMedis => &[
+        Profile::SigningMedis | Profile::AuthenticationMedis => &[
             (oid::AUTHORITY_KEY_IDENTIFIER, NO),
             (oid::SUBJECT_KEY_IDENTIFIER, NO),
             (oid::KEY_USAGE, YES),
@@ -87,7 +87,7 @@ fn layout(profile: Profile) -> &'static [(ObjectIdentifier, bool)] {
             (oid::SUBJECT_DIRECTORY_ATTRIBUTES, NO),
             (oid::CERTIFICATE_POLICIES, YES),
         ],
-        Profile::SigningJma => &[
+        Profile::SigningJma | Profile::AuthenticationJma => &[
             (oid::AUTHORITY_KEY_IDENTIFIER, NO),
             (oid::SUBJECT_KEY_IDENTIFIER, NO),
             (oid::KEY_USAGE, YES),
@@ -119,6 +119,13 @@ fn layout(profile: Profile) -> &'static [(ObjectIdentifier, bool)] {
 
 fn extensions_fit(found: &[Extension], profile: Profile) -> Verdict {
     let expected = layout(profile);
+    // An authentication certificate may also say that it is for TLS clients.
+    let authentication =
+        matches!(profile, Profile::AuthenticationMedis | Profile::AuthenticationJma);
+    let optional = |extension: &&Extension| {
+        authentication && extension.oid == oid::EXTENDED_KEY_USAGE && !extension.critical
+    };
+    let found: Vec<&Extension> = found.iter().filter(|one| !optional(one)).collect();
     let fits = found.len() == expected.len()
         && found.iter().zip(expected).all(|(extension, (oid, critical))| {
             extension.oid == *oid && extension.critical == *critical
@@ -153,7 +160,16 @@ fn certificate(made: &Certificate, prepared: &ToBeSigned) -> Verdict {
 
     match profile {
         Profile::Root | Profile::SubCa | Profile::TlsCa => authority(made)?,
-        Profile::SigningMedis | Profile::SigningJma => signer(made, profile)?,
+        Profile::SigningMedis | Profile::SigningJma => {
+            must(made.key_usage() == Some(KeyUsage::NON_REPUDIATION), "non-repudiation only")?;
+            person(made, profile == Profile::SigningJma)?;
+        }
+        Profile::AuthenticationMedis | Profile::AuthenticationJma => {
+            must(made.key_usage() == Some(KeyUsage::DIGITAL_SIGNATURE), "digital signature only")?;
+            let purposes = made.extended_key_usage();
+            must(purposes.is_none_or(|found| found == [oid::CLIENT_AUTH]), "TLS client at most")?;
+            person(made, profile == Profile::AuthenticationJma)?;
+        }
         _ => tls(made, profile)?,
     }
     if profile == Profile::SubCa {
@@ -175,8 +191,7 @@ fn one_policy(made: &Certificate) -> Verdict {
     must(*policy != oid::ANY_POLICY, "no open certificate policy")
 }
 
-fn signer(made: &Certificate, profile: Profile) -> Verdict {
-    must(made.key_usage() == Some(KeyUsage::NON_REPUDIATION), "non-repudiation only")?;
+fn person(made: &Certificate, jma: bool) -> Verdict {
     must(!made.is_ca(), "a subscriber is no authority")?;
     let qualification = made.qualification();
     must(qualification.is_some(), "a known qualification")?;
@@ -191,7 +206,7 @@ fn signer(made: &Certificate, profile: Profile) -> Verdict {
             && subject.serial_number().is_some(),
         "country, name and number of the subject",
     )?;
-    if profile == Profile::SigningJma {
+    if jma {
         return must(
             made.organization().is_none() && made.subject_alt_name().is_empty(),
             "no organisation and no alternative name",

@@ -42,6 +42,9 @@ pub enum Revocation<'a> {
 pub enum Usage {
     /// Signing documents. A certificate policy is always required.
     NonRepudiation,
+    /// Answering a challenge with a card. A certificate policy is always required, and the key is
+    /// for this alone: one that also signs documents could be given a document's hash to answer.
+    Authentication,
     /// TLS client authentication of a facility.
     TlsClient,
     /// TLS server authentication.
@@ -259,6 +262,11 @@ fn usage(leaf: &Certificate, usage: Usage) -> Result<(), Refusal> {
         Usage::NonRepudiation => {
             bits(KeyUsage::NON_REPUDIATION) && leaf.extended_key_usage().is_none()
         }
+        // That HPKI's authentication certificates have an extended key usage is not confirmed.
+        Usage::Authentication => {
+            leaf.key_usage() == Some(KeyUsage::DIGITAL_SIGNATURE)
+                && leaf.extended_key_usage().is_none_or(|found| found.contains(&oid::CLIENT_AUTH))
+        }
         Usage::TlsClient => bits(KeyUsage::DIGITAL_SIGNATURE) && purpose(oid::CLIENT_AUTH),
         Usage::TlsServer => bits(KeyUsage::DIGITAL_SIGNATURE) && purpose(oid::SERVER_AUTH),
     };
@@ -267,7 +275,8 @@ fn usage(leaf: &Certificate, usage: Usage) -> Result<(), Refusal> {
 
 /// Without mappings and constraints the policy tree of RFC 5280 §6.1 is a plain intersection.
 fn policies(path: &[&Certificate], question: &Question<'_>) -> Result<(), Refusal> {
-    if question.policies.is_empty() && question.usage != Usage::NonRepudiation {
+    let tls = matches!(question.usage, Usage::TlsClient | Usage::TlsServer);
+    if question.policies.is_empty() && tls {
         return Ok(());
     }
     let below_anchor = &path[..path.len() - 1];

@@ -21,6 +21,16 @@ fn openssl(folder: &Path, arguments: &[&str]) -> (bool, String) {
 }
 
 fn verify(folder: &Path, sub_ca: &str, own_list: &str, leaf: &str) -> (bool, String) {
+    verify_for(POLICY, folder, sub_ca, own_list, leaf)
+}
+
+fn verify_for(
+    policy: &str,
+    folder: &Path,
+    sub_ca: &str,
+    own_list: &str,
+    leaf: &str,
+) -> (bool, String) {
     let at = now().plus(3600).seconds().to_string();
     openssl(
         folder,
@@ -31,7 +41,7 @@ fn verify(folder: &Path, sub_ca: &str, own_list: &str, leaf: &str) -> (bool, Str
             "-attime",
             &at,
             "-policy",
-            POLICY,
+            policy,
             "-explicit_policy",
             "-CAfile",
             "root.pem",
@@ -57,6 +67,22 @@ fn openssl_accepts_both_layouts_with_all_lists_and_an_explicit_policy() {
     {
         let (accepted, text) = verify(folder.path(), sub_ca, list, leaf);
         assert!(accepted, "{text}");
+    }
+}
+
+#[test]
+fn openssl_accepts_a_cards_certificate_under_the_policy_of_authentication_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    estate().write(folder.path());
+    let arm = hpki::oid::POLICY_AUTHENTICATION.to_string();
+    for (sub_ca, list, leaf) in [
+        ("medis-auth.pem", "medis-auth.crl.pem", "doctor-card.pem"),
+        ("jma-auth.pem", "jma-auth.crl.pem", "pharmacist-card.pem"),
+    ] {
+        let (accepted, text) = verify_for(&arm, folder.path(), sub_ca, list, leaf);
+        assert!(accepted, "{text}");
+        let (accepted, text) = verify(folder.path(), sub_ca, list, leaf);
+        assert!(!accepted && text.contains("no explicit policy"), "{text}");
     }
 }
 

@@ -408,3 +408,38 @@ impl RawCertificate {
         Certificate::from_der(&der).unwrap()
     }
 }
+
+fn card_case() -> Case {
+    let estate: &Estate = estate();
+    Case {
+        leaf: estate.doctor_card.clone(),
+        intermediates: vec![estate.jma_auth.clone(), estate.medis_auth.clone()],
+        policies: vec![oid::POLICY_AUTHENTICATION],
+        usage: Usage::Authentication,
+        ..case()
+    }
+}
+
+#[test]
+fn a_cards_certificate_is_believed_for_authentication_with_or_without_a_purpose() {
+    card_case().judge().unwrap();
+    let with_purpose = card_case().with(|case| case.leaf = estate().pharmacist_card.clone());
+    with_purpose.judge().unwrap();
+}
+
+#[test]
+fn a_card_authenticates_and_does_nothing_else() {
+    for usage in [Usage::NonRepudiation, Usage::TlsServer] {
+        assert_eq!(card_case().with(|case| case.usage = usage).code(), "key-usage-wrong");
+    }
+    let signing_arm = |case: &mut Case| case.policies = vec![oid::POLICY_SIGNING];
+    assert_eq!(card_case().with(signing_arm).code(), "policy-not-allowed");
+    let no_policy = |case: &mut Case| case.policies.clear();
+    assert_eq!(card_case().with(no_policy).code(), "policy-not-allowed");
+}
+
+#[test]
+fn a_signing_certificate_does_not_authenticate() {
+    let by_its_own_arm = case().with(|case| case.usage = Usage::Authentication);
+    assert_eq!(by_its_own_arm.code(), "key-usage-wrong");
+}

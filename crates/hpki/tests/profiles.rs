@@ -63,6 +63,10 @@ fn is_public_key(content: &[u8]) -> bool {
         &keys.root,
         &keys.medis,
         &keys.jma,
+        &keys.medis_auth,
+        &keys.jma_auth,
+        &keys.card,
+        &keys.other_card,
         &keys.doctor,
         &keys.pharmacist,
         &keys.tls,
@@ -82,6 +86,10 @@ fn owner_of_key_id(content: &[u8]) -> Option<&'static str> {
         ("root", &keys.root),
         ("MEDIS", &keys.medis),
         ("JMA", &keys.jma),
+        ("MEDIS for authentication", &keys.medis_auth),
+        ("JMA for authentication", &keys.jma_auth),
+        ("doctor's card", &keys.card),
+        ("pharmacist's card", &keys.other_card),
         ("doctor", &keys.doctor),
         ("pharmacist", &keys.pharmacist),
         ("TLS authority", &keys.tls),
@@ -102,11 +110,14 @@ fn dumped(tbs: &[u8]) -> String {
 #[test]
 fn certificates_look_like_this() {
     let estate = estate();
-    let all: [(&str, &Certificate); 7] = [
+    let all: [(&str, &Certificate); 10] = [
         ("root", &estate.root),
         ("sub_ca", &estate.medis),
         ("signing_medis", &estate.doctor),
         ("signing_jma", &estate.pharmacist),
+        ("sub_ca_authentication", &estate.medis_auth),
+        ("authentication_medis", &estate.doctor_card),
+        ("authentication_jma_with_client_auth", &estate.pharmacist_card),
         ("tls_ca", &estate.tls_ca),
         ("facility_tls", &estate.gateway),
         ("tls_server", &estate.server),

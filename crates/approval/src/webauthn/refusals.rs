@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::simulator::{Phone, assertion_json, cbor, registration_json};
 use crate::statement::Statement;
 use crate::statement::tests::{link, session};
-use crate::{Approval, AssertionEvidence, LinkEvidence, check, check_link};
+use crate::{Approval, AssertionEvidence, LinkEvidence, Proof, check, check_link};
 
 const ORIGIN: &str = "http://localhost:8080";
 const HANDLE: &[u8] = b"handle";
@@ -293,7 +293,7 @@ fn the_browsers_json_is_read_and_a_strange_one_is_refused() {
 fn approval(phone: &Phone, credential: &Credential) -> Approval {
     let statement = Statement::Session(session());
     Approval {
-        webauthn: AssertionEvidence::new(&phone.get(&statement.challenge()), credential),
+        proof: Proof::Phone(AssertionEvidence::new(&phone.get(&statement.challenge()), credential)),
         statement,
         binding: BindingId::from_octets([9; 16]),
         approved: Timestamp::from_seconds(1_010),
@@ -335,7 +335,7 @@ fn evidence_of_another_statement_key_or_party_is_refused() {
     assert_eq!(check(&terminal, &credential, &rp()), Err(Refusal::ChallengeMismatch));
 
     let mut cose = good.clone();
-    cose.webauthn.cose.push(0);
+    cose.proof.phone_mut().unwrap().cose.push(0);
     assert_eq!(check(&cose, &credential, &rp()), Err(Refusal::EvidenceWrong("cose")));
 
     let elsewhere = RelyingParty { rp_id: "example.org".into(), origins: vec![ORIGIN.into()] };

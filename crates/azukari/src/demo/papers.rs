@@ -13,6 +13,7 @@ pub(crate) async fn authorities(platform: &Platform, folder: &Path) -> Result<()
         let name = match authority {
             Authority::Root => "root.pem".to_owned(),
             Authority::Signing(signing) => format!("ca-{}.pem", signing.name()),
+            Authority::Authentication(_) => format!("ca-{}.pem", authority.name()),
             Authority::Facility => continue,
         };
         std::fs::write(folder.join(name), certificate.pem())?;
@@ -29,7 +30,15 @@ pub(crate) async fn authorities(platform: &Platform, folder: &Path) -> Result<()
 
 /// Copies those papers from one folder to another.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Stop> {
-    for name in ["root.pem", "ca-jma.pem", "ca-jpa.pem", "ca-medis.pem"] {
+    for name in [
+        "root.pem",
+        "ca-jma.pem",
+        "ca-jpa.pem",
+        "ca-medis.pem",
+        "ca-jma-auth.pem",
+        "ca-jpa-auth.pem",
+        "ca-medis-auth.pem",
+    ] {
         std::fs::copy(from.join(name), to.join(name))?;
     }
     let crl = to.join("crl");

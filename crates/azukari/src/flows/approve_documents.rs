@@ -138,6 +138,7 @@ pub(crate) async fn evidence(
     let linked = platform.authn.linked_at(found.approval.binding).await?;
     let linked = linked.ok_or_else(|| odd("a phone that was never linked"))?;
     let binding = platform.ledger.prove(linked).await?;
+    let phone = found.approval.proof.phone().ok_or_else(|| odd("not approved by a phone"))?;
     let document = Document {
         kind: found.document.kind,
         hash_oid: custody::SHA256_OID.to_owned(),
@@ -149,7 +150,7 @@ pub(crate) async fn evidence(
     let bundle = Bundle::new(
         statement,
         document,
-        Assertion::from(&found.approval.webauthn),
+        Assertion::from(phone),
         (binding, found.outcome),
         (found.signature, found.certificate.to_vec()),
     );

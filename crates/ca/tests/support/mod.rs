@@ -11,8 +11,8 @@ use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{self, EcdsaKeyPair, KeyPair as _};
 use ca::{
-    Ca, CaConfig, CeremonyPlan, FacilityOrder, MIGRATIONS, Organization, SigningAuthority,
-    SigningOrder,
+    Ca, CaConfig, CardApplication, CardOrder, CeremonyPlan, FacilityOrder, MIGRATIONS,
+    Organization, SigningAuthority, SigningOrder,
 };
 use hpki::id::{KeyId, PersonId};
 use hpki::qualification::Qualification;
@@ -144,6 +144,22 @@ pub fn doctor() -> SigningOrder {
         subject_serial: "Test117120".into(),
         qualification: Qualification::MedicalDoctor,
         valid_from: now(),
+    }
+}
+
+/// The card of whoever this signing order is for.
+pub fn card(kept: &SigningOrder, application: CardApplication) -> CardOrder {
+    CardOrder {
+        authority: kept.authority,
+        application,
+        person: kept.person,
+        spki_der: spki(),
+        name_romaji: kept.name_romaji.clone(),
+        name_ja: kept.name_ja.clone(),
+        organization: kept.organization.clone(),
+        subject_serial: kept.subject_serial.clone(),
+        qualification: kept.qualification,
+        valid_from: kept.valid_from,
     }
 }
 

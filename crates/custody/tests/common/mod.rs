@@ -13,8 +13,8 @@ use std::sync::Arc;
 use approval::evidence::AssertionEvidence;
 use approval::simulator::Phone;
 use approval::{
-    Approval, DocumentsStatement, LinkEvidence, LinkStatement, RelyingParty, RestartStatement,
-    SessionStatement, Statement, StopStatement,
+    Approval, DocumentsStatement, LinkEvidence, LinkStatement, Proof, RelyingParty,
+    RestartStatement, SessionStatement, Statement, StopStatement,
 };
 use custody::{
     Budget, Client, Consent, Custody, CustodyConfig, Failed, Fresh, Limits, Peer, Policy, Prepared,
@@ -284,14 +284,14 @@ pub fn approve_said(member: &Member, statement: Statement) -> Approval {
     let response = member.phone.get(&statement.challenge());
     Approval {
         statement,
-        webauthn: AssertionEvidence {
+        proof: Proof::Phone(AssertionEvidence {
             credential_id: response.credential_id,
             client_data_json: response.client_data_json,
             authenticator_data: response.authenticator_data,
             signature: response.signature,
             user_handle: response.user_handle,
             cose: member.phone.cose(),
-        },
+        }),
         binding: member.binding,
         approved: NOW,
         number_confirmed: true,

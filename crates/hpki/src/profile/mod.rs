@@ -4,6 +4,7 @@
 //! sign, and the certificate or list once the signature is there. Nothing here signs. Fields,
 //! criticality and order follow real HPKI certificates and lists.
 
+pub mod authentication;
 pub mod crl;
 pub mod facility_tls;
 pub mod root;
@@ -28,12 +29,16 @@ use crate::time::Timestamp;
 pub enum Profile {
     /// Self-signed root.
     Root,
-    /// Subordinate signing authority.
+    /// Subordinate authority, for signing or for authentication.
     SubCa,
     /// Signing certificate in the MEDIS layout.
     SigningMedis,
     /// Signing certificate in the JMA layout.
     SigningJma,
+    /// Authentication certificate of a card in the MEDIS layout.
+    AuthenticationMedis,
+    /// Authentication certificate of a card in the JMA layout.
+    AuthenticationJma,
     /// Self-signed authority for TLS.
     TlsCa,
     /// TLS client certificate of a facility's gateway.
@@ -47,11 +52,13 @@ pub enum Profile {
 }
 
 impl Profile {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::Root, "root"),
         (Self::SubCa, "sub-ca"),
         (Self::SigningMedis, "signing-medis"),
         (Self::SigningJma, "signing-jma"),
+        (Self::AuthenticationMedis, "authentication-medis"),
+        (Self::AuthenticationJma, "authentication-jma"),
         (Self::TlsCa, "tls-ca"),
         (Self::FacilityTls, "facility-tls"),
         (Self::TlsServer, "tls-server"),
@@ -258,6 +265,15 @@ fn url_point(url: &str) -> Result<Vec<u8>, Refusal> {
     Ok(asn1::sequence(&[&distribution_point(&[GeneralName::Uri(url.to_owned())])?]))
 }
 
+/// What a person's certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PersonalUse {
+    /// Signing documents.
+    Signing,
+    /// Answering challenges.
+    Authentication { client_auth: bool },
+}
+
 const AUTHORITY_KEY_USAGE: KeyUsage = KeyUsage::KEY_CERT_SIGN.and(KeyUsage::CRL_SIGN);
 
 fn basic_constraints_ca() -> Vec<u8> {
@@ -280,6 +296,20 @@ impl Extensions {
     }
     fn plain(&mut self, oid: ObjectIdentifier, value: &[u8]) -> &mut Self {
         self.add(oid, false, value)
+    }
+    /// keyUsage, and extKeyUsage where one was asked for.
+    fn personal_use(&mut self, personal_use: PersonalUse) -> &mut Self {
+        match personal_use {
+            PersonalUse::Signing => self.critical(oid::KEY_USAGE, &KeyUsage::NON_REPUDIATION.der()),
+            PersonalUse::Authentication { client_auth } => {
+                self.critical(oid::KEY_USAGE, &KeyUsage::DIGITAL_SIGNATURE.der());
+                if client_auth {
+                    let purposes = asn1::sequence(&[&asn1::oid(&oid::CLIENT_AUTH)]);
+                    self.plain(oid::EXTENDED_KEY_USAGE, &purposes);
+                }
+                self
+            }
+        }
     }
     /// `tag EXPLICIT Extensions`.
     fn der(&self, tag: u8) -> Vec<u8> {

@@ -2,10 +2,9 @@
 //! published JPA test certificate has the same layout.
 
 use super::{
-    Extensions, Fields, Issuer, PolicyStatement, Profile, ToBeSigned, Validity,
+    Extensions, Fields, Issuer, PersonalUse, PolicyStatement, Profile, ToBeSigned, Validity,
     subject_key_identifier, url_point,
 };
-use crate::certificate::KeyUsage;
 use crate::hcrole;
 use crate::name::DistinguishedName;
 use crate::oid;
@@ -38,6 +37,15 @@ pub struct SigningJma<'a> {
 impl SigningJma<'_> {
     /// The octets to sign. Extensions in the order AKI, SKI, KU, CRLDP, SDA, CP.
     pub fn prepare(&self) -> Result<ToBeSigned, Refusal> {
+        self.prepare_for(Profile::SigningJma, PersonalUse::Signing)
+    }
+
+    /// The same layout for another use of the key.
+    pub(super) fn prepare_for(
+        &self,
+        profile: Profile,
+        personal_use: PersonalUse,
+    ) -> Result<ToBeSigned, Refusal> {
         if self.qualification.is_administrator() {
             return Err(Refusal::QualificationNotCertifiable(
                 "an administrator's certificate names the institution",
@@ -52,12 +60,12 @@ impl SigningJma<'_> {
         extensions
             .plain(oid::AUTHORITY_KEY_IDENTIFIER, &self.issuer.authority_key_identifier())
             .plain(oid::SUBJECT_KEY_IDENTIFIER, &subject_key_identifier(self.spki_der)?)
-            .critical(oid::KEY_USAGE, &KeyUsage::NON_REPUDIATION.der())
+            .personal_use(personal_use)
             .plain(oid::CRL_DISTRIBUTION_POINTS, &url_point(self.crl_url)?)
             .plain(oid::SUBJECT_DIRECTORY_ATTRIBUTES, &hcrole::extension_value(self.qualification)?)
             .critical(oid::CERTIFICATE_POLICIES, &self.policy.der()?);
         Fields {
-            profile: Profile::SigningJma,
+            profile,
             serial: self.serial,
             algorithm: self.issuer.algorithm,
             issuer: &self.issuer.name,

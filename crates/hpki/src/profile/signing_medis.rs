@@ -2,11 +2,10 @@
 //! names as a directoryName in subjectAltName.
 
 use super::{
-    Extensions, Fields, Issuer, PolicyStatement, Profile, ToBeSigned, Validity,
+    Extensions, Fields, Issuer, PersonalUse, PolicyStatement, Profile, ToBeSigned, Validity,
     subject_key_identifier, url_point,
 };
 use crate::asn1;
-use crate::certificate::KeyUsage;
 use crate::hcrole;
 use crate::name::{DistinguishedName, GeneralName};
 use crate::oid;
@@ -52,18 +51,27 @@ pub struct SigningMedis<'a> {
 impl SigningMedis<'_> {
     /// The octets to sign. Extensions in the order AKI, SKI, KU, SAN, CRLDP, SDA, CP.
     pub fn prepare(&self) -> Result<ToBeSigned, Refusal> {
+        self.prepare_for(Profile::SigningMedis, PersonalUse::Signing)
+    }
+
+    /// The same layout for another use of the key.
+    pub(super) fn prepare_for(
+        &self,
+        profile: Profile,
+        personal_use: PersonalUse,
+    ) -> Result<ToBeSigned, Refusal> {
         let names = asn1::sequence(&[&GeneralName::Directory(self.subject_ja()?).der()]);
         let mut extensions = Extensions::default();
         extensions
             .plain(oid::AUTHORITY_KEY_IDENTIFIER, &self.issuer.authority_key_identifier())
             .plain(oid::SUBJECT_KEY_IDENTIFIER, &subject_key_identifier(self.spki_der)?)
-            .critical(oid::KEY_USAGE, &KeyUsage::NON_REPUDIATION.der())
+            .personal_use(personal_use)
             .plain(oid::SUBJECT_ALT_NAME, &names)
             .plain(oid::CRL_DISTRIBUTION_POINTS, &url_point(self.crl_url)?)
             .plain(oid::SUBJECT_DIRECTORY_ATTRIBUTES, &hcrole::extension_value(self.qualification)?)
             .critical(oid::CERTIFICATE_POLICIES, &self.policy.der()?);
         Fields {
-            profile: Profile::SigningMedis,
+            profile,
             serial: self.serial,
             algorithm: self.issuer.algorithm,
             issuer: &self.issuer.name,

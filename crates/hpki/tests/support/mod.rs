@@ -12,6 +12,7 @@ use hpki::crl::{Crl, Revoked};
 use hpki::name::DistinguishedName;
 use hpki::oid;
 use hpki::path::Anchor;
+use hpki::profile::authentication::{Authentication, Person};
 use hpki::profile::crl::{RevocationList, Scope};
 use hpki::profile::root::{Root, TlsCa};
 use hpki::profile::signing_jma::SigningJma;
@@ -78,6 +79,10 @@ pub struct Keys {
     pub other_root: ThrowawayKey,
     pub medis: ThrowawayKey,
     pub jma: ThrowawayKey,
+    pub medis_auth: ThrowawayKey,
+    pub jma_auth: ThrowawayKey,
+    pub card: ThrowawayKey,
+    pub other_card: ThrowawayKey,
     pub doctor: ThrowawayKey,
     pub pharmacist: ThrowawayKey,
     pub tls: ThrowawayKey,
@@ -91,6 +96,10 @@ pub fn keys() -> &'static Keys {
         other_root: ThrowawayKey::rsa(),
         medis: ThrowawayKey::rsa(),
         jma: ThrowawayKey::rsa(),
+        medis_auth: ThrowawayKey::rsa(),
+        jma_auth: ThrowawayKey::rsa(),
+        card: ThrowawayKey::rsa(),
+        other_card: ThrowawayKey::rsa(),
         doctor: ThrowawayKey::rsa(),
         pharmacist: ThrowawayKey::rsa(),
         tls: ThrowawayKey::p256(),
@@ -161,6 +170,16 @@ pub fn policy(oid: hpki::oid::ObjectIdentifier) -> PolicyStatement {
 }
 
 pub fn sub_ca(name: &str, organization: &str, serial: u8, key: &ThrowawayKey) -> Certificate {
+    sub_ca_of(oid::POLICY_SIGNING, name, organization, serial, key)
+}
+
+pub fn sub_ca_of(
+    oid: hpki::oid::ObjectIdentifier,
+    name: &str,
+    organization: &str,
+    serial: u8,
+    key: &ThrowawayKey,
+) -> Certificate {
     let root = root_certificate_shared();
     let name = DistinguishedName::builder()
         .country("JP")
@@ -175,7 +194,7 @@ pub fn sub_ca(name: &str, organization: &str, serial: u8, key: &ThrowawayKey) ->
         name: &name,
         validity: Validity::authority(now().minus(86_400 + 100), 20),
         spki_der: key.spki_der(),
-        policy: &policy(oid::POLICY_SIGNING),
+        policy: &policy(oid),
         sarl_name: &list_name("SARL"),
         sarl_url: "http://hpki.test-mhlw.example.jp/repository/rlist/sarl2.crl",
     }
@@ -195,6 +214,10 @@ pub struct Estate {
     pub other_root: Certificate,
     pub medis: Certificate,
     pub jma: Certificate,
+    pub medis_auth: Certificate,
+    pub jma_auth: Certificate,
+    pub doctor_card: Certificate,
+    pub pharmacist_card: Certificate,
     pub doctor: Certificate,
     pub pharmacist: Certificate,
     pub tls_ca: Certificate,
@@ -225,6 +248,31 @@ pub fn doctor_of(
     .prepare()
     .unwrap();
     sign(&prepared, key)
+}
+
+/// The doctor's card in the MEDIS layout.
+pub fn doctor_card(
+    oid: hpki::oid::ObjectIdentifier,
+    issuer: &Certificate,
+    key: &ThrowawayKey,
+    (validity, client_auth): (Validity, bool),
+    spki_der: &[u8],
+) -> Certificate {
+    let person = SigningMedis {
+        serial: &[0x02, 0x5e],
+        issuer: &Issuer::of(issuer).unwrap(),
+        name_romaji: "Taro Kakuu",
+        name_ja: "架空　太郎",
+        organization: Some(Organization { romaji: "TEST HOSPITAL", ja: "試験病院" }),
+        subject_serial: "Test117120",
+        qualification: Qualification::MedicalDoctor,
+        validity,
+        spki_der,
+        policy: &policy(oid),
+        crl_url: "http://crl.test-medis.example.jp/auth/crl-auth2.crl",
+    };
+    let card = Authentication { person: Person::Medis(person), client_auth };
+    sign(&card.prepare().unwrap(), key)
 }
 
 pub fn list(
@@ -270,6 +318,42 @@ fn build() -> Estate {
         crl_url: "http://crl.test-med.example.jp/repository/crl/crl-sign2.crl",
     };
     let pharmacist = sign(&pharmacist.prepare().unwrap(), &keys.jma);
+    let medis_auth = sub_ca_of(
+        oid::POLICY_AUTHENTICATION,
+        "HPKI-01-TestMedisAuthCA2-forAuthentication-forIndividual",
+        "TEST MEDIS",
+        5,
+        &keys.medis_auth,
+    );
+    let jma_auth = sub_ca_of(
+        oid::POLICY_AUTHENTICATION,
+        "HPKI-01-TestHPKI_JAuth2-forAuthentication-forIndividual",
+        "TEST JMA",
+        6,
+        &keys.jma_auth,
+    );
+    let five_years = Validity::years_from_day(now(), 5);
+    let doctor_card = doctor_card(
+        oid::POLICY_AUTHENTICATION,
+        &medis_auth,
+        &keys.medis_auth,
+        (five_years, false),
+        keys.card.spki_der(),
+    );
+    let pharmacist_card = SigningJma {
+        serial: &[0x84, 0xe3],
+        issuer: &Issuer::of(&jma_auth).unwrap(),
+        name_romaji: "Hanako Kakuu",
+        subject_serial: "T20024",
+        qualification: Qualification::Pharmacist,
+        validity: five_years,
+        spki_der: keys.other_card.spki_der(),
+        policy: &policy(oid::POLICY_AUTHENTICATION),
+        crl_url: "http://crl.test-med.example.jp/repository/crl/crl-auth2.crl",
+    };
+    let pharmacist_card =
+        Authentication { person: Person::Jma(pharmacist_card), client_auth: true };
+    let pharmacist_card = sign(&pharmacist_card.prepare().unwrap(), &keys.jma_auth);
     let tls_name = DistinguishedName::builder()
         .country("JP")
         .organization("TEST Azukari")
@@ -313,6 +397,8 @@ fn build() -> Estate {
         ("sarl", authority_list("SARL", at, &[])),
         ("medis", list(&medis, &keys.medis, Scope::All, at, &[])),
         ("jma", list(&jma, &keys.jma, Scope::All, at, &[])),
+        ("medis-auth", list(&medis_auth, &keys.medis_auth, Scope::All, at, &[])),
+        ("jma-auth", list(&jma_auth, &keys.jma_auth, Scope::All, at, &[])),
         ("tls", list(&tls_ca, &keys.tls, Scope::All, at, &[])),
     ];
     Estate {
@@ -320,6 +406,10 @@ fn build() -> Estate {
         root,
         medis,
         jma,
+        medis_auth,
+        jma_auth,
+        doctor_card,
+        pharmacist_card,
         doctor,
         pharmacist,
         tls_ca,
@@ -342,6 +432,10 @@ impl Estate {
             ("root", &self.root),
             ("medis", &self.medis),
             ("jma", &self.jma),
+            ("medis-auth", &self.medis_auth),
+            ("jma-auth", &self.jma_auth),
+            ("doctor-card", &self.doctor_card),
+            ("pharmacist-card", &self.pharmacist_card),
             ("doctor", &self.doctor),
             ("pharmacist", &self.pharmacist),
             ("tls-ca", &self.tls_ca),
