@@ -18,6 +18,7 @@ use hpki::oid;
 use hpki::profile::signing_jma::SigningJma;
 use hpki::profile::{Issuer, PolicyStatement, Validity};
 use hpki::qualification::Qualification;
+use hpki::refusal::Refuse as _;
 use hpki::sign::SignatureAlgorithm;
 use hpki::time::Timestamp;
 use xades::c14n::{Method, canonicalize};
@@ -201,4 +202,22 @@ pub fn signed_anyway(document: &str, person: &Person) -> String {
     let close = open + text[open..].find('<').unwrap();
     text.replace_range(open..close, &format!("{value}\n"));
     text
+}
+
+/// As text.
+pub fn text(document: Vec<u8>) -> String {
+    String::from_utf8(document).unwrap()
+}
+
+/// The code that a document is refused with.
+pub fn code(document: &str) -> &'static str {
+    judge(document.as_bytes()).err().map_or("accepted", |refusal| refusal.code())
+}
+
+/// A signed prescription whose signature has a known mark.
+pub fn prescription() -> String {
+    let document = unsigned_prescription();
+    let kind = DocumentKind::Prescription;
+    let signature = signature_over(&document, kind, physician(), [0xc0, 0xff, 0xee, 0]);
+    text(place(&document, kind, &signature))
 }
