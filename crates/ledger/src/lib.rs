@@ -25,6 +25,7 @@ mod engine;
 mod event;
 mod fault;
 mod faults;
+mod gathering;
 mod head;
 mod journal;
 mod ledger;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use hpki::encoding::Digest32;
 
+use crate::gathering::InHand;
 use crate::journal::Appended;
 use crate::record::{EntryKind, Record};
 use crate::tlog::proof_text;
-use crate::writer::{InHand, Sealed};
+use crate::writer::Sealed;
 
 /// Proof that a record of kind `K` is durable and stands under a signed checkpoint.
 ///
@@ -26,7 +27,7 @@ pub struct Receipt<K> {
 impl<K: EntryKind> Receipt<K> {
     /// The only place where a receipt is made; `sealed` exists after commit and signing only.
     pub(crate) fn issue(appended: Appended, sealed: Arc<Sealed>) -> Self {
-        let _in_hand = Arc::clone(&sealed.in_hand);
+        let _in_hand = InHand::new(&sealed.gathering);
         Self { appended, sealed, kind: PhantomData, _in_hand }
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::{Connection, postgres, sqlite};
 use crate::fault::{Failed, Fault};
 use crate::faults::Faults;
+use crate::gathering::Gathering;
 use crate::migration::{self, Migration};
 use crate::place::Place;
 use crate::reading::{READERS, Readers};
@@ -36,6 +37,7 @@ pub struct Store {
 
 struct Inner {
     queue: Option<mpsc::Sender<Job>>,
+    gathering: Arc<Gathering>,
     writer: Option<JoinHandle<()>>,
     writer_id: ThreadId,
     readers: Readers,
@@ -132,13 +134,15 @@ impl Store {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let shared = connection.is_shared();
         let readers = Readers::new(readers)?;
-        let writer = Writer::new(connection, journal, faults);
+        let gathering = Arc::new(Gathering::default());
+        let writer = Writer::new(connection, journal, faults, Arc::clone(&gathering));
         let writer = std::thread::Builder::new()
             .name("ledger-writer".into())
             .spawn(move || writer.run(waiting))
             .map_err(|error| Fault::Store(format!("no thread for the writer: {error}")))?;
         let inner = Inner {
             queue: Some(queue),
+            gathering,
             writer_id: writer.thread().id(),
             writer: Some(writer),
             readers,
@@ -169,7 +173,11 @@ impl Store {
 
     pub(crate) async fn submit(&self, job: Job) -> Result<(), Fault> {
         let queue = self.inner.queue.as_ref().ok_or(Fault::Stopped)?;
-        queue.send(job).await.map_err(|_| Fault::Stopped)
+        let place = queue.reserve().await.map_err(|_| Fault::Stopped)?;
+        // Counted before it is there: the writer never takes more than it counts.
+        self.inner.gathering.comes();
+        place.send(job);
+        Ok(())
     }
 
     /// Whether other processes may write to this store as well.

@@ -4,27 +4,19 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::engine::{Connection, Turn};
 use crate::fault::Fault;
 use crate::faults::Faults;
+use crate::gathering::Gathering;
 use crate::journal::Journal;
 use crate::tlog::tree::Growth;
 use crate::tx::Tx;
 
 /// Units of work in one commit at most.
 pub(crate) const GROUP_MAX: usize = 1024;
-
-/// Callers who have a receipt in hand are at work and will come again soon. As long as not twice as
-/// many wait here as are at work, the processor has better to do than to commit, and whoever waits
-/// a little longer shares one commit, one sync of the disk and one checkpoint with more of them.
-/// With nobody at work nobody waits, so the processor is never idle for this.
-const LINGER: Duration = Duration::from_micros(100);
-/// How often at most: somebody may keep a receipt for long.
-const LINGERS: usize = 40;
 
 /// How often a group runs in all, if others keep writing at the same time.
 const AGAIN_MAX: usize = 16;
@@ -39,11 +31,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Sealed {
     pub(crate) growth: Growth,
     pub(crate) note: String,
-    pub(crate) in_hand: InHand,
+    pub(crate) gathering: Arc<Gathering>,
 }
-
-/// Each receipt has a clone as long as it is in somebody's hand; the writer counts them.
-pub(crate) type InHand = Arc<()>;
 
 /// Somebody's unit of work.
 pub(crate) trait Work: Send {
@@ -62,7 +51,7 @@ pub(crate) struct Writer {
     faults: Option<Faults>,
     /// The journal's memory is not to be believed before it is read again.
     stale: Cell<bool>,
-    in_hand: InHand,
+    gathering: Arc<Gathering>,
     /// The open group has read the journal's memory again.
     caught_up: Cell<bool>,
 }
@@ -72,13 +61,14 @@ impl Writer {
         connection: Connection,
         journal: Option<Journal>,
         faults: Option<Faults>,
+        gathering: Arc<Gathering>,
     ) -> Self {
         Self {
             connection,
             journal: journal.map(RefCell::new),
             faults,
             stale: Cell::new(false),
-            in_hand: InHand::default(),
+            gathering,
             caught_up: Cell::new(false),
         }
     }
@@ -87,12 +77,13 @@ impl Writer {
         let mut jobs = Vec::new();
         while let Some(first) = waiting.blocking_recv() {
             jobs.push(first);
-            self.linger(&waiting);
+            self.gathering.wait();
             while jobs.len() < GROUP_MAX
                 && let Ok(job) = waiting.try_recv()
             {
                 jobs.push(job);
             }
+            self.gathering.taken(jobs.len());
             let ended = self.group_until_nobody_interferes(&mut jobs);
             if self.faults.as_ref().is_some_and(Faults::dead) {
                 // Dying answers nobody: whoever waits sees the line go dead.
@@ -115,18 +106,6 @@ impl Writer {
                     }
                 }
             }
-        }
-    }
-
-    /// Waits while enough callers are at work.
-    fn linger(&self, waiting: &mpsc::Receiver<Job>) {
-        for _ in 0..LINGERS {
-            // One job is in our hand already; one clone is our own.
-            let at_work = Arc::strong_count(&self.in_hand) - 1;
-            if waiting.len() + 1 >= 2 * at_work {
-                return;
-            }
-            std::thread::sleep(LINGER);
         }
     }
 
@@ -257,7 +236,8 @@ impl Writer {
         let unproven = |fault: Fault| Fault::Unproven(fault.to_string());
         let note = self.step(|| journal.sign()).map_err(unproven)?;
         self.step(|| journal.keep_head(&note)).map_err(unproven)?;
-        Ok(growth
-            .map(|growth| Arc::new(Sealed { growth, note, in_hand: Arc::clone(&self.in_hand) })))
+        Ok(growth.map(|growth| {
+            Arc::new(Sealed { growth, note, gathering: Arc::clone(&self.gathering) })
+        }))
     }
 }
