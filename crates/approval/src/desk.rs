@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use hpki::encoding::{Digest32, Statement as Encoded};
-use hpki::id::{DeskOrderId, InvitationId, KeyId, OfficerId, PersonId};
+use hpki::id::{DeskOrderId, InvitationId, KeyId, OfficerId, PersonId, TokenId};
 use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +28,14 @@ pub enum DeskAct {
     Resume,
     /// A new initial-registration sheet is issued; earlier ones are void.
     Sheet,
+    /// One session ends; phone and key stay.
+    Session,
 }
 
 impl DeskAct {
     /// All, in the order people see them.
-    pub const ALL: [Self; 4] = [Self::Loss, Self::Suspend, Self::Resume, Self::Sheet];
+    pub const ALL: [Self; 5] =
+        [Self::Loss, Self::Suspend, Self::Resume, Self::Sheet, Self::Session];
 
     /// The name in statements, rows and interfaces.
     pub const fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl DeskAct {
             Self::Suspend => "suspend",
             Self::Resume => "resume",
             Self::Sheet => "sheet",
+            Self::Session => "session",
         }
     }
 
@@ -51,13 +55,14 @@ impl DeskAct {
             Self::Suspend => "鍵の停止",
             Self::Resume => "鍵の再開",
             Self::Sheet => "初期登録用紙の発行",
+            Self::Session => "認証を終わらせる",
         }
     }
 
     /// How many officers it takes: taking power away is one's, giving it is never one's alone.
     pub const fn officers(self) -> usize {
         match self {
-            Self::Loss | Self::Suspend => 1,
+            Self::Loss | Self::Suspend | Self::Session => 1,
             Self::Resume | Self::Sheet => 2,
         }
     }
@@ -99,10 +104,14 @@ pub struct DeskStatement {
     pub key: KeyId,
     /// Why, in the words of the officer who opened the order.
     pub reason: String,
+    /// Which session, where the act is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<TokenId>,
 }
 
 impl DeskStatement {
-    /// `H("azukari/approve/desk/v1"; issuer, rpId, nonce, officer, order, act, person, key, reason)`.
+    /// `H("azukari/approve/desk/v1"; issuer, rpId, nonce, officer, order, act, person, key, reason,
+    /// session)`.
     pub fn challenge(&self) -> Digest32 {
         Encoded::new("azukari/approve/desk/v1")
             .text(&self.issuer)
@@ -114,6 +123,7 @@ impl DeskStatement {
             .octets_field(self.person.octets())
             .octets_field(self.key.octets())
             .text(&self.reason)
+            .optional(self.session.as_ref().map(|session| &session.octets()[..]))
             .digest()
     }
 
@@ -306,6 +316,7 @@ mod tests {
             person: PersonId::from_octets([4; 16]),
             key: KeyId::from_octets([5; 16]),
             reason: "本人が来所".into(),
+            session: None,
         }
     }
 
@@ -363,7 +374,7 @@ mod tests {
         let (_, credential) = enrolled(&mut phone);
         let good = approval(&phone, &credential);
         type Change = fn(&mut DeskStatement);
-        let changes: [Change; 8] = [
+        let changes: [Change; 9] = [
             |said| said.issuer.push('x'),
             |said| said.nonce[0] ^= 1,
             |said| said.officer = OfficerId::from_octets([9; 16]),
@@ -372,6 +383,7 @@ mod tests {
             |said| said.person = PersonId::from_octets([9; 16]),
             |said| said.key = KeyId::from_octets([9; 16]),
             |said| said.reason.push('。'),
+            |said| said.session = Some(TokenId::from_octets([9; 16])),
         ];
         for change in changes {
             let mut changed = good.clone();
@@ -427,5 +439,5 @@ mod tests {
     }
 
     /// Computed outside, by a script that knows the encoding only.
-    const EXPECTED: &str = "7b2321240cd95ceed837f03c7a8ac17ea727fd8be17064735048a71ea6a29aca";
+    const EXPECTED: &str = "3987d885839c064ddf33eee93bd89303d66ba128f5e498d2a3e2177c6f94979f";
 }

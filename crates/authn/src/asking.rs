@@ -86,9 +86,9 @@ impl Authn {
         now: Timestamp,
     ) -> Result<Answered, Failed<Refusal>> {
         let statement = match self.questions().get(&binding.id) {
-            None => return Err(Failed::Refused(Refusal::CeremonyUnknown)),
+            None => return Err(Failed::Refused(Refusal::QuestionUnknown)),
             Some(asked) if now.since(asked.at) > FINISH_S => {
-                return Err(Failed::Refused(Refusal::CeremonyExpired));
+                return Err(Failed::Refused(Refusal::QuestionExpired));
             }
             Some(asked) => asked.statement.clone(),
         };

@@ -28,7 +28,7 @@ use crate::asking::Answered;
 use crate::binding::{BindingRow, LIVE};
 use crate::config::CHANGE_S;
 use crate::label::is_label;
-use crate::linking::NAMELESS;
+use crate::linking::{NAMELESS, keep_linking};
 use crate::notice::{NoticeKind, tell};
 use crate::options;
 use crate::owning::keep;
@@ -123,8 +123,8 @@ impl Authn {
     /// The new phone has scanned the QR: what it makes its passkey for. Once.
     ///
     /// # Errors
-    /// `sheet-unknown` for whoever does not have the secret; with it `qr-already-used`,
-    /// `qr-expired`; `phone-holds-another` and `phone-linked-here` for a phone that is linked.
+    /// `sheet-unknown` for whoever does not have the secret; with it `change-already-opened`,
+    /// `change-expired`; `phone-holds-another` and `phone-linked-here` for a phone that is linked.
     pub async fn open_change(
         &self,
         request: &ChangeOpenRequest,
@@ -147,10 +147,10 @@ impl Authn {
         let mut changes = self.changes();
         let change = changes.get_mut(&id).ok_or(Failed::Refused(Refusal::SheetUnknown))?;
         if change.over(now) {
-            return no(Refusal::QrExpired);
+            return no(Refusal::ChangeExpired);
         }
         if !matches!(change.step, Step::Shown) {
-            return no(Refusal::QrAlreadyUsed);
+            return no(Refusal::ChangeAlreadyOpened);
         }
         let statement = LinkStatement {
             issuer: self.config.issuer.clone(),
@@ -180,7 +180,7 @@ impl Authn {
     /// its cookie.
     ///
     /// # Errors
-    /// `sitting-unknown`, `qr-expired`, `phone-name-malformed`, whatever `approval` refuses of the
+    /// `change-unknown`, `change-expired`, `phone-name-malformed`, whatever `approval` refuses of the
     /// registration.
     pub fn offer_change(
         &self,
@@ -194,7 +194,7 @@ impl Authn {
         let mut changes = self.changes();
         let change = by_session(&mut changes, &request.session)?;
         if change.over(now) {
-            return no(Refusal::QrExpired);
+            return no(Refusal::ChangeExpired);
         }
         let Step::Opened { session, statement, user_handle } = &change.step else {
             return no(Refusal::CeremonyOutOfStep("a passkey was offered already"));
@@ -221,7 +221,7 @@ impl Authn {
     /// How the change stands, for the new phone; once it is linked, with the key of her stream.
     ///
     /// # Errors
-    /// `sitting-unknown`, or a fault.
+    /// `change-unknown`, or a fault.
     pub fn change_stands(
         &self,
         request: &ChangeStandRequest,
@@ -245,7 +245,7 @@ impl Authn {
     /// whether to go on.
     ///
     /// # Errors
-    /// `ceremony-unknown` where none is going on.
+    /// `change-unknown` where none is going on.
     pub fn change_state(
         &self,
         visit: &Visit,
@@ -254,7 +254,7 @@ impl Authn {
         let (step, offer) = {
             let changes = self.changes();
             let change = changes.values().find(|change| change.old.id == visit.binding.id);
-            let change = change.ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
+            let change = change.ok_or(Failed::Refused(Refusal::ChangeUnknown))?;
             match &change.step {
                 Step::Offered(offer) if !change.over(now) => {
                     (ChangeStep::Offered, Some(offer.clone()))
@@ -291,23 +291,22 @@ impl Authn {
     /// She approved on the old phone.
     ///
     /// # Errors
-    /// `ceremony-unknown`, `qr-expired`, `phone-already-linked`, `phone-not-linked`.
+    /// `change-unknown`, `change-expired`, `phone-already-linked`, `phone-not-linked`.
     pub(crate) async fn change(
         &self,
         answered: Answered,
         now: Timestamp,
     ) -> Result<Approval, Failed<Refusal>> {
         let Statement::Change(said) = answered.approval.statement.clone() else {
-            return no(Refusal::CeremonyUnknown);
+            return no(Refusal::ChangeUnknown);
         };
         let offer = {
             let changes = self.changes();
-            let change =
-                changes.get(&said.sheet).ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
+            let change = changes.get(&said.sheet).ok_or(Failed::Refused(Refusal::ChangeUnknown))?;
             match &change.step {
-                _ if change.over(now) => return no(Refusal::QrExpired),
+                _ if change.over(now) => return no(Refusal::ChangeExpired),
                 Step::Offered(offer) => offer.clone(),
-                _ => return no(Refusal::CeremonyUnknown),
+                _ => return no(Refusal::ChangeUnknown),
             }
         };
         let json = |why| Fault::Misuse(format!("a change as JSON: {why}"));
@@ -328,6 +327,10 @@ impl Authn {
         let evidence =
             ChangeEvidence { link: offer.evidence.clone(), approval: answered.approval.clone() };
         let payload = serde_json::to_string(&evidence).map_err(json)?;
+        let (linked, agreed) = (
+            offer.evidence.statement.clone(),
+            serde_json::to_string(&offer.evidence).map_err(json)?,
+        );
         let (hash, key, session) = (evidence.evidence_hash(), said.key, offer.session);
         let desk = Arc::clone(&self.desk);
         let old = {
@@ -350,6 +353,7 @@ impl Authn {
                 }
                 // The first note is about the new phone: this row says where it stands.
                 new.insert(tx)?;
+                keep_linking(tx, &linked, &agreed, now)?;
                 end_all(tx, key, now)?;
                 tx.outbox(TOPIC_PHONE_CHANGED, Some(key), &payload)?;
                 tell(tx, key, NoticeKind::PhoneChanged, &new.label, now)?;
@@ -377,7 +381,7 @@ fn by_session<'a>(
     changes: &'a mut HashMap<SheetId, Change>,
     session: &str,
 ) -> Result<&'a mut Change, Failed<Refusal>> {
-    let unknown = || Failed::Refused(Refusal::SittingUnknown);
+    let unknown = || Failed::Refused(Refusal::ChangeUnknown);
     let session: SessionId = session.parse().map_err(|_| unknown())?;
     changes.values_mut().find(|change| change.session() == Some(session)).ok_or_else(unknown)
 }

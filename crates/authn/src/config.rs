@@ -27,8 +27,6 @@ pub(crate) const VISIT_IDLE_S: u64 = 30 * 60;
 pub(crate) const CHANGE_S: u64 = 10 * 60;
 /// A code on a card's face: the page shows a new one every half minute.
 pub(crate) const CARD_CODE_S: u64 = 60;
-/// How many such codes may be shown at once.
-pub(crate) const CARD_CODES: usize = 50_000;
 /// How often a wrong number may be typed; the last one kills the ceremony.
 pub(crate) const NUMBER_TRIES: u8 = 3;
 /// How long an invitation to the desk can be used.

@@ -15,7 +15,7 @@ use approval::{
     order_evidence,
 };
 use hpki::encoding::Statement;
-use hpki::id::{DeskOrderId, KeyId, OfficerId, PersonId, SheetId};
+use hpki::id::{DeskOrderId, KeyId, OfficerId, PersonId, SheetId, TokenId};
 use hpki::sign::Mac;
 use hpki::time::Timestamp;
 use hsm::TokenDesk;
@@ -32,7 +32,7 @@ use crate::options;
 use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::secret::Secret;
-use crate::session::Session;
+use crate::session::{Session, end_and_tell, live};
 use crate::sheet::{Sheet, SheetRow, Standing};
 
 /// Outbox topic: the desk decided about a key itself. The payload is the approvals, a list of
@@ -63,6 +63,8 @@ pub enum Asked {
         key: KeyId,
         /// Why.
         reason: String,
+        /// Which session, where the act is about one.
+        session: Option<TokenId>,
     },
     /// The act that another officer opened.
     Confirm(DeskOrderId),
@@ -88,6 +90,8 @@ pub struct Order {
     pub key: KeyId,
     /// Why.
     pub reason: String,
+    /// Which session, where the act is about one.
+    pub session: Option<TokenId>,
     /// When it was opened.
     pub opened: Timestamp,
     /// Until when the second officer may confirm it.
@@ -119,7 +123,7 @@ struct OrderRow {
 }
 
 const COLUMNS: &str =
-    "id, act, person, key, reason, opened, until, approvals, closed, outcome, seal";
+    "id, act, person, key, reason, opened, until, approvals, closed, outcome, seal, session";
 
 impl OrderRow {
     fn approvals(&self) -> std::result::Result<String, Fault> {
@@ -141,7 +145,8 @@ impl OrderRow {
             .time(order.until)
             .text(&self.approvals()?)
             .optional(closed.as_ref().map(<[u8; 8]>::as_slice))
-            .text(&order.outcome))
+            .text(&order.outcome)
+            .optional(order.session.as_ref().map(|session| &session.octets()[..])))
     }
 
     fn seal(&mut self, desk: &TokenDesk) -> Result<()> {
@@ -163,6 +168,7 @@ impl OrderRow {
                 approvals: serde_json::from_str(row.text(7)?).map_err(|_| odd("approvals"))?,
                 closed: row.opt_time(8)?,
                 outcome: row.text(9)?.to_owned(),
+                session: row.opt_array(11)?.map(TokenId::from_octets),
             },
             seal: row.blob(10)?.to_vec(),
         };
@@ -190,7 +196,7 @@ impl OrderRow {
         let order = &self.order;
         let sql = format!(
             "INSERT INTO authn_desk_order ({COLUMNS})
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
         );
         tx.exec(
             &sql,
@@ -206,6 +212,7 @@ impl OrderRow {
                 order.closed.into(),
                 (&order.outcome).into(),
                 (&self.seal).into(),
+                order.session.into(),
             ],
         )?;
         Ok(())
@@ -252,7 +259,21 @@ struct Changed {
 }
 
 /// Whether the act has something to act on. Asked before the officer's finger and again at commit.
-fn sensible(tx: &Tx<'_>, act: DeskAct, key: KeyId, desk: &TokenDesk) -> Result<()> {
+fn sensible(
+    tx: &Tx<'_>,
+    (act, key, session): (DeskAct, KeyId, Option<TokenId>),
+    desk: &TokenDesk,
+    now: Timestamp,
+) -> Result<()> {
+    if session.is_some() != (act == DeskAct::Session) {
+        return no(Refusal::SessionUnknown);
+    }
+    if let Some(session) = session {
+        return match live(tx, session, key, now)? {
+            Some(_) => Ok(()),
+            None => no(Refusal::SessionUnknown),
+        };
+    }
     let phone = || match BindingRow::of_key(tx, key, desk) {
         Ok(_) => Ok(true),
         Err(Failed::Refused(Refusal::PhoneNotLinked)) => Ok(false),
@@ -279,7 +300,7 @@ fn carry_out(
     DONE.clone_into(&mut order.outcome);
     let evidence = Some(order_evidence(&order.approvals));
     let mut changed = Changed { ended: Vec::new(), sheet: None, notes: Vec::new() };
-    sensible(tx, order.act, order.key, desk)?;
+    sensible(tx, (order.act, order.key, order.session), desk, now)?;
     match order.act {
         DeskAct::Loss => {
             let (sessions, mut record) = unlink_in(tx, order.key, desk, now)?;
@@ -300,6 +321,13 @@ fn carry_out(
             changed.notes.push(Note(record));
             changed.sheet = Some(sheet);
         }
+        DeskAct::Session => {
+            let session = order.session.map(|id| live(tx, id, order.key, now)).transpose()?;
+            let session = session.flatten().ok_or(Failed::Refused(Refusal::SessionUnknown))?;
+            end_and_tell(tx, &session, "desk", now)?;
+            tell(tx, order.key, NoticeKind::SessionEnded, &session.facility_name, now)?;
+            changed.ended = vec![session];
+        }
         DeskAct::Suspend | DeskAct::Resume => {
             DECIDED.clone_into(&mut order.outcome);
             let payload = row.approvals()?;
@@ -314,7 +342,7 @@ impl Authn {
     ///
     /// # Errors
     /// `desk-text-malformed`, `holder-unknown`, `desk-order-open`; `phone-not-linked` (no phone to be
-    /// lost), `phone-already-linked` (no sheet beside a linked phone); to confirm,
+    /// lost), `phone-already-linked` (no sheet beside a linked phone), `session-unknown`; to confirm,
     /// `desk-order-unknown`, `desk-order-closed`, `officer-already-confirmed`; `seal-broken`.
     pub async fn begin_act(
         &self,
@@ -334,26 +362,26 @@ impl Authn {
             let Some(row) = OfficerRow::in_office(tx, by, &desk)? else {
                 return no(Refusal::DeskClosed);
             };
-            let (id, act, key, reason) = match &asked {
-                Asked::New { act, key, reason } => {
+            let (id, act, key, reason, session) = match &asked {
+                Asked::New { act, key, reason, session } => {
                     if OrderRow::waiting(tx, *act, *key, now)? {
                         return no(Refusal::DeskOrderOpen);
                     }
-                    (fresh, *act, *key, reason.clone())
+                    (fresh, *act, *key, reason.clone(), *session)
                 }
                 Asked::Confirm(id) => {
                     let found = OrderRow::find(tx, *id, &desk)?;
                     let found = found.ok_or(Failed::Refused(Refusal::DeskOrderUnknown))?;
                     found.confirmable(by, now).map_err(Failed::Refused)?;
                     let order = found.order;
-                    (order.id, order.act, order.key, order.reason)
+                    (order.id, order.act, order.key, order.reason, order.session)
                 }
             };
             let person = SheetRow::latest(tx, key, &desk)?.person;
-            sensible(tx, act, key, &desk)?;
-            Ok((row.credential.id, (id, act, person, key, reason)))
+            sensible(tx, (act, key, session), &desk, now)?;
+            Ok((row.credential.id, (id, act, person, key, reason, session)))
         });
-        let (credential, (order, act, person, key, reason)) = found.await?;
+        let (credential, (order, act, person, key, reason, session)) = found.await?;
         let mut nonce = [0; 32];
         self.random.fill(&mut nonce);
         let statement = DeskStatement {
@@ -366,6 +394,7 @@ impl Authn {
             person,
             key,
             reason,
+            session,
         };
         let options = options::get(&self.config, &statement.challenge(), &credential);
         let asked = AskedOfBrowser { statement: shown(&statement)?, options };
@@ -379,7 +408,7 @@ impl Authn {
     /// commit; acts on the key itself reach custody as a message.
     ///
     /// # Errors
-    /// `ceremony-unknown` if she was not asked, or was answered; `ceremony-expired` after two
+    /// `question-unknown` if she was not asked, or was answered; `question-expired` after two
     /// minutes; `desk-closed` if she is no officer any more; what [`Authn::begin_act`] refuses, as it
     /// stands now; whatever `approval` refuses of the assertion.
     pub async fn finish_act(
@@ -389,8 +418,8 @@ impl Authn {
         now: Timestamp,
     ) -> Result<Done> {
         let (statement, confirms) = match self.at_desk.questions().get(&officer.id) {
-            None => return no(Refusal::CeremonyUnknown),
-            Some(asked) if now.since(asked.at) > FINISH_S => return no(Refusal::CeremonyExpired),
+            None => return no(Refusal::QuestionUnknown),
+            Some(asked) if now.since(asked.at) > FINISH_S => return no(Refusal::QuestionExpired),
             Some(asked) => (asked.statement.clone(), asked.confirms),
         };
         let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
@@ -521,13 +550,14 @@ fn taken_up(
     if OrderRow::waiting(tx, said.act, said.key, now)? {
         return no(Refusal::DeskOrderOpen);
     }
-    sensible(tx, said.act, said.key, desk)?;
+    sensible(tx, (said.act, said.key, said.session), desk, now)?;
     let order = Order {
         id: said.order,
         act: said.act,
         person: said.person,
         key: said.key,
         reason: said.reason.clone(),
+        session: said.session,
         opened: now,
         until: now.plus(DESK_ORDER_S),
         approvals: Vec::new(),

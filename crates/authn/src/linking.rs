@@ -354,6 +354,7 @@ impl Authn {
         // that a stranger with an approval can find whose phone gave it.
         let commitment = binding_commitment(&binding.credential.id, &binding.credential.cose);
         let binding = Arc::new(binding);
+        let linked = evidence.statement.clone();
         let ((), receipt) = self
             .ledger
             .record(move |tx| {
@@ -374,6 +375,7 @@ impl Authn {
                     return no(Refusal::PhoneAlreadyLinked);
                 }
                 binding.insert(tx)?;
+                keep_linking(tx, &linked, &payload, now)?;
                 tx.exec("UPDATE authn_sitting SET ended = 1 WHERE sheet = $1", &[sheet.id.into()])?;
                 tx.outbox(TOPIC_PHONE_LINKED, Some(binding.key), &payload)?;
                 tell(tx, binding.key, NoticeKind::PhoneLinked, &binding.label, now)?;
@@ -434,6 +436,50 @@ impl Authn {
     /// What goes on about a key whose phone is linked no more leads nowhere.
     pub(crate) fn forget_ceremonies(&self, key: KeyId) {
         self.ceremonies().retain(|_, ceremony| !ceremony.is_about(key));
+    }
+}
+
+/// Keeps what she agreed to when her phone was linked, the terms among it; the entry that commits with
+/// it names her phone's key.
+pub(crate) fn keep_linking(
+    tx: &Tx<'_>,
+    statement: &LinkStatement,
+    evidence: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    tx.exec(
+        "INSERT INTO authn_decision (approval, key, what, decided, evidence, leaf)
+         VALUES ($1, $2, 'phone.linked', $3, $4, $5)",
+        &[
+            statement.challenge().into(),
+            statement.key.into(),
+            now.into(),
+            evidence.into(),
+            tx.next_index()?.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+impl Authn {
+    /// The hash of the terms that the owner of this key agreed to last, and when.
+    ///
+    /// # Errors
+    /// A fault.
+    pub async fn terms_agreed(
+        &self,
+        key: KeyId,
+    ) -> Result<Option<(Digest32, Timestamp)>, Failed<Refusal>> {
+        self.ledger
+            .read(move |tx| {
+                let sql = "SELECT evidence, decided FROM authn_decision
+                           WHERE key = $1 AND what = 'phone.linked' ORDER BY leaf DESC LIMIT 1";
+                let Some(row) = tx.query_opt(sql, &[key.into()])? else { return Ok(None) };
+                let linked: LinkEvidence = serde_json::from_str(row.text(0)?)
+                    .map_err(|why| Fault::Row(format!("what was agreed to: {why}")))?;
+                Ok(Some((linked.statement.terms_hash, row.time(1)?)))
+            })
+            .await
     }
 }
 

@@ -32,10 +32,16 @@ pub enum NoticeKind {
     KeyStarted,
     /// The owner disowned an entry of the journal.
     Disputed,
+    /// Somebody signed in to the owner's page with her passkey.
+    SignedIn,
+    /// The authority's desk ended a session.
+    SessionEnded,
+    /// The certificate was revoked: the key signs nothing any more.
+    CertificateRevoked,
 }
 
 impl NoticeKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::PhoneLinked,
         Self::PhoneChanged,
         Self::PhoneUnlinked,
@@ -45,6 +51,9 @@ impl NoticeKind {
         Self::KeyStopped,
         Self::KeyStarted,
         Self::Disputed,
+        Self::SignedIn,
+        Self::SessionEnded,
+        Self::CertificateRevoked,
     ];
 
     /// The name in rows and interfaces.
@@ -59,6 +68,9 @@ impl NoticeKind {
             Self::KeyStopped => "key-stopped",
             Self::KeyStarted => "key-started",
             Self::Disputed => "disputed",
+            Self::SignedIn => "signed-in",
+            Self::SessionEnded => "session-ended",
+            Self::CertificateRevoked => "certificate-revoked",
         }
     }
 }
@@ -100,19 +112,26 @@ pub(crate) fn tell(
 }
 
 impl Authn {
-    /// Tells the owner of a key what another room did.
+    /// Tells the owner of a key what another room did, and said in a message: it comes at least once,
+    /// and is told once.
     ///
     /// # Errors
     /// A fault.
-    pub async fn tell(
+    pub async fn tell_once(
         &self,
         key: KeyId,
         kind: NoticeKind,
-        detail: &str,
-        now: Timestamp,
+        at: Timestamp,
     ) -> Result<(), Failed<Refusal>> {
-        let detail = detail.to_owned();
-        self.ledger.write(move |tx| Ok(tell(tx, key, kind, &detail, now)?)).await
+        self.ledger
+            .write(move |tx| {
+                let told = "SELECT 1 FROM authn_notice WHERE key = $1 AND kind = $2 AND at = $3";
+                if tx.query_opt(told, &[key.into(), kind.name().into(), at.into()])?.is_none() {
+                    tell(tx, key, kind, "", at)?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// What she was told last, the newest first.

@@ -361,7 +361,7 @@ impl Authn {
     /// An officer's passkey signed in. The question is spent by any answer.
     ///
     /// # Errors
-    /// `ceremony-unknown`, `ceremony-expired`; `officer-not-at-desk` for whoever is no officer in
+    /// `question-unknown`, `question-expired`; `officer-not-at-desk` for whoever is no officer in
     /// office; whatever `approval` refuses.
     pub async fn finish_signin(
         &self,
@@ -370,9 +370,9 @@ impl Authn {
         now: Timestamp,
     ) -> Result<SignedIn> {
         let asked = ceremony.parse().ok().and_then(|id| self.at_desk.signins().remove(&id));
-        let Some((at, nonce)) = asked else { return no(Refusal::CeremonyUnknown) };
+        let Some((at, nonce)) = asked else { return no(Refusal::QuestionUnknown) };
         if now.since(at) > FINISH_S {
-            return no(Refusal::CeremonyExpired);
+            return no(Refusal::QuestionExpired);
         }
         let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
         let response = AssertionResponse::from_json(credential).map_err(refused)?;

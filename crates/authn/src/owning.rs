@@ -76,7 +76,7 @@ impl Authn {
     /// dispute or a change of phones is carried out here in the same commit.
     ///
     /// # Errors
-    /// `ceremony-unknown` if she was not asked or has answered, `ceremony-expired` after two
+    /// `question-unknown` if she was not asked or has answered, `question-expired` after two
     /// minutes; whatever `approval` refuses of the assertion; what the act itself refuses.
     pub async fn owner_answers(
         &self,
@@ -91,7 +91,7 @@ impl Authn {
             Statement::Dispute(_) => self.dispute(answered, now).await,
             Statement::Change(_) => self.change(answered, now).await,
             Statement::Link(_) | Statement::Session(_) | Statement::Documents(_) => {
-                Err(Failed::Refused(Refusal::CeremonyUnknown))
+                Err(Failed::Refused(Refusal::QuestionUnknown))
             }
         }
     }
@@ -133,7 +133,7 @@ impl Authn {
         now: Timestamp,
     ) -> Result<Approval, Failed<Refusal>> {
         let Statement::Dispute(said) = answered.approval.statement.clone() else {
-            return Err(Failed::Refused(Refusal::CeremonyUnknown));
+            return Err(Failed::Refused(Refusal::QuestionUnknown));
         };
         let answered = Arc::new(answered);
         let work = Arc::clone(&answered);

@@ -146,6 +146,21 @@ pub enum Refusal {
     /// She has said already that this entry was not her doing.
     #[error("this entry was disowned already")]
     AlreadyDisputed,
+    /// No such question was asked on this page, or it was answered; also after a restart.
+    #[error("nobody was asked that, or it was answered")]
+    QuestionUnknown,
+    /// The question stood for two minutes.
+    #[error("the question is too old")]
+    QuestionExpired,
+    /// No such change of phones goes on; also after a restart.
+    #[error("no such change of phones goes on")]
+    ChangeUnknown,
+    /// A change of phones takes ten minutes at most.
+    #[error("the change of phones took too long")]
+    ChangeExpired,
+    /// Another phone has scanned the code of the change.
+    #[error("the code of the change was scanned already")]
+    ChangeAlreadyOpened,
     /// The phone's answer was judged and refused.
     #[error(transparent)]
     Approval(#[from] approval::Refusal),
@@ -198,6 +213,11 @@ pub const CODES: &[&str] = &[
     "signin-needed",
     "card-code-unknown",
     "already-disputed",
+    "question-unknown",
+    "question-expired",
+    "change-unknown",
+    "change-expired",
+    "change-already-opened",
 ];
 
 impl Refuse for Refusal {
@@ -248,6 +268,11 @@ impl Refuse for Refusal {
             Self::SigninNeeded => "signin-needed",
             Self::CardCodeUnknown => "card-code-unknown",
             Self::AlreadyDisputed => "already-disputed",
+            Self::QuestionUnknown => "question-unknown",
+            Self::QuestionExpired => "question-expired",
+            Self::ChangeUnknown => "change-unknown",
+            Self::ChangeExpired => "change-expired",
+            Self::ChangeAlreadyOpened => "change-already-opened",
             Self::Approval(refusal) => refusal.code(),
         }
     }
@@ -305,6 +330,11 @@ mod tests {
             Refusal::SigninNeeded,
             Refusal::CardCodeUnknown,
             Refusal::AlreadyDisputed,
+            Refusal::QuestionUnknown,
+            Refusal::QuestionExpired,
+            Refusal::ChangeUnknown,
+            Refusal::ChangeExpired,
+            Refusal::ChangeAlreadyOpened,
         ];
         let codes: Vec<_> = all.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

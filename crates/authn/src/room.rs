@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hpki::encoding::Digest32;
-use hpki::id::{BindingId, CeremonyId, FacilityCode, KeyId, SheetId};
+use hpki::id::{BindingId, CeremonyId, FacilityCode, SheetId};
 use hpki::sign::Random;
 use hpki::time::Timestamp;
 use hsm::TokenDesk;
@@ -54,7 +53,6 @@ pub struct Authn {
     terminals: Mutex<Terminals>,
     questions: Mutex<HashMap<BindingId, Question>>,
     pub(crate) signins: Mutex<HashMap<CeremonyId, Signin>>,
-    cards: Mutex<HashMap<Digest32, (KeyId, Timestamp)>>,
     pub(crate) changes: Mutex<HashMap<SheetId, Change>>,
     openings: Mutex<HashMap<SheetId, (Timestamp, u32)>>,
     pub(crate) at_desk: AtDesk,
@@ -84,7 +82,6 @@ impl Authn {
             terminals: Mutex::default(),
             questions: Mutex::default(),
             signins: Mutex::default(),
-            cards: Mutex::default(),
             changes: Mutex::default(),
             openings: Mutex::default(),
             at_desk: AtDesk::default(),
@@ -125,11 +122,6 @@ impl Authn {
     /// What linked phones are asked, one question each. Never held across an await.
     pub(crate) fn questions(&self) -> MutexGuard<'_, HashMap<BindingId, Question>> {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The codes on cards that are shown now. Never held across an await.
-    pub(crate) fn cards(&self) -> MutexGuard<'_, HashMap<Digest32, (KeyId, Timestamp)>> {
-        self.cards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this sheet may be opened once more in this hour. Counted only for the right secret,

@@ -87,11 +87,47 @@ pub(crate) fn end_all(tx: &Tx<'_>, key: KeyId, now: Timestamp) -> Result<Vec<Ses
     rows.iter().map(Session::read).collect()
 }
 
+/// The session of this key, if its token may be used now.
+pub(crate) fn live(
+    tx: &Tx<'_>,
+    id: TokenId,
+    key: KeyId,
+    now: Timestamp,
+) -> Result<Option<Session>, Fault> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM authn_session
+         WHERE id = $1 AND key = $2 AND ended IS NULL AND until > $3"
+    );
+    let row = tx.query_opt(&sql, &[id.into(), key.into(), now.into()])?;
+    row.as_ref().map(Session::read).transpose()
+}
+
+/// Ends a live session in this unit of work; custody is told, and signs nothing by the key until it
+/// has heard.
+pub(crate) fn end_and_tell(
+    tx: &Tx<'_>,
+    session: &Session,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    end(tx, (session.id, session.budget), Some(session.key), reason, now)
+}
+
 /// Ends a session whose token was never handed out, and tells custody.
 pub(crate) fn end_unreleased(
     tx: &Tx<'_>,
     id: TokenId,
     budget: BudgetId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    end(tx, (id, budget), None, reason, now)
+}
+
+fn end(
+    tx: &Tx<'_>,
+    (id, budget): (TokenId, BudgetId),
+    concerns: Option<KeyId>,
     reason: &str,
     now: Timestamp,
 ) -> Result<(), Fault> {
@@ -101,7 +137,7 @@ pub(crate) fn end_unreleased(
     )?;
     if ended == 1 {
         let payload = serde_json::json!({ "session": id, "budget": budget, "reason": reason });
-        tx.outbox(TOPIC_SESSION_ENDED, None, &payload.to_string())?;
+        tx.outbox(TOPIC_SESSION_ENDED, concerns, &payload.to_string())?;
     }
     Ok(())
 }

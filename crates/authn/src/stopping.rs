@@ -38,8 +38,8 @@ impl Authn {
     /// the key.
     ///
     /// # Errors
-    /// `phone-not-linked`, `seal-broken`; `ceremony-unknown` if this phone was not asked that or was
-    /// answered, `ceremony-expired` after two minutes; whatever `approval` refuses of the assertion.
+    /// `phone-not-linked`, `seal-broken`; `question-unknown` if this phone was not asked that or was
+    /// answered, `question-expired` after two minutes; whatever `approval` refuses of the assertion.
     pub async fn finish_stop(
         &self,
         request: &KeyStopFinishRequest,
@@ -49,7 +49,7 @@ impl Authn {
         let binding = self.phone_of(device).await?;
         let answered = self.answered(&binding, &request.credential, now)?;
         if !matches!(answered.approval.statement, Statement::Stop(_)) {
-            return Err(Failed::Refused(Refusal::CeremonyUnknown));
+            return Err(Failed::Refused(Refusal::QuestionUnknown));
         }
         self.counted(answered).await
     }

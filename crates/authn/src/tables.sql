@@ -124,7 +124,8 @@ CREATE TABLE authn_desk_order (
     approvals TEXT NOT NULL,
     closed INTEGER,
     outcome TEXT NOT NULL,
-    seal BLOB NOT NULL
+    seal BLOB NOT NULL,
+    session BLOB
 ) WITHOUT ROWID;
 CREATE INDEX authn_desk_order_open ON authn_desk_order (opened) WHERE closed IS NULL;
 CREATE INDEX authn_desk_order_key ON authn_desk_order (key, opened);
@@ -152,7 +153,7 @@ CREATE TABLE authn_notice (
     PRIMARY KEY (key, number)
 ) WITHOUT ROWID;
 
--- What owners decided here (loss, dispute, another phone), by the hash of what they approved. Kept
+-- What owners decided here (linking, loss, dispute, another phone), by the hash of what they approved. Kept
 -- with the journal, whose entry (leaf) commits to the evidence.
 CREATE TABLE authn_decision (
     approval BLOB PRIMARY KEY,
@@ -162,6 +163,7 @@ CREATE TABLE authn_decision (
     evidence TEXT NOT NULL,
     leaf INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX authn_decision_key ON authn_decision (key, what, leaf);
 
 -- Entries of the journal that the owner of the key disowned.
 CREATE TABLE authn_dispute (

@@ -21,6 +21,7 @@ use wire::{SigninBeginAnswer, SigninFinishRequest};
 
 use crate::binding::BindingRow;
 use crate::config::{FINISH_S, VISIT_IDLE_S, VISIT_S};
+use crate::notice::{NoticeKind, tell};
 use crate::options;
 use crate::refusal::Refusal;
 use crate::room::Authn;
@@ -153,19 +154,19 @@ impl Authn {
     /// commit.
     ///
     /// # Errors
-    /// `ceremony-unknown`, `ceremony-expired`; `phone-not-linked` for a passkey that is linked to
+    /// `question-unknown`, `question-expired`; `phone-not-linked` for a passkey that is linked to
     /// nobody (any more); whatever `approval` refuses of the assertion.
     pub async fn finish_visit(
         &self,
         request: &SigninFinishRequest,
         now: Timestamp,
     ) -> Result<Visiting, Failed<Refusal>> {
-        let unknown = || Failed::Refused(Refusal::CeremonyUnknown);
+        let unknown = || Failed::Refused(Refusal::QuestionUnknown);
         let id: CeremonyId = request.signin.parse().map_err(|_| unknown())?;
         // Taken before it is judged: each is answered once.
         let asked = self.signins().remove(&id).ok_or_else(unknown)?;
         if now.since(asked.at) > FINISH_S {
-            return Err(Failed::Refused(Refusal::CeremonyExpired));
+            return Err(Failed::Refused(Refusal::QuestionExpired));
         }
         let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
         let response = AssertionResponse::from_json(&request.credential).map_err(refused)?;
@@ -226,6 +227,7 @@ impl Authn {
                      VALUES ($1, $2, $3, $3, 0, $4)",
                     &[visit_hash.into(), after.id.into(), now.into(), (&evidence).into()],
                 )?;
+                tell(tx, after.key, NoticeKind::SignedIn, &after.label, now)?;
                 let mut record = Record::of_key(Event::OwnerSignedIn, after.key, now);
                 record.person = Some(after.person);
                 record.evidence = Some(hash);

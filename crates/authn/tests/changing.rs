@@ -112,7 +112,7 @@ async fn a_qr_is_scanned_once_in_ten_minutes_and_by_a_phone_that_holds_nothing()
     let house = House::new();
     let (mut old, other) = (house.linked(1).await, house.linked(2).await);
     let visit = visit(&house, &mut old).await;
-    assert_eq!(code(house.room().change_state(&visit, NOW)), "ceremony-unknown");
+    assert_eq!(code(house.room().change_state(&visit, NOW)), "change-unknown");
     let qr = shown(&house, &visit);
     let mut wrong = qr.clone();
     wrong.secret = "AAAAAAAAAAAAAAAAAAAAAA".into();
@@ -121,15 +121,15 @@ async fn a_qr_is_scanned_once_in_ten_minutes_and_by_a_phone_that_holds_nothing()
     assert_eq!(code(taken), "phone-holds-another");
     let same = house.room().open_change(&qr, Some(&old.device), NOW).await;
     assert_eq!(code(same), "phone-linked-here");
-    assert_eq!(code(opens(&house, &qr, 601).await), "qr-expired");
+    assert_eq!(code(opens(&house, &qr, 601).await), "change-expired");
     opens(&house, &qr, 0).await.unwrap();
-    assert_eq!(code(opens(&house, &qr, 0).await), "qr-already-used");
+    assert_eq!(code(opens(&house, &qr, 0).await), "change-already-opened");
     // A newer QR takes the place of the older.
     let newer = shown(&house, &visit);
     assert_eq!(code(opens(&house, &qr, 0).await), "sheet-unknown");
     let opened = opens(&house, &newer, 0).await.unwrap();
     house.room().refuse_change(&visit);
-    assert_eq!(code(offers(&house, &mut Phone::new(), &opened)), "sitting-unknown");
+    assert_eq!(code(offers(&house, &mut Phone::new(), &opened)), "change-unknown");
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn whoever_photographs_the_qr_gets_nothing_without_her_approval_of_that_ph
     house.room().refuse_change(&visit);
     let credential = old.get(&asked.options);
     let late = house.room().owner_answers(&visit, &credential, NOW).await;
-    assert_eq!(code(late), "ceremony-unknown");
+    assert_eq!(code(late), "change-unknown");
     let asked = house.room().begin_visit(Some(&thief.device), NOW).await.unwrap();
     assert_eq!(asked.person_display, None);
     // Her old phone is as it was.

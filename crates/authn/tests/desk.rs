@@ -39,7 +39,7 @@ async fn sign_in(
 }
 
 fn new(act: DeskAct, n: u8) -> Asked {
-    Asked::New { act, key: key(n), reason: "電話で届出".into() }
+    Asked::New { act, key: key(n), reason: "電話で届出".into(), session: None }
 }
 
 /// An officer approves what she asks for.
@@ -106,8 +106,8 @@ async fn only_an_officer_in_office_signs_in_and_only_her_page_acts() {
     let answer = passkey.get(&asked.options);
     let id = ceremony.to_string();
     let late = house.room().finish_signin(&id, &answer, NOW.plus(121)).await;
-    assert_eq!(code(late), "ceremony-expired");
-    assert_eq!(code(house.room().finish_signin(&id, &answer, NOW).await), "ceremony-unknown");
+    assert_eq!(code(late), "question-expired");
+    assert_eq!(code(house.room().finish_signin(&id, &answer, NOW).await), "question-unknown");
     let (ceremony, _) = house.room().begin_signin(NOW).unwrap();
     let refused = house.room().finish_signin(&ceremony.to_string(), &answer, NOW).await;
     assert_eq!(code(refused), "challenge-mismatch");
@@ -235,18 +235,19 @@ async fn an_answer_to_another_question_or_of_another_officer_decides_nothing() {
     let foreign = two.1.get(&newer.options);
     assert_eq!(code(room.finish_act(&one, &foreign, NOW).await), "credential-unknown");
     let answer = passkey.get(&newer.options);
-    assert_eq!(code(room.finish_act(&two.0, &answer, NOW).await), "ceremony-unknown");
+    assert_eq!(code(room.finish_act(&two.0, &answer, NOW).await), "question-unknown");
     let late = room.finish_act(&one, &answer, NOW.plus(121)).await;
-    assert_eq!(code(late), "ceremony-expired");
+    assert_eq!(code(late), "question-expired");
     // Dismissed between question and answer.
     let newer = room.begin_act(&two.0, new(DeskAct::Loss, 1), NOW).await.unwrap();
     let answer = two.1.get(&newer.options);
     room.dismiss_officer(two.0.id, NOW).await.unwrap();
-    assert_eq!(code(room.finish_act(&two.0, &answer, NOW).await), "ceremony-unknown");
+    assert_eq!(code(room.finish_act(&two.0, &answer, NOW).await), "question-unknown");
     assert_eq!(code(room.begin_act(&two.0, new(DeskAct::Loss, 1), NOW).await), "desk-closed");
     assert!(room.acts_on(key(1)).await.unwrap().is_empty());
     for reason in ["", "a\nb", &"長".repeat(201)] {
-        let asked = Asked::New { act: DeskAct::Loss, key: key(1), reason: reason.into() };
+        let asked =
+            Asked::New { act: DeskAct::Loss, key: key(1), reason: reason.into(), session: None };
         assert_eq!(code(room.begin_act(&one, asked, NOW).await), "desk-text-malformed");
     }
 }

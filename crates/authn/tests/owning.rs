@@ -59,19 +59,19 @@ async fn each_decision_is_approved_by_itself_and_once() {
     }
     let (mine, his) = (visit(&house, &mut phone).await, visit(&house, &mut other).await);
     let unasked = phone.get(&serde_json::json!({ "challenge": "AAAA" }));
-    assert_eq!(code(answers(&house, &phone, unasked, &mine).await), "ceremony-unknown");
+    assert_eq!(code(answers(&house, &phone, unasked, &mine).await), "question-unknown");
     let asked = house.room().ask_owner(&mine, OwnersAct::Restart, NOW).unwrap();
     let answer = phone.get(&asked.options);
-    assert_eq!(code(answers(&house, &other, answer.clone(), &his).await), "ceremony-unknown");
+    assert_eq!(code(answers(&house, &other, answer.clone(), &his).await), "question-unknown");
     let theirs = other.get(&asked.options);
     assert_eq!(code(answers(&house, &phone, theirs, &mine).await), "credential-unknown");
     answers(&house, &phone, answer.clone(), &mine).await.unwrap();
-    assert_eq!(code(answers(&house, &phone, answer, &mine).await), "ceremony-unknown");
+    assert_eq!(code(answers(&house, &phone, answer, &mine).await), "question-unknown");
     // The phone's own door to a stop takes no answer to another question.
     let asked = house.room().ask_owner(&mine, OwnersAct::Restart, NOW).unwrap();
     let request = wire::KeyStopFinishRequest { credential: phone.get(&asked.options) };
     let stopped = house.room().finish_stop(&request, Some(&phone.device), NOW).await;
-    assert_eq!(code(stopped), "ceremony-unknown");
+    assert_eq!(code(stopped), "question-unknown");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_reported_phone_is_nobodys_at_once_and_its_sessions_are_over() {
     let sessions = house.room().sessions(person(1)).await.unwrap();
     assert!(sessions.iter().all(|session| !session.is_live(NOW)));
     let again = house.room().owner_answers(&visit, &credential, NOW).await;
-    assert_eq!(code(again), "ceremony-unknown");
+    assert_eq!(code(again), "question-unknown");
     let claim = house.start(&hospital(), Some(1), NOW).await;
     assert_eq!(code(house.claim(&claim, &phone, NOW).await), "phone-not-linked");
     let outbox = house.ledger().undelivered().await.unwrap();
@@ -100,6 +100,7 @@ async fn a_reported_phone_is_nobodys_at_once_and_its_sessions_are_over() {
             NoticeKind::PhoneLinked,
             NoticeKind::SheetIssued,
             NoticeKind::PhoneLost,
+            NoticeKind::SignedIn,
             NoticeKind::SessionOpened,
             NoticeKind::PhoneLinked,
             NoticeKind::SheetIssued,
@@ -118,12 +119,15 @@ async fn an_entry_is_disowned_once_and_what_she_has_read_is_read() {
     assert_eq!(house.room().disputes(key(1)).await.unwrap(), [(1, NOW)]);
     assert_eq!(code(decides(&house, &mut phone, dispute).await), "already-disputed");
     let notices = house.room().notices(key(1)).await.unwrap();
-    assert_eq!((notices[0].kind, notices[0].detail.as_str()), (NoticeKind::Disputed, "1"));
+    // The newest tells of the second sign-in.
+    let kinds: Vec<_> = notices.iter().take(3).map(|notice| notice.kind).collect();
+    assert_eq!(kinds, [NoticeKind::SignedIn, NoticeKind::Disputed, NoticeKind::SignedIn]);
+    assert_eq!(notices[1].detail, "1");
     assert!(notices.iter().all(|notice| !notice.seen));
     house.room().notices_seen(key(1), notices[1].number).await.unwrap();
     let seen: Vec<bool> =
         house.room().notices(key(1)).await.unwrap().iter().map(|notice| notice.seen).collect();
-    assert_eq!(seen, [false, true, true]);
+    assert_eq!(seen, [false, true, true, true, true]);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn a_linked_phone_is_asked_about_its_own_key_and_its_answer_is_evidence_on
     let answer = phone.get(&asked.options);
     let approval = finish(&house, &phone, answer.clone(), 120).await.unwrap();
     assert_eq!(approval.statement, Statement::Stop(shown));
-    assert_eq!(code(finish(&house, &phone, answer, 120).await), "ceremony-unknown");
+    assert_eq!(code(finish(&house, &phone, answer, 120).await), "question-unknown");
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn nobody_elses_phone_no_older_question_and_no_late_answer_stops_a_key() {
     let mine = phone.get(&asked.options);
     assert_eq!(code(finish(&house, &other, mine.clone(), 1).await), "credential-unknown");
     assert_eq!(code(finish(&house, &Phone::new(), mine.clone(), 1).await), "phone-not-linked");
-    assert_eq!(code(finish(&house, &phone, mine.clone(), 121).await), "ceremony-expired");
+    assert_eq!(code(finish(&house, &phone, mine.clone(), 121).await), "question-expired");
     // A newer question takes the place of the older.
     begin(&house, &phone).await.unwrap();
     assert_eq!(code(finish(&house, &phone, mine, 1).await), "challenge-mismatch");

@@ -47,7 +47,7 @@ async fn a_known_phone_is_asked_by_name_and_its_visit_ends_with_quiet_time_or_ph
     let signed = finish(&house, &asked, answer.clone(), 120).await.unwrap();
     assert_eq!(house.ledger().size(), size + 1, "she will see that somebody looked");
     assert_eq!(signed.device, None, "the phone is known already");
-    assert_eq!(code(finish(&house, &asked, answer, 120).await), "ceremony-unknown");
+    assert_eq!(code(finish(&house, &asked, answer, 120).await), "question-unknown");
     let at = |seconds: u64| NOW.plus(120 + seconds);
     let visit = house.room().visit(Some(&signed.visit), at(0)).await.unwrap();
     assert_eq!((visit.person(), visit.key()), (person(1), key(1)));
@@ -112,7 +112,7 @@ async fn nobody_else_and_no_late_or_unverified_answer_signs_in() {
     assert_eq!(code(finish(&house, &asked, theirs, 0).await), "credential-unknown");
     let asked = begin(&house, Some(&phone.device)).await;
     let answer = phone.get(&asked.options);
-    assert_eq!(code(finish(&house, &asked, answer, 121).await), "ceremony-expired");
+    assert_eq!(code(finish(&house, &asked, answer, 121).await), "question-expired");
     // Another question's answer; a finger that was not asked for; a page of another site.
     let (one, two) = (begin(&house, None).await, begin(&house, None).await);
     let answer = phone.get(&one.options);

@@ -3,11 +3,14 @@
 //! A running platform is asked through the officers' door, which only its own account reaches; a
 //! stopped one is opened for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ca::Photo;
 use clap::{Args, Subcommand};
 use hpki::id::OfficerId;
+use hpki::refusal::Refuse as _;
+use wire::Base64;
 
 use crate::clock::now;
 use crate::config::PlatformConfig;
@@ -38,6 +41,20 @@ pub(crate) enum DeskCommand {
         #[arg(long)]
         officer: OfficerId,
     },
+    /// 資格証の券面（漢字氏名と写真）を登録する (file what a holder's card shows)
+    Face {
+        #[command(flatten)]
+        place: Place,
+        /// 本人ID (the holder's personal ID)
+        #[arg(long)]
+        holder: String,
+        /// 漢字の氏名 (her name in kanji)
+        #[arg(long)]
+        name: String,
+        /// 顔写真。PNG か JPEG、40 KB まで (photograph)
+        #[arg(long)]
+        photo: Option<PathBuf>,
+    },
 }
 
 /// Where the platform is.
@@ -55,10 +72,23 @@ pub(crate) fn run(command: DeskCommand) -> ExitCode {
             DeskCommand::Invite { place, name } => (place, Operator::Invite(name)),
             DeskCommand::Officers(place) => (place, Operator::Officers),
             DeskCommand::Dismiss { place, officer } => (place, Operator::Dismiss(officer)),
+            DeskCommand::Face { place, holder, name, photo } => {
+                let photo = photo.as_deref().map(photograph).transpose()?;
+                (place, Operator::Face { holder, name, photo })
+            }
         };
         println!("{}", ask(PlatformConfig::load(&place.config)?, asked).await?);
         Ok(())
     })
+}
+
+/// Judged here already: what camera data it has goes no further.
+fn photograph(file: &Path) -> Result<Base64, Stop> {
+    let octets = std::fs::read(file)
+        .map_err(|error| format!("{} を読めません: {error} (cannot read)", file.display()))?;
+    let photo = Photo::read(&octets)
+        .map_err(|refusal| say::refused(refusal.code(), &refusal.to_string()))?;
+    Ok(Base64(photo.octets))
 }
 
 async fn ask(config: PlatformConfig, asked: Operator) -> Result<String, Stop> {

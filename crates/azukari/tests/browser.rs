@@ -64,6 +64,8 @@ fn walk(town: &Town, flow: &str) {
         .env("AZUKARI_SHOTS", shots)
         .env("AZUKARI_FLOW", flow)
         .env("AZUKARI_OUT", &town.out)
+        .env("AZUKARI", support::AZUKARI)
+        .env("AZUKARI_TOWN_PID", town.child.id().to_string())
         // What a test fetches in the place of a page is verified, too.
         .env("NODE_EXTRA_CA_CERTS", town.text("/ca_file"))
         .stdin(Stdio::null())
@@ -81,6 +83,7 @@ fn a_phone_is_linked_by_its_sheet_and_nothing_else_on_it() {
 #[test]
 fn officers_of_the_desk_take_away_alone_and_give_together() {
     let town = Town::open_with("browser-desk", &["--newcomers"]);
+    record(&town, "prescription.csv");
     walk(&town, "desk");
 }
 
@@ -102,4 +105,31 @@ fn an_owner_rules_her_key_on_her_own_page() {
     let town = Town::open_with("browser-holder", &["--newcomers"]);
     record(&town, "prescription.csv");
     walk(&town, "holder");
+}
+
+#[test]
+fn the_owners_page_reads_a_terminals_code_by_the_camera() {
+    let town = Town::open_with("browser-scan", &["--newcomers"]);
+    walk(&town, "scan");
+}
+
+#[test]
+fn what_comes_too_late_is_refused_by_the_platform_itself() {
+    let town = Town::open_with("browser-late", &["--newcomers"]);
+    record(&town, "prescription.csv");
+    walk(&town, "late");
+}
+
+#[test]
+fn every_flow_is_walked_by_keys_alone() {
+    let town = Town::open_with("browser-keyboard", &["--newcomers"]);
+    record(&town, "prescription.csv");
+    walk(&town, "keyboard");
+}
+
+#[test]
+fn a_platform_that_dies_between_question_and_answer_is_asked_again() {
+    let town = Town::open_with("browser-restart", &["--newcomers", "--separate"]);
+    record(&town, "prescription.csv");
+    walk(&town, "restart");
 }

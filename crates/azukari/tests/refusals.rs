@@ -23,6 +23,13 @@ const DOOR: &[&str] = &[
     "ehr-key-wrong",
     "digest-not-allowed",
     "publication-unknown",
+    "terms-unknown",
+    "demo-host-foreign",
+    "demo-origin-foreign",
+    "demo-not-json",
+    "demo-nothing-here",
+    "demo-out-of-turn",
+    "demo-too-late",
 ];
 
 /// What officers' acts are refused, and key files at start.

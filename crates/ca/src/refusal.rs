@@ -56,6 +56,15 @@ pub enum Refusal {
     /// The card's holder has no kept key for the card's qualification.
     #[error("the card's holder has no kept key for this qualification")]
     CardHolderWithoutKey,
+    /// Not a whole PNG or JPEG picture of a sensible size.
+    #[error("the photograph cannot be used: {0}")]
+    PhotoMalformed(&'static str),
+    /// The photograph is too large for a card.
+    #[error("the photograph has {0} octets")]
+    PhotoTooLarge(usize),
+    /// No certificate of such a person or key was issued.
+    #[error("nobody of this number has a certificate here")]
+    SubscriberUnknown,
     /// A certificate, list or name breaks a rule of the profiles.
     #[error(transparent)]
     Hpki(hpki::Refusal),
@@ -85,6 +94,9 @@ pub const CODES: &[&str] = &[
     "issuance-interrupted",
     "card-revoked",
     "card-holder-without-key",
+    "photo-malformed",
+    "photo-too-large",
+    "subscriber-unknown",
 ];
 
 impl Refuse for Refusal {
@@ -106,6 +118,9 @@ impl Refuse for Refusal {
             Self::IssuanceInterrupted(_) => "issuance-interrupted",
             Self::CardRevoked => "card-revoked",
             Self::CardHolderWithoutKey => "card-holder-without-key",
+            Self::PhotoMalformed(_) => "photo-malformed",
+            Self::PhotoTooLarge(_) => "photo-too-large",
+            Self::SubscriberUnknown => "subscriber-unknown",
             Self::Hpki(refusal) => refusal.code(),
             Self::Vault(refusal) => refusal.code(),
             Self::Journal(refusal) => refusal.code(),
@@ -154,6 +169,9 @@ mod tests {
             Refusal::IssuanceInterrupted(String::new()),
             Refusal::CardRevoked,
             Refusal::CardHolderWithoutKey,
+            Refusal::PhotoMalformed(""),
+            Refusal::PhotoTooLarge(0),
+            Refusal::SubscriberUnknown,
         ];
         let codes: Vec<_> = every.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

@@ -50,6 +50,19 @@ CREATE TABLE ca_list (
 ) WITHOUT ROWID;
 CREATE INDEX ca_list_open ON ca_list (status) WHERE status = 'prepared';
 
+-- What a person's card shows beside her certificate: her name in kanji and her photograph, as the
+-- registration filed them. The newest counts; the journal has the digest of each.
+CREATE TABLE ca_face (
+    person BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    photo BLOB,
+    format TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    filed INTEGER NOT NULL,
+    PRIMARY KEY (person, number)
+) WITHOUT ROWID;
+
 -- The transcript of the one key ceremony.
 CREATE TABLE ca_ceremony (
     id INTEGER PRIMARY KEY CHECK (id = 1),

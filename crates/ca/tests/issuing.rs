@@ -6,7 +6,8 @@ mod support;
 use std::process::Command;
 
 use ca::{
-    Authority, CardApplication, CardHolder, Refusal, Revocation, ServerOrder, SigningAuthority,
+    Authority, CardApplication, CardHolder, Face, Photo, Refusal, Revocation, ServerOrder,
+    SigningAuthority,
 };
 use hpki::certificate::Certificate;
 use hpki::crl::{Crl, Reason};
@@ -16,7 +17,7 @@ use hpki::profile::facility_tls::GatewayName;
 use hpki::qualification::Qualification;
 use hpki::refusal::Refuse;
 use hpki::time::Timestamp;
-use ledger::Failed;
+use ledger::{Event, Failed, LeafOpening};
 use support::{Estate, Running, card, doctor, gateway, now, pharmacist, plan};
 
 async fn estate() -> (Estate, Running) {
@@ -395,4 +396,36 @@ async fn before_the_ceremony_there_is_no_authority() {
     assert_eq!(code(running.ca.issue_signing(&doctor(), now()).await), "authority-unknown");
     assert_eq!(code(running.ca.authority(Authority::Root).await), "authority-unknown");
     assert!(running.ca.issue_crls(now()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_face_of_a_card_is_filed_with_its_digest_and_the_newest_counts() {
+    let (estate, running) = estate().await;
+    let (order, png) = (pharmacist(), include_bytes!("../../town/portraits/misaki.png"));
+    let face = |name: &str| Face { name: name.into(), photo: Some(Photo::read(png).unwrap()) };
+    let nobody = running.ca.file_face(order.key, face("架空　花子"), now()).await;
+    assert_eq!(code(nobody), "subscriber-unknown");
+    running.ca.issue_signing(&order, now()).await.unwrap();
+    assert_eq!(running.ca.face_of(order.key).await.unwrap(), None);
+    for wrong in ["", "架空\n花子", "あ".repeat(65).as_str()] {
+        assert_eq!(
+            code(running.ca.file_face(order.key, face(wrong), now()).await),
+            "name-malformed"
+        );
+    }
+    for name in ["架空　花子", "架空　花子", "見本　花子"] {
+        running.ca.file_face(order.key, face(name), now()).await.unwrap();
+        assert_eq!(running.ca.face_of(order.key).await.unwrap(), Some(face(name)));
+    }
+    // The journal tells of each change once, in the stream that its owner reads, by its digest.
+    let mut filed = Vec::new();
+    for entry in running.ledger.stream(order.key.stream(), None, 100).await.unwrap() {
+        let record = LeafOpening::decode(&entry.opening).unwrap().record;
+        if record.event == Event::FaceFiled {
+            filed.push((record.person, record.evidence));
+        }
+    }
+    let digest = |name| (Some(order.person), Some(face(name).digest(order.person)));
+    assert_eq!(filed, [digest("見本　花子"), digest("架空　花子")]);
+    running.balance(&estate);
 }

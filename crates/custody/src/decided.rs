@@ -144,7 +144,7 @@ fn changed(
             };
             Ok(Some((after, event)))
         }
-        DeskAct::Loss | DeskAct::Sheet => {
+        DeskAct::Loss | DeskAct::Sheet | DeskAct::Session => {
             Err(Refusal::Approval(approval::Refusal::EvidenceWrong("act")))
         }
     }

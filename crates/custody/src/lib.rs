@@ -71,6 +71,7 @@ pub use life::{Consent, Fresh};
 pub use limits::{COUNT_CEILING, FACILITY_CEILING, Limits, TOKEN_CEILING};
 pub use officer::{NewOfficer, Officer, OfficerRole, confirmation};
 pub use order::SignOrder;
+pub use owner::{OwnerDecided, TOPIC_OWNER_DECIDED};
 pub use policy::{Mode, Policy, Rule};
 pub use pool::Stocked;
 pub use prepared::{Asked, Evidence, Prepared, PreparedDocument, SHA256_OID};

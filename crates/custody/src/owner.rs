@@ -9,12 +9,29 @@ use hpki::encoding::Digest32;
 use hpki::id::{BindingId, KeyId};
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Tx};
+use serde::{Deserialize, Serialize};
 
 use crate::key::{KeyRow, KeyState, StopReason, stops};
 use crate::life::{TRIES, add_stop, lift};
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
 use crate::{Failed as Bad, refused};
+
+/// Outbox topic: the owner stopped her key, or started it again. The payload is an [`OwnerDecided`] as
+/// JSON; it commits with the act, so that she is told whatever dies after it.
+pub const TOPIC_OWNER_DECIDED: &str = "owner-decided";
+
+/// What was done to a key at its owner's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnerDecided {
+    /// Which key.
+    pub key: KeyId,
+    /// Whether it was stopped; else it was started again.
+    pub stopped: bool,
+    /// When.
+    pub at: Timestamp,
+}
 
 /// A decision of hers that was checked against this room's own copy of her phone.
 pub(crate) struct Decided {
@@ -122,9 +139,14 @@ impl Inner {
                 return Ok(());
             }
             let work = Arc::clone(&decided);
+            let stopped = event == Event::KeySuspended;
             let keep = move |tx: &Tx<'_>| {
                 work.keep(tx, event.name(), now)?;
-                work.raise_counter(tx)
+                work.raise_counter(tx)?;
+                let told = OwnerDecided { key: work.key, stopped, at: now };
+                let told = serde_json::to_string(&told)
+                    .map_err(|error| Fault::Misuse(format!("a message as JSON: {error}")))?;
+                Ok(tx.outbox(TOPIC_OWNER_DECIDED, None, &told)?)
             };
             let hash = decided.evidence_hash;
             match self.carry_out_on_key(before, after, event, hash, now, keep).await {

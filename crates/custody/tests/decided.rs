@@ -61,6 +61,7 @@ fn statement(doctor: &Member, act: DeskAct, order: u8) -> DeskStatement {
         person: doctor.person,
         key: doctor.key,
         reason: "本人の申出".into(),
+        session: None,
     }
 }
 

@@ -47,6 +47,8 @@ events! {
     CrlIssued = "crl.issued" "失効リストの発行",
     /// The list was not made.
     CrlInterrupted = "crl.interrupted" "失効リストの中断",
+    /// Name and photograph of a card's face were filed; the evidence hash is that of both.
+    FaceFiled = "face.filed" "券面（氏名・写真）の登録",
     /// A subscriber's key was generated inside the device.
     KeyGenerated = "key.generated" "鍵の生成",
     /// A certificate was matched to the key.

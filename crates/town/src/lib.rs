@@ -20,6 +20,7 @@ pub mod ehr;
 pub mod jpki;
 pub mod people;
 pub mod phone;
+pub mod portrait;
 pub mod refusal;
 pub mod service;
 

@@ -1,6 +1,6 @@
 //! The authority's desk, as its page speaks with the platform.
 
-use hpki::id::{CeremonyId, DeskOrderId, FacilityCode, KeyId, OfficerId, PersonId};
+use hpki::id::{CeremonyId, DeskOrderId, FacilityCode, KeyId, OfficerId, PersonId, TokenId};
 use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -118,13 +118,32 @@ pub struct DeskHolder {
     pub sheet_until: Timestamp,
     /// Live sessions.
     pub sessions: Vec<DeskSession>,
+    /// What the owner disowned, the newest first.
+    pub disputes: Vec<DeskDispute>,
     /// What the desk decided about it, the newest first.
     pub acts: Vec<DeskActAnswer>,
+}
+
+/// An entry of the journal that its owner disowned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeskDispute {
+    /// Where it stands in the journal.
+    pub index: u64,
+    /// When she said so.
+    pub said: Timestamp,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What, as in the journal, in Japanese.
+    pub event: String,
+    /// The institution, if it was at one.
+    pub facility: Option<String>,
 }
 
 /// A live session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeskSession {
+    /// Its name.
+    pub session: TokenId,
     /// The institution.
     pub facility: FacilityCode,
     /// Its name.
@@ -142,7 +161,7 @@ pub struct DeskSession {
 pub struct DeskActAnswer {
     /// Its number.
     pub order: DeskOrderId,
-    /// `loss`, `suspend`, `resume`, `sheet`
+    /// `loss`, `suspend`, `resume`, `sheet`, `session`
     pub act: String,
     /// 本人ID
     pub display_id: String,
@@ -168,12 +187,15 @@ pub struct DeskActAnswer {
 pub enum DeskActBegin {
     /// A new act.
     New {
-        /// `loss`, `suspend`, `resume`, `sheet`
+        /// `loss`, `suspend`, `resume`, `sheet`, `session`
         act: String,
         /// To which key.
         key: KeyId,
         /// Why.
         reason: String,
+        /// Which session, where the act is about one.
+        #[serde(default)]
+        session: Option<TokenId>,
     },
     /// The act that another officer opened.
     Confirm {

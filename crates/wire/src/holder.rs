@@ -105,6 +105,10 @@ pub struct CardFace {
     /// Until when the certificate is valid.
     #[schema(value_type = u64)]
     pub expires: Timestamp,
+    /// Her photograph, if she gave one: a PNG or JPEG file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub photo: Option<Base64>,
 }
 
 /// Her kept key.
@@ -126,6 +130,9 @@ pub struct PhoneStanding {
     /// Since when it is linked.
     #[schema(value_type = u64)]
     pub linked: Timestamp,
+    /// The terms that she agreed to then: SHA-256 of the Japanese text, base64url, as `/terms` lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
 }
 
 /// One authentication of hers at one institution.

@@ -99,6 +99,11 @@ pub const CHANGE_PAGE: &str = "/n";
 /// The page that the QR on a card opens; its code is in the fragment.
 pub const CARD_PAGE: &str = "/v";
 
+/// Every edition of the terms.
+pub const TERMS_PAGE: &str = "/terms";
+/// One edition, by the base64url SHA-256 of its Japanese text.
+pub const TERMS_TEXT: &str = "/terms/{hash}";
+
 /// The page that a sheet's QR opens; its secret is in the fragment.
 pub const LINK_PAGE: &str = "/r";
 /// The page that a terminal's QR opens; its secret is in the fragment.

@@ -1,6 +1,6 @@
 // Whether the card on another phone is real, asked of the platform at this moment.
 import { ask } from "./ask.js";
-import { $, both, refuse, say, show, step, when } from "./page.js";
+import { $, both, portrait, refuse, say, show, step, when } from "./page.js";
 
 // `#1.<code>`: taken once and cleared from the address.
 const parts = location.hash.slice(1).split(".");
@@ -20,6 +20,7 @@ async function begin() {
       screen.querySelector("[data-number]").textContent = card.number;
       screen.querySelector("[data-authority]").textContent = card.authority;
       say(screen.querySelector("[data-expires]"), when(card.expires));
+      await portrait(screen.querySelector("canvas"), card.photo);
     }
     show(screen.id);
   } catch (refused) {

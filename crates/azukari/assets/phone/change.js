@@ -1,8 +1,8 @@
 // A new phone takes the place of the one that shows the QR: its key, and the old phone's approval.
 import { ask } from "./ask.js";
 import { ability, create } from "./passkey.js";
-import { compare } from "./statement.js";
-import { $, both, busy, refuse, refuseBeside, secret, show, step } from "./page.js";
+import { compare, terms } from "./statement.js";
+import { $, both, busy, refuse, refuseBeside, say, secret, show, step } from "./page.js";
 
 const sheet = secret();
 let opened, made;
@@ -13,6 +13,8 @@ async function begin() {
   try {
     opened = await ask("/phone/change/open", { sheet: sheet.id, secret: sheet.secret });
     await compare("link", opened.statement, opened.options);
+    const { ja, en } = await terms(opened.statement.termsHash);
+    say($("terms"), both(ja, en));
     $("person").textContent = opened.person_display;
     $("label").value ||= /iPhone|iPod/.test(navigator.userAgent) ? "iPhone" : /Android/.test(navigator.userAgent) ? "Android" : "スマートフォン";
     show("confirm");
@@ -58,7 +60,7 @@ async function wait() {
     if (stands.step === "offered") continue;
     const over = stands.step === "expired";
     return refuse({ problem: over
-      ? { code: "qr-expired", title: "時間が過ぎました", advice: "いまお使いの電話の「機種変更」からやり直してください。", title_en: "It took too long", advice_en: "Begin again on your present phone." }
+      ? { code: "change-expired", title: "時間が過ぎました", advice: "いまお使いの電話の「機種変更」からやり直してください。", title_en: "It took too long", advice_en: "Begin again on your present phone." }
       : { code: "change-refused", title: "いまお使いの電話で、承認されませんでした", advice: "ご自分の操作なら、いまお使いの電話の「機種変更」からやり直してください。", title_en: "It was not approved on the present phone", advice_en: "If it was you, begin again on the present phone." } });
   }
 }

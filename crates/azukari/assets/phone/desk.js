@@ -18,6 +18,9 @@ const ACTS = {
   resume: { title: both("鍵の再開", "Lift the suspension"), kind: "second",
     means: both("窓口係二人の承認で、窓口がした停止を解きます。本人がした停止は残ります。",
       "Two officers lift the desk's own suspension. A stop by the owner herself stays.") },
+  session: { title: both("認証を終わらせる", "End a session"), kind: "refuse",
+    means: both("あなた一人の承認で、この医療機関での認証はすぐに終わります。電話と鍵はそのままで、本人はもう一度認証できます。",
+      "By your approval alone this session ends at once. Phone and key stay, and the holder can authenticate again.") },
   sheet: { title: both("初期登録用紙の発行", "Issue a registration sheet"), kind: "second",
     means: both("窓口係二人の承認で、新しい用紙を発行します。前の用紙は使えなくなります。用紙は、二人目の画面に一度だけ出ます。",
       "Two officers issue a new sheet; earlier ones are void. It is shown once, to the second officer.") },
@@ -110,8 +113,16 @@ function shown(holder) {
     [both("登録用紙", "Sheet"), both(`${SHEETS[holder.sheet].ja}（${when(holder.sheet_until).ja} まで）`, `${SHEETS[holder.sheet].en} (until ${when(holder.sheet_until).en})`)],
   ];
   card.append(head, facts(element("dl", undefined, "facts"), means));
-  listed(card, both("開いているセッション", "Open sessions"), holder.sessions.map((one) => element("li", both(
-    `${one.facility_name}　${one.terminal}　${when(one.since).ja} から ${when(one.until).ja} まで`, `${one.facility_name} · ${one.terminal} · ${when(one.since).en} – ${when(one.until).en}`))), both("ありません。", "None."));
+  listed(card, both("開いているセッション", "Open sessions"), holder.sessions.map((one) => {
+    const line = element("li", both(
+      `${one.facility_name}　${one.terminal}　${when(one.since).ja} から ${when(one.until).ja} まで`, `${one.facility_name} · ${one.terminal} · ${when(one.since).en} – ${when(one.until).en}`));
+    const end = step(both("この認証を終わらせる", "End this session"), () => choose({ ...holder, act: "session", session: one.session, facility: one.facility_name }), "small");
+    end.append(element("span", `（${one.facility_name}）`, "unseen"));
+    line.append(" ", end);
+    return line;
+  }), both("ありません。", "None."));
+  if (holder.disputes.length) listed(card, both("本人が「自分ではない」と申し出た記録", "Entries that the holder disowned"), holder.disputes.map((one) => element("li", both(
+    `記録 ${one.index}　${one.event}　${one.facility ? `医療機関 ${one.facility}　` : ""}${when(one.at).ja}（${when(one.said).ja} に申し出）`, `entry ${one.index} · ${one.event} · ${one.facility ? `institution ${one.facility} · ` : ""}${when(one.at).en} (said ${when(one.said).en})`), "disowned")), both("", ""));
   listed(card, both("窓口がした手続", "What the desk did"), holder.acts.map(actLine), both("ありません。", "None."));
   const possible = [];
   if (holder.phone_linked) possible.push("loss");
@@ -148,6 +159,7 @@ function choose(asked) {
   say($("act-means"), act.means);
   const pairs = [[both("本人ID", "Personal ID"), asked.display_id]];
   if (asked.name) pairs.push([both("氏名", "Name"), asked.name]);
+  if (asked.facility) pairs.push([both("医療機関", "Institution"), asked.facility]);
   if (confirms) pairs.push([both("申請した係員", "Opened by"), asked.officers.join("、")], [both("理由", "Reason"), asked.reason]);
   facts($("act-facts"), pairs);
   $("reason-part").hidden = confirms;
@@ -165,10 +177,10 @@ async function approve(event) {
     return $("reason").focus();
   }
   try {
-    const asked = await call("act/begin", chosen.order ? { order: chosen.order } : { act: chosen.act, key: chosen.key, reason });
+    const asked = await call("act/begin", chosen.order ? { order: chosen.order } : { act: chosen.act, key: chosen.key, reason, session: chosen.session ?? null });
     const { statement } = asked;
     await compare("desk", statement, asked.options);
-    if (statement.act !== chosen.act || statement.key !== chosen.key || statement.reason !== reason.normalize("NFC")) {
+    if (statement.act !== chosen.act || statement.key !== chosen.key || statement.reason !== reason.normalize("NFC") || (statement.session ?? null) !== (chosen.session ?? null)) {
       throw refusal("phone-statement-differs", "署名するものが、表示された内容と違います", "承認せず、運用者へお知らせください。", "What would be signed is not what was shown", "Do not approve, and tell the operator.");
     }
     done(await call("act/finish", { credential: await get(asked.options) }));

@@ -2,7 +2,8 @@
 import { ask, Refused } from "./ask.js";
 import { get } from "./passkey.js";
 import { compare, shortCode } from "./statement.js";
-import { $, both, busy, refuse, refuseBeside, say, show, step, when } from "./page.js";
+import { able, scan } from "./scan.js";
+import { $, both, busy, portrait, refuse, refuseBeside, say, show, step, when } from "./page.js";
 
 const KEPT = "azukari-card";
 const KINDS = { prescription: both("電子処方箋", "Prescription"), dispensing: both("調剤結果", "Dispensing result"), referral: both("紹介状", "Referral letter"), statement: both("診断書・証明書", "Medical certificate") };
@@ -16,7 +17,8 @@ const NOTICES = {
   "phone-unlinked": both("電話の登録が終わりました", "The phone was unregistered"), "phone-lost": both("電話の紛失を届け出ました", "You reported your phone as lost"),
   "sheet-issued": both("登録用紙が発行されました", "A registration sheet was issued"), "session-opened": both("署名の承認をしました", "You allowed signing"),
   "key-stopped": both("鍵を止めました", "The key was stopped"), "key-started": both("鍵の利用を再開しました", "The key was started again"),
-  disputed: both("「自分ではない」と申し出ました", "You said that it was not you"),
+  disputed: both("「自分ではない」と申し出ました", "You said that it was not you"), "signed-in": both("このページにサインインしました", "You signed in to this page"),
+  "session-ended": both("認証局の窓口が認証を終わらせました", "The authority’s desk ended a session"), "certificate-revoked": both("証明書が失効し、鍵は使えなくなりました", "The certificate was revoked; the key cannot be used"),
 };
 let state, signin, signinAt = 0, after = () => {};
 
@@ -110,6 +112,7 @@ function face(card) {
   $("card-number").textContent = card.number;
   say($("card-expires"), when(card.expires));
   $("card-authority").textContent = card.authority;
+  portrait($("card-photo"), card.photo);
 }
 const tick = () => {
   $("card-clock").textContent = new Intl.DateTimeFormat("ja-JP", { timeZone: "Asia/Tokyo", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(Date.now());
@@ -123,12 +126,14 @@ function home() {
   standing();
   $("sessions").replaceChildren(...state.sessions.map(session));
   if (!state.sessions.length) $("sessions").append(el("li", "hint", both("いま署名できる場所はありません。毎朝、端末のQRコードを読み取ると始まります。", "None. It begins when you scan a terminal’s QR code in the morning.")));
-  $("notices").replaceChildren(...state.notices.slice(0, 8).map((notice) => {
+  $("notices").replaceChildren(...state.notices.slice(0, 12).map((notice) => {
     const where = notice.kind === "disputed" ? both(`：記録 ${notice.detail}`, `: entry ${notice.detail}`) : notice.detail ? both(`：${notice.detail}`, `: ${notice.detail}`) : both("", "");
     return el("li", notice.seen ? "" : "new", el("span", "", plus(NOTICES[notice.kind] ?? notice.kind, where)), el("small", "", when(notice.at)));
   }));
   if (!state.notices.length) $("notices").append(el("li", "hint", both("ありません", "None")));
   $("phone").textContent = state.phone.label;
+  $("terms").hidden = !state.phone.terms;
+  $("terms").href = `/terms#${state.phone.terms}`;
   $("to-stop").hidden = !state.key.usable;
   show("home");
   const newest = state.notices.find((notice) => !notice.seen);
@@ -286,6 +291,29 @@ function offered(stands) {
 $("compare-go").addEventListener("click", (event) => beside(event.currentTarget, $("compare-trouble"), () => after()));
 for (const button of document.querySelectorAll("[data-unchange]")) tried(button, async () => { changing += 1; await act("/me/change/refuse", {}); await open(); });
 
+// ── a terminal's QR code ──
+let looking = new AbortController();
+$("to-scan").addEventListener("click", async () => {
+  looking.abort();
+  const mine = looking = new AbortController();
+  const told = (text) => { $("scan-trouble").hidden = !text; if (text) say($("scan-trouble"), text); };
+  const can = await able();
+  $("scan-video").hidden = !can;
+  told(can ? null : both("このブラウザは、この画面でQRコードを読み取れません。スマートフォンに最初から入っている「カメラ」で読み取ってください。", "This browser cannot scan here. Use the phone’s own camera."));
+  show("scan");
+  if (!can) return;
+  try {
+    const address = await scan($("scan-video"), mine.signal, () => told(both("このサービスのQRコードではありません。端末に表示されたQRコードに向けてください。", "That is not a code of this service. Point at the terminal’s.")));
+    if (address) location.assign(address);
+  } catch (error) {
+    $("scan-video").hidden = true;
+    told(error.name === "NotAllowedError"
+      ? both("カメラの使用が許可されていません。ブラウザの設定でこのサイトのカメラを許可するか、スマートフォンの「カメラ」で読み取ってください。", "The camera is not allowed here. Allow it for this site in the browser’s settings, or use the phone’s own camera.")
+      : both("カメラを使えません。スマートフォンの「カメラ」で読み取ってください。", "The camera cannot be used here. Use the phone’s own camera."));
+  }
+});
+addEventListener("pagehide", () => looking.abort());
+
 // ── the card for somebody else's eyes ──
 let showing = 0;
 tried($("card-show"), async () => {
@@ -302,7 +330,7 @@ tried($("card-show"), async () => {
 });
 async function fresh() { $("card-qr").innerHTML = (await act("/me/card", {})).svg; }
 
-for (const button of document.querySelectorAll("[data-home]")) button.addEventListener("click", () => { showing += 1; open(); });
+for (const button of document.querySelectorAll("[data-home]")) button.addEventListener("click", () => { showing += 1; looking.abort(); open(); });
 tried($("signout"), async () => { await act("/me/signout", {}); state = undefined; localStorage.removeItem(KEPT); await toSignin(); });
 navigator.serviceWorker?.register("/sw.js", { scope: "/me" }).catch(() => {});
 open();

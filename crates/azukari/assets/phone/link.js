@@ -1,7 +1,7 @@
 // Registering this phone: the sheet's secret, the birth date, the personal ID and the terms, the key.
 import { ask, refusal } from "./ask.js";
-import { ability, create, encode, held } from "./passkey.js";
-import { compare } from "./statement.js";
+import { ability, create, held } from "./passkey.js";
+import { compare, terms } from "./statement.js";
 import { $, both, busy, refuse, refuseBeside, say, secret, show, step } from "./page.js";
 
 const HOLDER = "/me";
@@ -68,12 +68,7 @@ async function birth(event) {
 }
 
 async function confirm() {
-  const [ja, en] = await Promise.all(["ja", "en"].map(async (tag) => (await fetch(`/assets/phone/terms.${tag}.txt`)).text()));
-  // What she agrees to is what she is shown, to the octet.
-  const hash = encode(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(ja)));
-  if (hash !== asked.statement.termsHash) {
-    throw refusal("terms-changed", "利用規約が新しくなりました", "登録用紙のQRコードをもう一度読み取り、新しい規約をお読みください。", "The terms have changed", "Scan the sheet's QR code again and read the new ones.");
-  }
+  const { ja, en } = await terms(asked.statement.termsHash);
   await compare("link", asked.statement, asked.options);
   say($("terms"), both(ja, en));
   $("person").textContent = asked.person_display;

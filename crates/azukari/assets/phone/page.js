@@ -56,9 +56,14 @@ export function step(label, act, kind = "main") {
   return element;
 }
 
+/// What is no trouble at all: there is just nothing left to do.
+const CALM = ["phone-linked-here", "passkey-exists"];
+
 /// Shows a refusal on a screen of its own (`refused.html`), with the steps that the page offers.
 export function refuse(refused, steps = []) {
-  const screen = $("refused"), problem = refused.problem;
+  const screen = $("refused"), problem = refused.problem, calm = CALM.includes(problem.code);
+  screen.firstElementChild.className = calm ? "good" : "bad";
+  screen.querySelector(".mark").textContent = calm ? "✓" : "!";
   say(screen.querySelector("[data-title]"), both(problem.title, problem.title_en));
   say(screen.querySelector("[data-advice]"), both(problem.advice, problem.advice_en));
   screen.querySelector("[data-code]").textContent = problem.code;
@@ -79,6 +84,18 @@ export function refuseBeside(element, refused, more) {
   element.className = "refusal";
   element.hidden = false;
   element.replaceChildren(...lines);
+}
+
+/// Draws a photograph (a PNG or JPEG file in base64), or hides its place.
+export async function portrait(canvas, photo) {
+  let picture;
+  try {
+    if (photo) picture = await createImageBitmap(new Blob([Uint8Array.from(atob(photo), (c) => c.charCodeAt(0))]));
+  } catch { /* Shown without. */ }
+  canvas.hidden = !picture;
+  if (!picture) return;
+  [canvas.width, canvas.height] = [picture.width, picture.height];
+  canvas.getContext("2d").drawImage(picture, 0, 0);
 }
 
 /// Runs what a button does, once at a time.

@@ -32,7 +32,8 @@ async function begin() {
 // The cookie that says whose phone this is was lost, the key was not: the phone names itself by it.
 async function recall() {
   try {
-    const { signin, options } = await ask("/me/signin/begin", {});
+    const { signin, statement, options } = await ask("/me/signin/begin", {});
+    await compare("signin", statement, options);
     await ask("/me/signin/finish", { signin, credential: await get(options) });
     await begin();
   } catch (refused) { fail(refused, recall); }

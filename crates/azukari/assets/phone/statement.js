@@ -32,7 +32,7 @@ const FORMS = {
   link: (s) => H("azukari/approve/link/v1", text(s.issuer), text(s.rpId), id(s.sheet), id(s.session), octets(s.nonce), id(s.person), id(s.key), octets(s.termsHash)),
   session: (s) => H("azukari/approve/session/v1", text(s.issuer), text(s.rpId), id(s.ceremony), octets(s.nonce), ...place(s), number(s.maxCount), number(s.notBefore), number(s.notAfter), number(s.headSeq), octets(s.headCommitment)),
   documents: (s) => H("azukari/approve/documents/v1", text(s.issuer), text(s.rpId), id(s.ceremony), octets(s.nonce), ...place(s), number(s.count), octets(s.root), number(s.notAfter)),
-  desk: (s) => H("azukari/approve/desk/v1", text(s.issuer), text(s.rpId), octets(s.nonce), id(s.officer), id(s.order), text(s.act), id(s.person), id(s.key), text(s.reason)),
+  desk: (s) => H("azukari/approve/desk/v1", text(s.issuer), text(s.rpId), octets(s.nonce), id(s.officer), id(s.order), text(s.act), id(s.person), id(s.key), text(s.reason), s.session ? id(s.session) : octets()),
   "desk-signin": (s) => H("azukari/approve/desk-signin/v1", text(s.issuer), text(s.rpId), octets(s.nonce)),
   officer: (s) => H("azukari/approve/officer/v1", text(s.issuer), text(s.rpId), id(s.invitation), octets(s.nonce), id(s.officer), text(s.name)),
   stop: (s) => H("azukari/approve/stop/v1", ...hers(s)),
@@ -50,6 +50,19 @@ export async function compare(form, statement, options) {
   throw refusal("phone-statement-differs",
     "署名するものが、表示された内容と違います", "承認せず、窓口へお知らせください。",
     "What would be signed is not what was shown", "Do not approve, and tell the desk.");
+}
+
+/// The terms that a statement names, in both languages: what she agrees to is what she is shown, to
+/// the octet, whatever edition came into force meanwhile.
+export async function terms(hash) {
+  let texts;
+  try {
+    const answer = await fetch(`/terms/${encodeURIComponent(hash)}`);
+    if (answer.ok) texts = await answer.json();
+  } catch { throw refusal("unreachable", "通信できませんでした", "電波の状態を確かめて、もう一度お試しください。", "There was no connection", "Check the reception and try again."); }
+  const shown = texts && encode(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(texts.ja)));
+  if (shown === hash) return texts;
+  throw refusal("terms-differ", "利用規約が、署名するものと違います", "承認せず、窓口へお知らせください。", "The terms are not those that would be signed", "Do not approve, and tell the desk.");
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

@@ -15,7 +15,7 @@ mod words;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -23,7 +23,6 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
-use wire::refusal::Problem;
 
 use super::home::Home;
 use super::timeline::{Timeline, shown};
@@ -93,6 +92,7 @@ fn router(visit: Arc<Mutex<Visit>>, port: u16) -> Router {
         .route("/demo/dispense", post(dispense))
         .route("/demo/verify", post(verify))
         .route("/demo/reset", post(reset))
+        .route("/demo/later", post(later))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
         .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
@@ -107,6 +107,7 @@ enum No {
     NotJson,
     NothingHere,
     OutOfTurn,
+    TooLate,
 }
 
 impl From<OutOfTurn> for No {
@@ -115,64 +116,22 @@ impl From<OutOfTurn> for No {
     }
 }
 
+impl No {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::ForeignHost => "demo-host-foreign",
+            Self::ForeignOrigin => "demo-origin-foreign",
+            Self::NotJson => "demo-not-json",
+            Self::NothingHere => "demo-nothing-here",
+            Self::OutOfTurn => "demo-out-of-turn",
+            Self::TooLate => "demo-too-late",
+        }
+    }
+}
+
 impl IntoResponse for No {
     fn into_response(self) -> Response {
-        let (status, code, ja, en, advice, advice_en) = match self {
-            Self::ForeignHost => (
-                421,
-                "demo-host-foreign",
-                "このページはこのコンピューターの中だけのものです",
-                "This page is for this machine alone",
-                "http://127.0.0.1 か http://localhost に、表示されたポート番号を付けて開いてください。",
-                "Open it as http://127.0.0.1 or http://localhost with the port that was printed.",
-            ),
-            Self::ForeignOrigin => (
-                403,
-                "demo-origin-foreign",
-                "ほかのサイトからの操作は受け付けません",
-                "Another site may not act here",
-                "このページを直接開いて操作してください。",
-                "Open this page itself and act there.",
-            ),
-            Self::NotJson => (
-                415,
-                "demo-not-json",
-                "JSONではない要求です",
-                "The request is not JSON",
-                "Content-Type を application/json にしてください。",
-                "Send it with the content type application/json.",
-            ),
-            Self::NothingHere => (
-                404,
-                "demo-nothing-here",
-                "ここには何もありません",
-                "There is nothing here",
-                "トップページ (/) から進んでください。",
-                "Begin at the first page (/).",
-            ),
-            Self::OutOfTurn => (
-                409,
-                "demo-out-of-turn",
-                "この手順は、いまは行えません",
-                "This step cannot be taken now",
-                "ページを読み込み直し、「いまここ」の手順から進めてください。",
-                "Reload the page and go on with the step that is marked “Now”.",
-            ),
-        };
-        let problem = Problem {
-            kind: format!("urn:azukari:refusal:{code}"),
-            title: ja.into(),
-            status,
-            detail: String::new(),
-            code: code.into(),
-            advice: advice.into(),
-            title_en: en.into(),
-            advice_en: advice_en.into(),
-            reference: None,
-        };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        Trouble::refused(self.code(), "the page of the town refuses").into_response()
     }
 }
 
@@ -304,6 +263,24 @@ async fn verify(State(visit): Desk, Ask(request): Ask<shows::VerifyRequest>) -> 
     let mut visit = visit.lock().await;
     visit.verify(request.tamper)?;
     answer(visit).await
+}
+
+/// How far a town's time may run ahead at once: four months, a little more than a sheet lives.
+const LATER_MOST_S: u64 = 124 * 86_400;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Later {
+    seconds: u64,
+}
+
+/// Time passes in the town: sheets, QR codes and sessions expire by themselves.
+async fn later(Ask(request): Ask<Later>) -> Result<Json<serde_json::Value>, No> {
+    if request.seconds > LATER_MOST_S {
+        return Err(No::TooLate);
+    }
+    crate::clock::let_pass(request.seconds);
+    Ok(Json(serde_json::json!({ "now": crate::clock::now() })))
 }
 
 async fn reset(State(visit): Desk, Ask(_): Ask<shows::EmptyRequest>) -> Answer {

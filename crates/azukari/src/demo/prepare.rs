@@ -209,6 +209,9 @@ pub(super) async fn certify(
         at,
     )
     .await?;
+    let photo = town::portrait::portrait(person).map(ca::Photo::read).transpose()?;
+    let face = ca::Face { name: person.name_ja.to_owned(), photo };
+    rooms.ca.file_face(certified.key, face, at).await?;
     let sheet = rooms
         .authn
         .issue_sheet(

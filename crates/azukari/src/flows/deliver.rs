@@ -7,7 +7,7 @@ use authn::{
     TOPIC_PHONE_CHANGED, TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED, TOPIC_SESSION_ENDED,
 };
 use ca::{REVOCATION_TOPIC, Revocation};
-use custody::StopReason;
+use custody::{OwnerDecided, StopReason, TOPIC_OWNER_DECIDED};
 use hpki::id::{BindingId, BudgetId, KeyId, OfficerId};
 use hpki::refusal::Refuse as _;
 use hpki::time::Timestamp;
@@ -63,6 +63,14 @@ pub(crate) async fn all(platform: &Platform, now: Timestamp) -> Result<(), Troub
     }
 }
 
+/// Delivers what has just been committed. What fails now is tried again each second; until then a key
+/// signs nothing that such a message is about.
+pub(crate) async fn soon(platform: &Platform, now: Timestamp) {
+    if let Err(trouble) = all(platform, now).await {
+        tracing::warn!(%trouble, "a message between rooms waits for its next try");
+    }
+}
+
 async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Result<(), Trouble> {
     match message.topic.as_str() {
         TOPIC_PHONE_LINKED => {
@@ -114,6 +122,8 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 )?;
                 // A sheet that is still in the post would link a phone to a dead key.
                 platform.authn.void_sheets(key).await?;
+                let told = NoticeKind::CertificateRevoked;
+                platform.authn.tell_once(key, told, revocation.at).await?;
                 unlink(platform, key, now).await?;
             }
         }
@@ -142,7 +152,7 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
         }
         TOPIC_DESK_DECIDED => {
             let approvals: Vec<DeskApproval> = read(message)?;
-            let Some(first) = approvals.first() else {
+            let (Some(first), Some(last)) = (approvals.first(), approvals.last()) else {
                 return Err(unreadable(message, "no approval"));
             };
             let refused = match platform.custody.carry_out_desk(&approvals, now).await {
@@ -154,12 +164,17 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
             let told = match first.statement.act {
                 DeskAct::Suspend => Some(NoticeKind::KeyStopped),
                 DeskAct::Resume => Some(NoticeKind::KeyStarted),
-                DeskAct::Loss | DeskAct::Sheet => None,
+                DeskAct::Loss | DeskAct::Sheet | DeskAct::Session => None,
             };
             if let Some(kind) = told.filter(|_| refused.is_none()) {
-                platform.authn.tell(first.statement.key, kind, "", now).await?;
+                platform.authn.tell_once(first.statement.key, kind, last.approved).await?;
             }
             platform.authn.settle_act(first.statement.order, refused).await?;
+        }
+        TOPIC_OWNER_DECIDED => {
+            let OwnerDecided { key, stopped, at } = read(message)?;
+            let told = if stopped { NoticeKind::KeyStopped } else { NoticeKind::KeyStarted };
+            platform.authn.tell_once(key, told, at).await?;
         }
         other => return Err(unreadable(message, &format!("unknown topic {other}"))),
     }

@@ -4,6 +4,7 @@
 
 use approval::DeskAct;
 use authn::{Asked, DeskOfficer, Holder, Order};
+use ca::{Face, Photo};
 use custody::KeyState;
 use hpki::id::{KeyId, OfficerId};
 use hpki::refusal::Refuse as _;
@@ -12,9 +13,11 @@ use ledger::Failed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::desk::{
-    DeskActAnswer, DeskActBegin, DeskActDone, DeskAsked, DeskFound, DeskHolder, DeskOfficerAnswer,
-    DeskSession, DeskSheet, DeskState,
+    DeskActAnswer, DeskActBegin, DeskActDone, DeskAsked, DeskDispute, DeskFound, DeskHolder,
+    DeskOfficerAnswer, DeskSession, DeskSheet, DeskState,
 };
+
+use wire::Base64;
 
 use crate::http::problem::Trouble;
 use crate::pages::qr::Qr;
@@ -30,6 +33,15 @@ pub(crate) enum Operator {
     Officers,
     /// End an officer's authority.
     Dismiss(OfficerId),
+    /// File what a holder's card shows beside her certificate.
+    Face {
+        /// 本人ID
+        holder: String,
+        /// Her name in kanji.
+        name: String,
+        /// Her photograph: a PNG or JPEG file.
+        photo: Option<Base64>,
+    },
 }
 
 /// Does it; gives what to tell the operator.
@@ -70,6 +82,16 @@ pub(crate) async fn operate(
             super::deliver::all(platform, now).await?;
             Ok(format!("解任しました: {} (dismissed)", officer.name))
         }
+        Operator::Face { holder, name, photo } => {
+            let photo = photo.map(|file| Photo::read(&file.0)).transpose();
+            let photo = photo.map_err(|refusal| Failed::Refused(refusal))?;
+            let face = Face { name, photo };
+            let holders = platform.authn.holders(&holder).await?;
+            for found in &holders {
+                platform.ca.file_face(found.key, face.clone(), now).await?;
+            }
+            Ok(format!("券面を登録しました: {holder} {} (filed)", face.name))
+        }
     }
 }
 
@@ -83,9 +105,7 @@ pub(crate) async fn enrol(
         .authn
         .finish_enrolment(&asked.invitation, &asked.secret, &asked.credential, now)
         .await?;
-    if let Err(trouble) = super::deliver::all(platform, now).await {
-        tracing::warn!(%trouble, "an officer of the desk waits to be told to custody");
-    }
+    super::deliver::soon(platform, now).await;
     Ok(told(officer, None))
 }
 
@@ -170,6 +190,7 @@ async fn look(
         .into_iter()
         .filter(|session| session.key == holder.key && session.is_live(now))
         .map(|session| DeskSession {
+            session: session.id,
             facility: session.facility,
             facility_name: session.facility_name,
             terminal: session.terminal,
@@ -181,11 +202,12 @@ async fn look(
     for order in platform.authn.acts_on(holder.key).await? {
         acts.push(act(platform, &officers, officer, order).await?);
     }
+    let filed = platform.ca.face_of(holder.key).await?.map(|face| face.name);
     Ok(DeskHolder {
         display_id: means.holder.display_id,
         person: holder.person,
         key: holder.key,
-        name: certificate.as_ref().and_then(name_of),
+        name: filed.or_else(|| certificate.as_ref().and_then(name_of)),
         qualification: Some(facts.qualification.ja().to_owned()),
         not_after: certificate.map(|certificate| certificate.not_after()),
         state: facts.state.name().to_owned(),
@@ -196,8 +218,25 @@ async fn look(
         sheet: means.sheet.standing.name().to_owned(),
         sheet_until: means.sheet.expires,
         sessions: sessions.collect(),
+        disputes: disputes(platform, holder.key).await?,
         acts,
     })
+}
+
+/// What the owner disowned, as the journal tells it.
+async fn disputes(platform: &Platform, key: KeyId) -> Result<Vec<DeskDispute>, Trouble> {
+    let mut told = Vec::new();
+    for (index, said) in platform.authn.disputes(key).await? {
+        let record = super::holder::entry(platform, index).await?.1;
+        told.push(DeskDispute {
+            index,
+            said,
+            at: record.time,
+            event: record.event.ja().to_owned(),
+            facility: record.facility.map(|code| code.as_str().to_owned()),
+        });
+    }
+    Ok(told)
 }
 
 async fn certificate(
@@ -220,12 +259,12 @@ pub(crate) async fn begin(
     now: Timestamp,
 ) -> Result<DeskAsked, Trouble> {
     let asked = match asked {
-        DeskActBegin::New { act, key, reason } => {
+        DeskActBegin::New { act, key, reason, session } => {
             let act: DeskAct = act
                 .parse()
                 .map_err(|()| Trouble::refused("request-malformed", "no such act of the desk"))?;
             sensible(platform, act, key).await?;
-            Asked::New { act, key, reason }
+            Asked::New { act, key, reason, session }
         }
         DeskActBegin::Confirm { order } => Asked::Confirm(order),
     };
@@ -245,7 +284,7 @@ async fn sensible(platform: &Platform, act: DeskAct, key: KeyId) -> Result<(), T
     let stopped = facts.state == KeyState::Suspended;
     let by_desk = facts.stops.contains(&custody::StopReason::Desk);
     let wrong = match act {
-        DeskAct::Loss => false,
+        DeskAct::Loss | DeskAct::Session => false,
         DeskAct::Suspend => facts.state == KeyState::Destroyed || by_desk,
         DeskAct::Resume => !(stopped && by_desk),
         DeskAct::Sheet => stopped || facts.state == KeyState::Destroyed,
@@ -265,10 +304,7 @@ pub(crate) async fn finish(
 ) -> Result<DeskActDone, Trouble> {
     let done = platform.authn.finish_act(officer, credential, now).await?;
     let mut order = done.order;
-    if let Err(trouble) = super::deliver::all(platform, now).await {
-        // Decided and kept; until custody has heard of it the key signs nothing.
-        tracing::warn!(%trouble, "an act of the desk waits to be told to custody");
-    }
+    super::deliver::soon(platform, now).await;
     if let Some(now_stands) =
         platform.authn.acts_on(order.key).await?.into_iter().find(|act| act.id == order.id)
     {
@@ -281,12 +317,13 @@ pub(crate) async fn finish(
         None => None,
         Some((sheet, display_id)) => {
             let certificate = certificate(platform, order.key).await?;
+            let filed = platform.ca.face_of(order.key).await?.map(|face| face.name);
             let (qr_side, qr_path) =
                 Qr::of(&sheet.url).map(|qr| (qr.side, qr.path)).unwrap_or_default();
             Some(DeskSheet {
                 url: sheet.url,
                 display_id,
-                name: certificate.as_ref().and_then(name_of),
+                name: filed.or_else(|| certificate.as_ref().and_then(name_of)),
                 expires: sheet.expires,
                 qr_side,
                 qr_path,

@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 
 use approval::Statement;
-use authn::{NoticeKind, OwnersAct, Visit};
+use authn::{OwnersAct, Visit};
 use custody::{KeyState, StopReason};
 use hpki::id::{KeyId, TokenId};
 use hpki::refusal::Refuse as _;
 use hpki::time::Timestamp;
 use ledger::tlog::Proof;
-use ledger::{Failed, Fault, LeafOpening};
+use ledger::{Failed, Fault, LeafOpening, Record};
+use wire::token::base64url_encode;
 use wire::{
-    CardCheckAnswer, CardFace, HolderEntry, HolderHistory, HolderNotice, HolderSession,
+    Base64, CardCheckAnswer, CardFace, HolderEntry, HolderHistory, HolderNotice, HolderSession,
     HolderState, KeyStanding, OwnerActRequest, OwnerAskAnswer, OwnersActName, PhoneStanding,
 };
 
@@ -51,13 +52,18 @@ pub(crate) async fn state(
         });
     }
     let notices = platform.authn.notices(visit.key()).await?;
+    let agreed = platform.authn.terms_agreed(visit.key()).await?;
     Ok(HolderState {
         csrf,
         now,
         until: visit.until,
         card,
         key,
-        phone: PhoneStanding { label: visit.label().to_owned(), linked: visit.linked() },
+        phone: PhoneStanding {
+            label: visit.label().to_owned(),
+            linked: visit.linked(),
+            terms: agreed.map(|(hash, _)| base64url_encode(&hash)),
+        },
         sessions,
         notices: notices
             .into_iter()
@@ -81,15 +87,19 @@ async fn card(
     let odd = || Trouble::fault(&Fault::Row(format!("no certificate of the kept key {key}")));
     let (authority, certificate) = platform.ca.certificate_of_key(key).await?.ok_or_else(odd)?;
     let facts = platform.custody.key(key).await?;
+    let filed = platform.ca.face_of(key).await?;
+    let name_ja = filed.as_ref().map(|filed| filed.name.as_str());
     let face = CardFace {
         display_id: display_id.to_owned(),
         name: certificate.common_name().unwrap_or_default().to_owned(),
-        name_ja: certificate.name_ja().map(ToOwned::to_owned),
+        // What was certified comes before what was filed.
+        name_ja: certificate.name_ja().or(name_ja).map(ToOwned::to_owned),
         qualification: facts.qualification.ja().to_owned(),
         qualification_en: facts.qualification.role().unwrap_or_default().to_owned(),
         authority: ca::Authority::from(authority).ja().to_owned(),
         number: certificate.subject_serial_number().unwrap_or_default().to_owned(),
         expires: certificate.not_after(),
+        photo: filed.and_then(|filed| filed.photo).map(|photo| Base64(photo.octets)),
     };
     let standing = KeyStanding {
         usable: facts.state == KeyState::Held,
@@ -164,24 +174,12 @@ pub(crate) async fn answer(
     now: Timestamp,
 ) -> Result<(), Trouble> {
     let approval = platform.authn.owner_answers(visit, credential, now).await?;
-    let key = visit.key();
     match &approval.statement {
-        Statement::Stop(_) => {
-            platform.custody.stop_by_owner(&approval, now).await?;
-            platform.authn.tell(key, NoticeKind::KeyStopped, "", now).await?;
-        }
-        Statement::Restart(_) => {
-            platform.custody.restart_by_owner(&approval, now).await?;
-            platform.authn.tell(key, NoticeKind::KeyStarted, "", now).await?;
-        }
-        Statement::Loss(_) | Statement::Change(_) => {
-            // If delivery fails now, the key signs nothing until it succeeds.
-            if let Err(trouble) = super::deliver::all(platform, now).await {
-                tracing::warn!(%trouble, "the end of a phone waits to be told to custody");
-            }
-        }
+        Statement::Stop(_) => platform.custody.stop_by_owner(&approval, now).await?,
+        Statement::Restart(_) => platform.custody.restart_by_owner(&approval, now).await?,
         _ => {}
     }
+    super::deliver::soon(platform, now).await;
     Ok(())
 }
 
@@ -245,11 +243,17 @@ pub(crate) async fn proof(
     visit: &Visit,
     index: u64,
 ) -> Result<String, Trouble> {
-    let text = platform.ledger.prove(index).await?;
-    let entry = Proof::parse(&text).map_err(odd)?;
-    let entry = entry.verify(platform.ledger.verify_key()).map_err(odd)?;
-    if entry.opening.record.stream == visit.key().stream() {
+    let (text, record) = entry(platform, index).await?;
+    if record.stream == visit.key().stream() {
         return Ok(text);
     }
     Err(Failed::Refused(ledger::Refusal::JournalNoSuchEntry(index)).into())
+}
+
+/// An entry of the journal, with its proof.
+pub(super) async fn entry(platform: &Platform, index: u64) -> Result<(String, Record), Trouble> {
+    let text = platform.ledger.prove(index).await?;
+    let entry = Proof::parse(&text).map_err(odd)?;
+    let entry = entry.verify(platform.ledger.verify_key()).map_err(odd)?;
+    Ok((text, entry.opening.record))
 }

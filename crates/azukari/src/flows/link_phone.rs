@@ -16,9 +16,7 @@ pub(crate) async fn finish(
     now: Timestamp,
 ) -> Result<(LinkFinishAnswer, String), Trouble> {
     let linked = platform.authn.finish_link(request, device, now).await?;
-    if let Err(trouble) = super::deliver::all(platform, now).await {
-        tracing::warn!(%trouble, "a linked phone waits to be told to custody");
-    }
+    super::deliver::soon(platform, now).await;
     let stream_key = Base64(linked.stream_key.octets().to_vec());
     Ok((LinkFinishAnswer { linked: true, stream_key }, linked.device))
 }

@@ -16,7 +16,6 @@ pub(crate) async fn finish(
 ) -> Result<KeyStopAnswer, Trouble> {
     let approval = platform.authn.finish_stop(request, device, now).await?;
     platform.custody.stop_by_owner(&approval, now).await?;
-    let key = approval.statement.key();
-    platform.authn.tell(key, authn::NoticeKind::KeyStopped, "", now).await?;
+    super::deliver::soon(platform, now).await;
     Ok(KeyStopAnswer { stopped: true })
 }

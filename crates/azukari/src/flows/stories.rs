@@ -3,6 +3,7 @@
 //! so a story stands exactly where it says.
 
 mod approvals;
+mod breaking;
 mod desk;
 #[path = "../../../ledger/tests/common/engine.rs"]
 mod engine;
@@ -22,7 +23,7 @@ use hpki::id::OrderNumber;
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
 use ledger::tlog::Proof;
-use ledger::{Event, Record, audit};
+use ledger::{Event, Faults, Options, Record, audit};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -41,6 +42,7 @@ use crate::demo::town::Resident;
 use crate::demo::walk::{StepFailed, call, link};
 use crate::http;
 use crate::http::client::Client;
+use crate::officer::unseal;
 use crate::platform::{Platform, door, open};
 
 /// A founded town whose platform is open.
@@ -48,6 +50,8 @@ struct House {
     /// Kept until the story ends.
     _folder: TempDir,
     founded: Founded,
+    /// What breaks in its store, and when.
+    faults: Faults,
     running: Option<Running>,
 }
 
@@ -87,7 +91,7 @@ impl House {
         let file = founded.platform_config();
         let written = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, written + more).unwrap();
-        let mut house = Self { _folder: folder, founded, running: None };
+        let mut house = Self { _folder: folder, founded, faults: Faults::new(), running: None };
         house.open(listener).await;
         house
     }
@@ -98,7 +102,10 @@ impl House {
         self.founded.url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let config = PlatformConfig::load(&self.founded.platform_config()).unwrap();
         let tls = http::tls::server(&config.tls_certificate, &config.tls_key, &config.facility_ca);
-        let platform = Arc::new(open::open(config).await.unwrap());
+        let source = unseal::obtain(&config, "操作").await.unwrap();
+        let options = Options { faults: Some(self.faults.clone()), ..Options::default() };
+        let platform = open::open_as(config, &source, "操作", options).await.unwrap();
+        let platform = Arc::new(platform);
         let (stop, stopped) = watch::channel(false);
         let router = door::router(Arc::clone(&platform));
         let serving = tokio::spawn(http::server::serve(listener, tls.ok(), router, stopped));

@@ -9,6 +9,7 @@ mod diagram;
 mod paper;
 pub(crate) mod phone;
 pub(crate) mod qr;
+pub(crate) mod terms;
 
 /// The Content-Security-Policy of every page: our own script and stylesheet, nothing inline,
 /// nothing from elsewhere.
@@ -102,13 +103,12 @@ files!(
     "phone/page.js",
     "phone/passkey.js",
     "phone/phone.css",
+    "phone/scan.js",
     "phone/session.js",
     "phone/statement.js",
     "phone/sw.js",
     "phone/terminal.css",
     "phone/terminal.js",
-    "phone/terms.en.txt",
-    "phone/terms.ja.txt",
 );
 
 #[cfg(test)]
@@ -122,9 +122,6 @@ mod tests {
         assert!(asset("/assets/icon.svg").is_some_and(|(kind, _)| kind == "image/svg+xml"));
         assert!(
             asset("phone/page.js").is_some_and(|(kind, _)| kind.starts_with("text/javascript"))
-        );
-        assert!(
-            asset("phone/terms.ja.txt").is_some_and(|(kind, _)| kind.starts_with("text/plain"))
         );
         assert!(asset("/assets/../Cargo.toml").is_none());
         assert!(asset("/assets/").is_none());

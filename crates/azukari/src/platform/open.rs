@@ -7,10 +7,9 @@ use approval::RelyingParty;
 use authn::{Authn, AuthnConfig};
 use ca::{Authority, Ca, CaConfig};
 use custody::{Custody, CustodyConfig, Limits, TokenKey};
-use hpki::encoding::sha256;
 use hpki::sign::Random;
 use hsm::Desks;
-use ledger::{Ledger, Migration, Opening};
+use ledger::{Ledger, Migration, Opening, Options};
 
 use super::Platform;
 use super::journal::Publication;
@@ -19,9 +18,6 @@ use crate::config::PlatformConfig;
 use crate::flows;
 use crate::officer::unseal;
 use crate::runtime::Stop;
-
-/// What a person agrees to when she links a phone; its hash is part of what she signs.
-const TERMS: &[u8] = include_bytes!("../../assets/phone/terms.ja.txt");
 
 /// The tables of every room with a store.
 fn migrations() -> Vec<Migration> {
@@ -56,13 +52,23 @@ pub(crate) async fn open_with(
     source: &unseal::Source,
     purpose: &str,
 ) -> Result<Platform, Stop> {
+    open_as(config, source, purpose, Options::default()).await
+}
+
+/// The same, over a ledger that is opened so.
+pub(crate) async fn open_as(
+    config: PlatformConfig,
+    source: &unseal::Source,
+    purpose: &str,
+    options: Options,
+) -> Result<Platform, Stop> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let Desks { subscriber, ca, token, log, watch } =
         hsm::open(&config.device, source.secret(), threads)?;
     let (log, streams) = log.split();
     let seals = Arc::clone(&streams);
     let random: Arc<dyn Random> = Arc::new(hsm::SystemRandom);
-    let ledger = Ledger::open(Opening {
+    let opening = Opening {
         place: config.store.clone(),
         migrations: &migrations(),
         log,
@@ -70,7 +76,8 @@ pub(crate) async fn open_with(
         random: Arc::clone(&random),
         origin: origin(&config),
         now: now(),
-    })?;
+    };
+    let ledger = Ledger::open_with(opening, options)?;
     let ca = Ca::new(ledger.clone(), ca, Arc::clone(&random), estate(&config));
     let audience = format!("{}/v1/signatures", config.url);
     let authn = Authn::new(
@@ -84,7 +91,7 @@ pub(crate) async fn open_with(
             rp_name: "Azukari 鍵預かり".into(),
             origins: config.origins.clone(),
             url: config.url.clone(),
-            terms_hash: sha256(TERMS),
+            terms_hash: crate::pages::terms::current().hash(),
             token_lifetime_s: config.token_seconds,
             makers: config.makers.clone(),
             count_max: config.signatures_per_budget,

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
+use wire::token::base64url_decode;
 
 use super::Platform;
 use crate::http::ask::{At, With};
@@ -22,6 +23,8 @@ pub(super) fn routes() -> Router<Arc<Platform>> {
         .route(wire::path::HOLDER_PAGE, get(holder))
         .route(wire::path::CHANGE_PAGE, get(change))
         .route(wire::path::CARD_PAGE, get(card))
+        .route(wire::path::TERMS_PAGE, get(terms))
+        .route(wire::path::TERMS_TEXT, get(terms_text))
         .route("/sw.js", get(worker))
         .route("/assets/{*name}", get(asset))
 }
@@ -57,11 +60,24 @@ const INSTALLABLE: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 
 async fn holder(With(asked): With<Shown>) -> Result<Response, Trouble> {
     let html = phone::holder(asked.lang()).map_err(|error| Trouble::fault(&error))?;
-    Ok(browser::page(html, INSTALLABLE, false))
+    // The one page that scans.
+    Ok(browser::page(html, INSTALLABLE, true))
 }
 
 async fn change(With(asked): With<Shown>) -> Result<Response, Trouble> {
     shown(phone::change(asked.lang()))
+}
+
+async fn terms(With(asked): With<Shown>) -> Result<Response, Trouble> {
+    shown(phone::terms(asked.lang()))
+}
+
+/// One edition, to the octet: what its hash stands for, and what it says in English.
+async fn terms_text(At(hash): At<String>) -> Result<Response, Trouble> {
+    let found = base64url_decode(&hash).as_deref().and_then(pages::terms::edition);
+    let found = found.ok_or_else(|| Trouble::refused("terms-unknown", "no such edition"))?;
+    let texts = serde_json::json!({ "from": found.from, "ja": found.ja, "en": found.en });
+    Ok(axum::Json(texts).into_response())
 }
 
 async fn card(With(asked): With<Shown>) -> Result<Response, Trouble> {

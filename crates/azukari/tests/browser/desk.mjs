@@ -1,48 +1,11 @@
 // The authority's desk: two officers enrol, one records a lost phone and stops a key, both together
 // issue a sheet and lift the stop.
-import { assert, heading, look, phone, press, refused, register, scan, seen, town, walk, weighs } from "./harness.mjs";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { act, assert, confirm, ehr, find, heading, look, morning, officer, phone, press, refused, register, scan, seen, signin, town, walk, weighs } from "./harness.mjs";
 
 const [akiko] = town.newcomers;
 const LOSS = "電話の紛失の届出", SHEET = "初期登録用紙の発行", STOP = "鍵の停止", RESUME = "鍵の再開";
-
-async function officer({ invitation, name }, shots) {
-  const page = await phone();
-  await page.setViewportSize({ width: 1000, height: 900 });
-  await scan(page, invitation);
-  await heading(page, "窓口係として登録します");
-  assert.equal(new URL(page.url()).hash, "");
-  await seen(page, name);
-  if (shots) await look(page, "invited");
-  await press(page, "パスキーを作って登録する");
-  await page.getByText("窓口係として登録されました。").waitFor();
-  if (shots) await look(page, "enrolled");
-  await press(page, "パスキーでサインイン");
-  await page.getByRole("button", { name: "窓口を離れる" }).waitFor();
-  await seen(page, name);
-  return page;
-}
-
-async function find(page, text) {
-  await page.getByRole("textbox").fill(text);
-  await press(page, "調べる");
-}
-
-/// The officer gives a reason and her finger.
-async function act(page, name) {
-  await press(page, name);
-  await heading(page, name);
-  await page.getByLabel("理由（誰から、どう確かめたか）").fill("本人から電話。生年月日と本人IDを確認");
-  await press(page, "パスキーで承認する");
-}
-
-async function confirm(page, name) {
-  await page.reload();
-  await press(page, "内容を確かめて承認する");
-  await heading(page, name);
-  const finished = page.waitForResponse(/act\/finish$/);
-  await press(page, "パスキーで承認する");
-  return (await finished).json();
-}
 
 await walk(async () => {
   const stranger = await phone();
@@ -54,7 +17,7 @@ await walk(async () => {
   await stranger.getByRole("heading", { level: 1 }).filter({ hasText: "指紋・顔など" }).waitFor();
   await look(stranger, "a passkey that is none");
 
-  const one = await officer(town.desk[0], true), two = await officer(town.desk[1], false);
+  const one = await officer(town.desk[0], look), two = await officer(town.desk[1]);
   await look(one, "the desk");
   await weighs(one);
   await scan(stranger, town.desk[0].invitation);
@@ -73,6 +36,30 @@ await walk(async () => {
   // A lost phone is one officer's to record.
   const hers = await phone();
   await register(hers, akiko);
+  // She signs in the morning, and disowns one signature: the desk sees which.
+  assert.equal(await morning(hers, akiko.staff), "released");
+  const csv = readFileSync(join(process.env.AZUKARI_OUT, "prescription.csv")).toString("base64");
+  const sign = async () => (await ehr("POST", "/v1/prescriptions", { staff: akiko.staff, csv })).status;
+  assert.equal(await sign(), 200);
+  await signin(hers);
+  await press(hers, "署名の記録を見る");
+  await press(hers, "自分ではない");
+  await press(hers, "指紋・顔などで承認する");
+  await heading(hers, "申し出を受け付けました");
+  // An officer ends this one session; phone and key stay.
+  await find(one, akiko.display_id);
+  await one.getByText("本人が「自分ではない」と申し出た記録").waitFor();
+  await seen(one, "署名");
+  await look(one, "a holder with a session, who disowned a signature");
+  await act(one, "認証を終わらせる", "この認証を終わらせる");
+  await one.getByText("の「認証を終わらせる」を行いました。").waitFor();
+  assert.notEqual(await sign(), 200);
+  await hers.goto(`${town.platform}/me`);
+  await hers.getByText("認証局の窓口が認証を終わらせました").waitFor();
+  await seen(hers, "いま署名できる場所はありません");
+  await look(hers, "her page after the desk ended a session");
+  assert.equal(await morning(hers, akiko.staff), "released");
+
   await find(one, "TEST999999");
   await one.getByText("この本人IDまたは番号の方は見つかりません").waitFor();
   await look(one, "nobody of that number");

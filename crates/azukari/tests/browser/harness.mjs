@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import assert from "node:assert/strict";
 
-const { AZUKARI_BROWSER, AZUKARI_TOWN, AZUKARI_SHOTS, AZUKARI_FLOW } = process.env;
+const { AZUKARI_BROWSER, AZUKARI_TOWN, AZUKARI_SHOTS, AZUKARI_FLOW, AZUKARI_OUT } = process.env;
 const require = createRequire(join(AZUKARI_BROWSER, "package.json"));
 const { chromium } = require("playwright-core");
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -22,7 +22,9 @@ const PAGE_MAX = 150_000;
 const browser = await chromium.launch({
   executablePath: "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    // What a phone's camera sees is this file.
+    "--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${join(AZUKARI_OUT, "camera.y4m")}`],
 });
 
 const PHONE = {
@@ -30,6 +32,7 @@ const PHONE = {
   locale: "ja-JP", timezoneId: "Asia/Tokyo",
   userAgent: "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36",
 };
+const IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1";
 const TERMINAL = { viewport: { width: 1024, height: 768 }, locale: "ja-JP", timezoneId: "Asia/Tokyo" };
 
 async function opened(settings) {
@@ -47,8 +50,8 @@ async function opened(settings) {
 }
 
 /// A phone: a browser and an authenticator. `verifies: false` has no screen lock.
-export async function phone({ verifies = true, willing = true } = {}) {
-  const page = await opened(PHONE);
+export async function phone({ verifies = true, willing = true, kind = "android" } = {}) {
+  const page = await opened({ ...PHONE, ...(kind === "iphone" && { userAgent: IPHONE }) });
   const wire = await page.context().newCDPSession(page);
   await wire.send("WebAuthn.enable", { enableUI: false });
   const { authenticatorId } = await wire.send("WebAuthn.addVirtualAuthenticator", { options: {
@@ -65,6 +68,34 @@ export async function phone({ verifies = true, willing = true } = {}) {
 
 /// A browser on a terminal of the institution.
 export const terminal = () => opened(TERMINAL);
+
+/// Time passes in the town.
+export async function later(seconds) {
+  const answer = await fetch(new URL("/demo/later", town.page), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ seconds }) });
+  assert.equal(answer.status, 200);
+}
+
+/// By keys alone: to this element and no other way, at most around the whole page.
+export async function tabTo(page, target) {
+  await target.waitFor();
+  for (let n = 0; n < 60; n += 1) {
+    if (await target.evaluate((it) => it === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`no way by keys to ${await target.evaluate((it) => it.outerHTML)} from ${await page.evaluate(() => document.activeElement.outerHTML.slice(0, 200))}`);
+}
+/// A button or link, by its beginning, pressed by keys.
+export async function keyed(page, name, key = "Enter") {
+  const button = page.locator(":is(button, a, summary):visible").filter({ hasText: name }).first();
+  await tabTo(page, button);
+  await page.keyboard.press(key);
+}
+/// A text, typed by keys into the field of this label.
+export async function typed(page, field, text) {
+  await tabTo(page, field);
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type(text);
+}
 
 /// The camera of a phone reads a QR code: another page is opened, also where one is open already.
 export async function scan(page, url) {
@@ -112,6 +143,80 @@ export async function send(method, url, bearer, body) {
     body: body && JSON.stringify(body),
   });
   return { status: answer.status, body: await answer.json() };
+}
+
+/// An officer of the authority's desk enrols and signs in.
+export async function officer({ invitation, name }, shots = () => {}) {
+  const page = await phone();
+  await page.setViewportSize({ width: 1000, height: 900 });
+  await scan(page, invitation);
+  await heading(page, "窓口係として登録します");
+  assert.equal(new URL(page.url()).hash, "");
+  await seen(page, name);
+  await shots(page, "invited");
+  await press(page, "パスキーを作って登録する");
+  await page.getByText("窓口係として登録されました。").waitFor();
+  await shots(page, "enrolled");
+  await press(page, "パスキーでサインイン");
+  await page.getByRole("button", { name: "窓口を離れる" }).waitFor();
+  await seen(page, name);
+  return page;
+}
+/// She looks somebody up.
+export async function find(page, text) {
+  await page.getByRole("textbox").fill(text);
+  await press(page, "調べる");
+}
+/// She acts: gives a reason and her finger.
+export async function act(page, name, button = name) {
+  await page.getByRole("button", { name: button }).click();
+  await heading(page, name);
+  await page.getByLabel("理由（誰から、どう確かめたか）").fill("本人から電話。生年月日と本人IDを確認");
+  await press(page, "パスキーで承認する");
+}
+/// Another confirms it.
+export async function confirm(page, name) {
+  await page.reload();
+  await press(page, "内容を確かめて承認する");
+  await heading(page, name);
+  const finished = page.waitForResponse(/act\/finish$/);
+  await press(page, "パスキーで承認する");
+  return (await finished).json();
+}
+
+/// The medical record of another facility of the town asks its own gateway.
+export async function elsewhere(code, method, path, body) {
+  const file = (name) => readFileSync(join(AZUKARI_OUT, "town", name), "utf8");
+  const [, listen] = file(`gateway-${code}.toml`).match(/^listen = "(.+)"$/m);
+  return send(method, `http://${listen}${path}`, file(`ehr-${code}.key`).trim(), body);
+}
+
+/// The morning as an outside program would have it: claimed and approved on this phone, three digits
+/// carried over where they are asked. What came of it.
+export async function morning(page, staff, terminal = town.facility.terminal) {
+  const { status, body: asked } = await ehr("POST", `/v1/staff/${staff}/authentication`, { terminal });
+  assert.equal(status, 200, JSON.stringify(asked));
+  const [, ceremony, secret] = new URL(asked.qr).hash.slice(1).split(".");
+  const number = await page.evaluate(async ({ ceremony, secret }) => {
+    const { ask } = await import("/assets/phone/ask.js");
+    const { get } = await import("/assets/phone/passkey.js");
+    try {
+      const claimed = await ask("/phone/session/claim", { ceremony, secret });
+      return (await ask("/phone/session/approve", { ceremony, credential: await get(claimed.options) })).number ?? "";
+    } catch (refused) { return refused.code; }
+  }, { ceremony, secret });
+  if (number && !/^\d{3}$/.test(number)) return number;
+  const at = `/v1/staff/${staff}/authentication/${asked.ceremony}`;
+  const stands = number ? await ehr("POST", `${at}/number`, { number }) : await ehr("GET", at);
+  return stands.body.state;
+}
+
+/// She signs in to her own page.
+export async function signin(page) {
+  await page.goto(`${town.platform}/me`);
+  await heading(page, "本人のページ");
+  await page.getByRole("button", { name: "指紋・顔などでサインイン" }).click();
+  await page.locator("#card").waitFor();
 }
 
 /// The medical record of the facility asks its gateway.

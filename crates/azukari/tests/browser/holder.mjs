@@ -2,36 +2,13 @@
 // loss; without a connection.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { assert, ehr, heading, look, phone, press, refused, register, scan, seen, town, walk, weighs } from "./harness.mjs";
+import { assert, ehr, heading, look, morning as authenticate, phone, press, refused, register, scan, seen, signin, town, walk, weighs } from "./harness.mjs";
 
 const [akiko] = town.newcomers;
 const csv = readFileSync(join(process.env.AZUKARI_OUT, "prescription.csv")).toString("base64");
 const sign = () => ehr("POST", "/v1/prescriptions", { staff: akiko.staff, csv });
 
-/// The morning at the developers' facility, approved on this phone.
-async function morning(page) {
-  const { status, body: asked } = await ehr("POST", `/v1/staff/${akiko.staff}/authentication`, { terminal: town.facility.terminal });
-  assert.equal(status, 200, JSON.stringify(asked));
-  const [, ceremony, secret] = new URL(asked.qr).hash.slice(1).split(".");
-  const number = await page.evaluate(async ({ ceremony, secret }) => {
-    const { ask } = await import("/assets/phone/ask.js");
-    const { get } = await import("/assets/phone/passkey.js");
-    try {
-      const claimed = await ask("/phone/session/claim", { ceremony, secret });
-      return (await ask("/phone/session/approve", { ceremony, credential: await get(claimed.options) })).number ?? "";
-    } catch (refused) { return refused.code; }
-  }, { ceremony, secret });
-  if (number && !/^\d{3}$/.test(number)) return number;
-  const at = `/v1/staff/${akiko.staff}/authentication/${asked.ceremony}`;
-  const stands = number ? await ehr("POST", `${at}/number`, { number }) : await ehr("GET", at);
-  return stands.body.state;
-}
-const signin = async (page) => {
-  await page.goto(`${town.platform}/me`);
-  await heading(page, "本人のページ");
-  await page.getByRole("button", { name: "指紋・顔などでサインイン" }).click();
-  await page.locator("#card").waitFor();
-};
+const morning = (page) => authenticate(page, akiko.staff);
 /// Presses a button of the home screen and waits for where it leads.
 const go = async (page, name, to) => { await press(page, name); await heading(page, to); };
 
@@ -53,8 +30,18 @@ await walk(async () => {
   await hers.willing(true);
   await signin(hers);
   await seen(hers, "いま署名できる場所はありません");
+  // The card: name in kanji (not in this layout of certificate, but in the register), photograph.
+  await seen(hers, "架空　秋子");
+  const drawn = await hers.locator("#card-photo").evaluate((canvas) => [canvas.width, canvas.height, canvas.getContext("2d").getImageData(120, 150, 1, 1).data[3]]);
+  assert.deepEqual(drawn, [240, 320, 255]);
+  await hers.getByText("このページにサインインしました").waitFor();
   await look(hers, "home, nothing allowed");
   await weighs(hers);
+  // It can be installed, and says which terms she agreed to.
+  const { installabilityErrors } = await hers.wire.send("Page.getInstallabilityErrors");
+  assert.deepEqual(installabilityErrors.filter(({ errorId }) => errorId !== "in-incognito"), []);
+  const agreed = new URL(await hers.locator("#terms").getAttribute("href"), town.platform).hash.slice(1);
+  assert.equal((await fetch(`${town.platform}/terms/${agreed}`)).status, 200);
   const cookies = await hers.context().cookies();
   const visit = cookies.find(({ name }) => name === "__Host-azukari-holder");
   assert.ok(visit.httpOnly && visit.secure && visit.sameSite === "Strict" && visit.path === "/");
@@ -123,6 +110,8 @@ await walk(async () => {
   await scan(other, code);
   await heading(other, "有効な資格証です");
   assert.equal(new URL(other.url()).hash, "");
+  assert.ok(await other.locator("#valid canvas").isVisible(), "the checker sees the photograph");
+  await seen(other, "架空　秋子");
   await look(other, "a valid card");
   await weighs(other);
   await scan(other, `${town.platform}/v#1.AAAAAAAAAAAAAAAAAAAAAA`);
@@ -137,6 +126,7 @@ await walk(async () => {
   await hers.context().setOffline(true);
   await hers.reload();
   await hers.getByText("通信できません。").waitFor();
+  await hers.locator("#card-photo").waitFor();
   await look(hers, "offline");
   await hers.context().setOffline(false);
 

@@ -28,6 +28,20 @@ await walk(async () => {
   await heading(hers, "本人IDと規約を確かめてください");
   await seen(hers, "TEST100006");
   await look(hers, "personal ID and terms");
+  // The terms that she signs are served for good, under their hash.
+  const shown = await hers.locator("#terms [lang=ja]").innerText();
+  const served = await hers.evaluate(async () => {
+    const { terms } = await import("/assets/phone/statement.js");
+    const page = await (await fetch("/terms")).text();
+    const hashes = [...page.matchAll(/<details id="([\w-]{43})"/g)].map(([, hash]) => hash);
+    return Promise.all(hashes.map((hash) => terms(hash)));
+  });
+  assert.ok(served.length >= 2 && served[0].ja.trim() === shown.trim(), `${served.length} editions`);
+  const reader = await phone();
+  await reader.goto(`${town.platform}/terms`);
+  await reader.getByText("前の版").waitFor();
+  await look(reader, "every edition of the terms");
+  await weighs(reader);
   await press(hers, "指紋・顔などで登録する");
   await hers.getByText("「同意します」に印を付けてください。").waitFor();
   await hers.getByRole("checkbox").check();
@@ -61,7 +75,10 @@ await walk(async () => {
   await scan(hers, akiko.sheet);
   await heading(hers, "このスマートフォンは登録済みです");
   await refused(hers, "phone-linked-here");
+  // Nothing is wrong: it says so in a calm colour, and leads on.
+  assert.equal(await hers.locator("#refused .good").count(), 1);
   await look(hers, "scanned again");
+  assert.equal(await hers.locator("#refused [data-next] a").getAttribute("href"), "/me");
   const other = await phone();
   await scan(other, akiko.sheet);
   await heading(other, "スマートフォンは既に紐付けられています");

@@ -1,7 +1,7 @@
 // The morning: two browsers, a terminal's and a phone's, and what goes wrong between them.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { assert, ehr, heading, look, phone, press, refused, register, scan, seen, terminal, town, walk, weighs } from "./harness.mjs";
+import { assert, ehr, elsewhere, heading, look, phone, press, refused, register, scan, seen, terminal, town, walk, weighs } from "./harness.mjs";
 
 const [akiko] = town.newcomers;
 const begin = async (staff = akiko.staff) => {
@@ -148,6 +148,86 @@ await walk(async () => {
   const signed = await ehr("GET", `/v1/staff/${akiko.staff}/approvals/${papers.ceremony}`);
   assert.equal(signed.body.state, "released", JSON.stringify(signed.body));
   assert.equal(signed.body.documents.filter(({ document }) => document).length, 2);
+
+  // Where events do not come through, the terminal asks every two seconds.
+  let polled = 0;
+  const slow = await terminal();
+  slow.on("request", (request) => { if (request.url().endsWith("/t/state")) polled += 1; });
+  await slow.route("**/t/events", (route) => route.abort());
+  asked = await begin();
+  await slow.goto(asked.page);
+  await heading(slow, "登録したスマートフォンのカメラで読み取ってください");
+  await scan(hers, asked.qr);
+  await heading(slow, "スマートフォンで内容を確かめ、承認してください");
+  await press(hers, "承認する");
+  await heading(slow, "認証に成功しました");
+  assert.ok(polled >= 3, `asked ${polled} times`);
+
+  // A browser that lost its cookie: the passkey names its owner, then the same code goes on. What is
+  // signed for that is compared first.
+  asked = await begin();
+  await hers.context().clearCookies();
+  await scan(hers, asked.qr);
+  await refused(hers, "phone-not-linked");
+  await hers.route("**/me/signin/begin", async (route) => {
+    const answer = await route.fetch(), said = await answer.json();
+    said.statement.at += 1;
+    await route.fulfill({ response: answer, json: said });
+  }, { times: 1 });
+  await press(hers, "この電話で登録した方はこちら");
+  await refused(hers, "phone-statement-differs");
+  await scan(hers, asked.qr);
+  await refused(hers, "phone-not-linked");
+  await look(hers, "its owner is not known here");
+  await press(hers, "この電話で登録した方はこちら");
+  await heading(hers, "この内容で署名を許可しますか");
+  await press(hers, "承認する");
+  await heading(hers, "認証に成功しました");
+
+  // Relayed from another institution: a swindler shows her, at her own desk, the code of a terminal
+  // elsewhere where she works as well. Her phone names that other place; she refuses, and neither
+  // terminal has anything.
+  const hospital = "1319990001", there = "/v1/staff/D0006/authentication";
+  const mine = await begin();
+  await desk.goto("about:blank");
+  await desk.goto(mine.page);
+  const foreign = (await elsewhere(hospital, "POST", there, { terminal: "opd-1" })).body;
+  assert.ok(foreign.qr, JSON.stringify(foreign));
+  await scan(hers, foreign.qr);
+  await heading(hers, "この内容で署名を許可しますか");
+  await seen(hers, "テスト架空病院");
+  assert.ok(!(await hers.locator("main").innerText()).includes("テスト開発者用施設"));
+  await look(hers, "the place is another than the one before her");
+  await press(hers, "拒否する");
+  await heading(hers, "拒否しました");
+  assert.equal((await elsewhere(hospital, "GET", `${there}/${foreign.ceremony}`)).body.state, "refused");
+  await heading(desk, "登録したスマートフォンのカメラで読み取ってください");
+  // And if she does not look: the place is new, so three digits are asked for at that terminal, which
+  // is not before her; her own terminal goes on by nothing.
+  const second_try = (await elsewhere(hospital, "POST", there, { terminal: "opd-1" })).body;
+  await scan(hers, second_try.qr);
+  await press(hers, "承認する");
+  await heading(hers, "この数字を端末に入力してください");
+  await seen(hers, "端末があなたの目の前にないときは、入力せず");
+  assert.equal((await elsewhere(hospital, "GET", `${there}/${second_try.ceremony}`)).body.state, "number");
+  await heading(desk, "登録したスマートフォンのカメラで読み取ってください");
+  // On the server: what she signed for one terminal is no approval for another.
+  const [one, two] = [await begin(), await begin()].map(({ qr }) => new URL(qr).hash.slice(1).split("."));
+  const crossed = await hers.evaluate(async ([one, two]) => {
+    const { ask } = await import("/assets/phone/ask.js");
+    const { get } = await import("/assets/phone/passkey.js");
+    const claim = ([, ceremony, secret]) => ask("/phone/session/claim", { ceremony, secret });
+    const [first] = [await claim(one), await claim(two)];
+    const credential = await get(first.options);
+    const codes = [];
+    for (const body of [{ ceremony: two[1], credential }]) {
+      try { await ask("/phone/session/approve", body); } catch (refused) { codes.push(refused.code); }
+    }
+    // The secret of one terminal's code opens no other.
+    try { await ask("/phone/session/claim", { ceremony: one[1], secret: two[2] }); } catch (refused) { codes.push(refused.code); }
+    return codes;
+  }, [one, two]);
+  assert.deepEqual(crossed, ["challenge-mismatch", "ceremony-unknown"]);
 
   // All of it by keys alone.
   asked = await begin();

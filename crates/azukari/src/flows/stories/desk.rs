@@ -67,7 +67,10 @@ fn agree(by: &mut Officer, asked: &DeskAsked) -> Value {
 
 fn new(act: &str, key: KeyId) -> DeskActBegin {
     DeskActBegin::New {
-        act: act.into(), key, reason: "本人から電話。本人ID と氏名を確認".into()
+        act: act.into(),
+        key,
+        reason: "本人から電話。本人ID と氏名を確認".into(),
+        session: None,
     }
 }
 
@@ -87,6 +90,25 @@ async fn a_lost_phone_is_reported_to_one_officer_and_a_new_sheet_comes_from_two(
     let seen = house.seen(&one, HANAKO.display_id).await;
     assert_eq!((seen.key, seen.state.as_str(), seen.sessions.len()), (key, "held", 1));
     assert!(seen.phone_linked.is_some() && seen.name.is_some());
+    // One officer ends this one session, and no other act goes by its name.
+    let ends = |act: &str, session| DeskActBegin::New {
+        act: act.into(),
+        key,
+        reason: "本人から電話".into(),
+        session,
+    };
+    let session = seen.sessions[0].session;
+    for wrong in [ends("session", None), ends("loss", Some(session))] {
+        assert_eq!(refused(house.act(&mut one, wrong).await), "session-unknown");
+    }
+    let done = house.act(&mut one, ends("session", Some(session))).await.unwrap();
+    assert_eq!((done.act.outcome.as_str(), done.ended), ("done", 1));
+    assert_eq!(code(send(&facility, &token, &some_order()).await), "token-ended");
+    let again = house.act(&mut one, ends("session", Some(session))).await;
+    assert_eq!(refused(again), "session-unknown");
+    let token = house.morning(&mut hanako).await.unwrap();
+    send(&facility, &token, &some_order()).await.unwrap();
+
     // One officer takes away: from that commit nothing is signed.
     let done = house.act(&mut one, new("loss", key)).await.unwrap();
     assert_eq!((done.act.outcome.as_str(), done.ended, done.sheet), ("done", 1, None));
@@ -115,7 +137,7 @@ async fn a_lost_phone_is_reported_to_one_officer_and_a_new_sheet_comes_from_two(
 
     // Everything is in the journal, with evidence: in her key's stream and in each officer's.
     let entries = house.entries(Event::DeskDecided).await;
-    assert_eq!(entries.len(), 2 * 3, "three approvals, each in two streams");
+    assert_eq!(entries.len(), 2 * 4, "four approvals, each in two streams");
     assert!(entries.iter().all(|entry| entry.key == Some(key) && entry.evidence.is_some()));
     for (event, count) in [(Event::PhoneUnlinked, 2), (Event::DeskLooked, 2)] {
         assert_eq!(house.entries(event).await.len(), count, "{event}");
@@ -168,6 +190,19 @@ async fn one_officer_stops_a_key_and_two_start_it_again_across_a_restart() {
     assert_eq!(done.act.outcome, "done");
     let token = house.morning(&mut hanako).await.unwrap();
     send(&house.at(&SANDBOX), &token, &some_order()).await.unwrap();
+    let face = Operator::Face {
+        holder: HANAKO.display_id.into(),
+        name: "架空　花".into(),
+        photo: town::portrait::portrait(&HANAKO).map(|file| wire::Base64(file.to_vec())),
+    };
+    operate(house.platform(), face, now()).await.unwrap();
+    assert_eq!(house.seen(&one, HANAKO.display_id).await.name.unwrap(), "架空　花");
+    let face = |photo: &[u8]| Operator::Face {
+        holder: HANAKO.display_id.into(),
+        name: "架空　花".into(),
+        photo: Some(wire::Base64(photo.to_vec())),
+    };
+    assert_eq!(refused(operate(house.platform(), face(b"GIF89a"), now()).await), "photo-malformed");
     let listed = operate(house.platform(), Operator::Officers, now()).await.unwrap();
     assert!(listed.contains("架空 係子") && listed.contains("解任"), "{listed}");
     house.in_order().await;

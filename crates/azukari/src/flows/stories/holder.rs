@@ -11,14 +11,14 @@ use super::*;
 use crate::demo::walk::ask;
 
 /// A page on her phone, signed in.
-struct Page<'a> {
+pub(super) struct Page<'a> {
     way: Client,
     resident: &'a mut Resident,
     csrf: String,
 }
 
 impl<'a> Page<'a> {
-    async fn open(house: &House, resident: &'a mut Resident) -> Self {
+    pub(super) async fn open(house: &House, resident: &'a mut Resident) -> Self {
         let way = house.founded.client(None).unwrap();
         let asked: Value =
             ask(&way, &resident.phone, wire::path::SIGNIN_BEGIN, &json!({})).await.unwrap();
@@ -37,7 +37,7 @@ impl<'a> Page<'a> {
         self.way.as_page(phone.origin(), phone.cookies()).in_visit(&self.csrf)
     }
 
-    async fn post<T: serde::de::DeserializeOwned>(
+    pub(super) async fn post<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         body: Value,
@@ -45,18 +45,18 @@ impl<'a> Page<'a> {
         call(&self.client(), "POST", path, None, Some(&body)).await
     }
 
-    async fn state(&self) -> Result<HolderState, StepFailed> {
+    pub(super) async fn state(&self) -> Result<HolderState, StepFailed> {
         call(&self.client(), "GET", wire::path::ME_STATE, None, None).await
     }
 
     /// She approves what she is asked, after comparing what is shown with what is signed.
-    async fn agree(&mut self, asked: OwnerAskAnswer) -> Result<Value, StepFailed> {
+    pub(super) async fn agree(&mut self, asked: OwnerAskAnswer) -> Result<Value, StepFailed> {
         let shown: Statement = serde_json::from_value(asked.statement).unwrap();
         let answer = self.resident.phone.approve(&shown.challenge(), &asked.options).unwrap();
         self.post(wire::path::ME_ACT_FINISH, json!({"credential": answer})).await
     }
 
-    async fn decide(&mut self, act: Value) -> Result<Value, StepFailed> {
+    pub(super) async fn decide(&mut self, act: Value) -> Result<Value, StepFailed> {
         let asked = self.post(wire::path::ME_ACT_BEGIN, act).await?;
         self.agree(asked).await
     }
@@ -169,6 +169,19 @@ async fn she_reads_what_was_signed_and_disowns_what_was_not_her() {
     house.in_order().await;
 }
 
+/// A new phone scans what the old one shows, and offers its passkey.
+pub(super) async fn offer(page: &Page<'_>, new: &mut Phone) -> Value {
+    let begun: Value = page.post(wire::path::ME_CHANGE_BEGIN, json!({})).await.unwrap();
+    let (_, qr) = begun["qr"].as_str().unwrap().split_once("/n#1.").unwrap();
+    let (sheet, secret) = qr.split_once('.').unwrap();
+    let body = json!({"sheet": sheet, "secret": secret});
+    let opened: Value = ask(&page.way, new, wire::path::CHANGE_OPEN, &body).await.unwrap();
+    let shown: LinkStatement = serde_json::from_value(opened["statement"].clone()).unwrap();
+    let made = new.link(&shown.challenge(), &opened["options"]).unwrap();
+    let body = json!({"session": opened["session"], "credential": made, "label": new.label()});
+    ask(&page.way, new, wire::path::CHANGE_OFFER, &body).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn she_moves_to_a_new_phone_and_reports_it_lost() {
     let house = House::found().await;
@@ -176,18 +189,8 @@ async fn she_moves_to_a_new_phone_and_reports_it_lost() {
     let token = house.morning(&mut hanako).await.unwrap();
     let url = house.platform().config.url.clone();
     let mut page = Page::open(&house, &mut hanako).await;
-    let begun: Value = page.post(wire::path::ME_CHANGE_BEGIN, json!({})).await.unwrap();
-    let qr = begun["qr"].as_str().unwrap().strip_prefix(&format!("{url}/n#1.")).unwrap();
-    let (sheet, secret) = qr.split_once('.').unwrap();
-
     let mut new = Phone::new("新しい電話", &url).unwrap();
-    let way = house.founded.client(None).unwrap();
-    let body = json!({"sheet": sheet, "secret": secret});
-    let opened: Value = ask(&way, &new, wire::path::CHANGE_OPEN, &body).await.unwrap();
-    let shown: LinkStatement = serde_json::from_value(opened["statement"].clone()).unwrap();
-    let made = new.link(&shown.challenge(), &opened["options"]).unwrap();
-    let body = json!({"session": opened["session"], "credential": made, "label": new.label()});
-    let offered: Value = ask(&way, &new, wire::path::CHANGE_OFFER, &body).await.unwrap();
+    let offered = offer(&page, &mut new).await;
     let state: ChangeState = page.post(wire::path::ME_CHANGE, json!({})).await.unwrap();
     assert_eq!(state.step, ChangeStep::Offered);
     assert_eq!(json!(state.code), offered["code"]);

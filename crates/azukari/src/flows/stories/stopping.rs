@@ -64,7 +64,7 @@ async fn she_stops_her_key_in_the_middle_of_the_morning_and_nobody_else_can() {
     assert!(stops[0].evidence.is_some());
     let facts = house.platform().custody.key(key).await.unwrap();
     assert_eq!(facts.stops, [custody::StopReason::Owner]);
-    assert_eq!(code(finish(&way, &hanako, &answer).await), "ceremony-unknown");
+    assert_eq!(code(finish(&way, &hanako, &answer).await), "question-unknown");
     // A fresh morning opens nothing for a stopped key; his is untouched.
     assert!(house.morning(&mut hanako).await.is_err());
     let his_token = jiros;

@@ -7,6 +7,7 @@ use std::fmt;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use hpki::kind::DocumentKind;
+use wire::token::base64url_encode;
 
 use super::Lang;
 
@@ -110,6 +111,34 @@ struct Change {
 /// The page that the QR code on the old phone opens.
 pub(crate) fn change(lang: Lang) -> askama::Result<String> {
     Change { lang, t: Texts }.render()
+}
+
+/// An edition of the terms, as the page lists it.
+struct Agreed {
+    name: String,
+    from: &'static str,
+    ja: &'static str,
+    en: &'static str,
+}
+
+/// `/terms`: every edition.
+#[derive(Template)]
+#[template(path = "phone/terms.html")]
+struct Terms {
+    lang: Lang,
+    t: Texts,
+    editions: Vec<Agreed>,
+}
+
+/// The page of the terms, the edition in force first.
+pub(crate) fn terms(lang: Lang) -> askama::Result<String> {
+    let editions = super::terms::EDITIONS.iter().rev().map(|edition| Agreed {
+        name: base64url_encode(&edition.hash()),
+        from: edition.from,
+        ja: edition.ja,
+        en: edition.en,
+    });
+    Terms { lang, t: Texts, editions: editions.collect() }.render()
 }
 
 /// `/v`: somebody else's card.
