@@ -1,6 +1,7 @@
 //! お知らせ: what the owner of a key is told on her page. Each is written in the commit of what it
 //! tells of, so that nothing happens to her means without a word.
 
+use hpki::encoding::{Digest32, sha256};
 use hpki::id::KeyId;
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Tx};
@@ -98,15 +99,26 @@ pub(crate) fn tell(
     detail: &str,
     now: Timestamp,
 ) -> Result<(), Fault> {
+    write(tx, key, kind, detail, now, None)
+}
+
+fn write(
+    tx: &Tx<'_>,
+    key: KeyId,
+    kind: NoticeKind,
+    detail: &str,
+    now: Timestamp,
+    source: Option<Digest32>,
+) -> Result<(), Fault> {
     let last = tx.query_opt(
         "SELECT number FROM authn_notice WHERE key = $1 ORDER BY number DESC LIMIT 1",
         &[key.into()],
     )?;
     let number = last.map_or(Ok(0), |row| row.number(0))? + 1;
     tx.exec(
-        "INSERT INTO authn_notice (key, number, at, kind, detail, seen)
-         VALUES ($1, $2, $3, $4, $5, 0)",
-        &[key.into(), number.into(), now.into(), kind.name().into(), detail.into()],
+        "INSERT INTO authn_notice (key, number, at, kind, detail, seen, source)
+         VALUES ($1, $2, $3, $4, $5, 0, $6)",
+        &[key.into(), number.into(), now.into(), kind.name().into(), detail.into(), source.into()],
     )?;
     Ok(())
 }
@@ -122,14 +134,16 @@ impl Authn {
         key: KeyId,
         kind: NoticeKind,
         at: Timestamp,
+        message: &str,
     ) -> Result<(), Failed<Refusal>> {
+        let source = sha256(message.as_bytes());
         self.ledger
             .write(move |tx| {
-                let told = "SELECT 1 FROM authn_notice WHERE key = $1 AND kind = $2 AND at = $3";
-                if tx.query_opt(told, &[key.into(), kind.name().into(), at.into()])?.is_none() {
-                    tell(tx, key, kind, "", at)?;
+                let told = "SELECT 1 FROM authn_notice WHERE source = $1";
+                match tx.query_opt(told, &[source.into()])? {
+                    Some(_) => Ok(()),
+                    None => Ok(write(tx, key, kind, "", at, Some(source))?),
                 }
-                Ok(())
             })
             .await
     }

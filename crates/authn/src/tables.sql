@@ -142,7 +142,7 @@ CREATE TABLE authn_visit (
     evidence TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- What the owner of a key is told, numbered from 1.
+-- What the owner of a key is told, numbered from 1; `source` is the hash of the message that told us.
 CREATE TABLE authn_notice (
     key BLOB NOT NULL,
     number INTEGER NOT NULL,
@@ -150,6 +150,7 @@ CREATE TABLE authn_notice (
     kind TEXT NOT NULL,
     detail TEXT NOT NULL,
     seen INTEGER NOT NULL,
+    source BLOB UNIQUE,
     PRIMARY KEY (key, number)
 ) WITHOUT ROWID;
 

@@ -31,6 +31,8 @@ pub struct OwnerDecided {
     pub stopped: bool,
     /// When.
     pub at: Timestamp,
+    /// What she approved, in hexadecimal: no two messages are the same.
+    pub approval: String,
 }
 
 /// A decision of hers that was checked against this room's own copy of her phone.
@@ -143,7 +145,12 @@ impl Inner {
             let keep = move |tx: &Tx<'_>| {
                 work.keep(tx, event.name(), now)?;
                 work.raise_counter(tx)?;
-                let told = OwnerDecided { key: work.key, stopped, at: now };
+                let told = OwnerDecided {
+                    key: work.key,
+                    stopped,
+                    at: now,
+                    approval: hex::encode(work.grant),
+                };
                 let told = serde_json::to_string(&told)
                     .map_err(|error| Fault::Misuse(format!("a message as JSON: {error}")))?;
                 Ok(tx.outbox(TOPIC_OWNER_DECIDED, None, &told)?)

@@ -123,7 +123,7 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 // A sheet that is still in the post would link a phone to a dead key.
                 platform.authn.void_sheets(key).await?;
                 let told = NoticeKind::CertificateRevoked;
-                platform.authn.tell_once(key, told, revocation.at).await?;
+                platform.authn.tell_once(key, told, revocation.at, &message.payload).await?;
                 unlink(platform, key, now).await?;
             }
         }
@@ -167,14 +167,15 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 DeskAct::Loss | DeskAct::Sheet | DeskAct::Session => None,
             };
             if let Some(kind) = told.filter(|_| refused.is_none()) {
-                platform.authn.tell_once(first.statement.key, kind, last.approved).await?;
+                let (key, at) = (first.statement.key, last.approved);
+                platform.authn.tell_once(key, kind, at, &message.payload).await?;
             }
             platform.authn.settle_act(first.statement.order, refused).await?;
         }
         TOPIC_OWNER_DECIDED => {
-            let OwnerDecided { key, stopped, at } = read(message)?;
+            let OwnerDecided { key, stopped, at, .. } = read(message)?;
             let told = if stopped { NoticeKind::KeyStopped } else { NoticeKind::KeyStarted };
-            platform.authn.tell_once(key, told, at).await?;
+            platform.authn.tell_once(key, told, at, &message.payload).await?;
         }
         other => return Err(unreadable(message, &format!("unknown topic {other}"))),
     }
