@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use ca::Photo;
 use clap::{Args, Subcommand};
 use hpki::id::OfficerId;
-use hpki::refusal::Refuse as _;
 use wire::Base64;
 
 use crate::clock::now;
@@ -86,8 +85,7 @@ pub(crate) fn run(command: DeskCommand) -> ExitCode {
 fn photograph(file: &Path) -> Result<Base64, Stop> {
     let octets = std::fs::read(file)
         .map_err(|error| format!("{} を読めません: {error} (cannot read)", file.display()))?;
-    let photo = Photo::read(&octets)
-        .map_err(|refusal| say::refused(refusal.code(), &refusal.to_string()))?;
+    let photo = Photo::read(&octets).map_err(|refusal| say::say(&refusal))?;
     Ok(Base64(photo.octets))
 }
 

@@ -84,7 +84,7 @@ pub(crate) async fn operate(
         }
         Operator::Face { holder, name, photo } => {
             let photo = photo.map(|file| Photo::read(&file.0)).transpose();
-            let photo = photo.map_err(|refusal| Failed::Refused(refusal))?;
+            let photo = photo.map_err(Failed::Refused)?;
             let face = Face { name, photo };
             let holders = platform.authn.holders(&holder).await?;
             for found in &holders {
