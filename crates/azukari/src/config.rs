@@ -4,6 +4,7 @@
 //! Two stages: the file as written (`*File`), then what it means (`PlatformConfig`,
 //! `GatewayConfig`); the program only ever sees the second.
 
+mod card;
 mod client;
 mod device;
 mod gateway;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+pub(crate) use card::CardsConfig;
 pub(crate) use client::{ClientConfig, registered};
 pub(crate) use gateway::GatewayConfig;
 pub(crate) use witness::{WitnessAt, WitnessConfig};

@@ -3,6 +3,8 @@
 
 pub(crate) mod approvals;
 pub(crate) mod batch;
+pub(crate) mod cards;
+mod pin_page;
 mod terminal;
 
 use std::path::Path;
@@ -14,8 +16,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use gateway::reader::Cards;
 use gateway::{
-    Call, Gateway, Method, Platform, Reply, ShelfKey, Signed, StaffId, TerminalId, Unreachable,
+    Call, CardDesk, FacilityKey, Gateway, Keeping, Method, Platform, Reply, ShelfKey, Signed,
+    StaffId, TerminalId, Unreachable,
 };
 use hpki::crl::Crl;
 use hpki::encoding::{Digest32, sha256};
@@ -23,8 +27,8 @@ use hpki::id::CeremonyId;
 use hpki::path::Anchor;
 use hpki::sign::Random as _;
 use hpki::time::Timestamp;
-use ledger::Store;
 use ledger::tlog::Quorum;
+use ledger::{Ledger, Opening};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{Base64, NumberRequest};
@@ -81,6 +85,7 @@ pub(crate) struct Hospital {
     name: String,
     door: String,
     terminals: terminal::Pages,
+    pins: pin_page::Pages,
 }
 
 type Desk = State<Arc<Hospital>>;
@@ -105,13 +110,15 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 
 /// Opens a gateway as configured, and resumes what was under way when it ended.
 pub(crate) async fn open(config: &GatewayConfig) -> Result<Arc<Hospital>, Stop> {
-    open_tapped(config, None).await
+    let cards = config.cards.as_ref().map(cards::ways).transpose()?;
+    open_with(config, None, cards).await
 }
 
-/// The same with a tap on the line to the platform.
-pub(crate) async fn open_tapped(
+/// The same with a tap on the line to the platform, and over these cards.
+pub(crate) async fn open_with(
     config: &GatewayConfig,
     tap: Option<http::tap::Tap>,
+    cards: Option<Arc<dyn Cards>>,
 ) -> Result<Arc<Hospital>, Stop> {
     let anchor = crate::verify::certificate(&config.anchor)?;
     crate::refuse_test_root(&anchor, config.test_anchors)?;
@@ -124,7 +131,7 @@ pub(crate) async fn open_tapped(
     }
     std::fs::create_dir_all(&config.folder)?;
     let shelf_key = shelf_key(&config.folder)?;
-    let store = Store::open(&config.folder.join("store"), gateway::MIGRATIONS)?;
+    let journal = own_journal(config)?;
     crate::files::owner_only(&config.ehr_key)?;
     let ehr_key = std::fs::read_to_string(&config.ehr_key).map_err(|error| {
         format!("{} を読めません: {error} (cannot read)", config.ehr_key.display())
@@ -144,11 +151,15 @@ pub(crate) async fn open_tapped(
             count: config.count,
             hours: config.hours,
         },
-        store,
+        journal.store(),
         shelf_key,
         Way(client.clone()),
         Arc::new(hsm::SystemRandom),
     );
+    let gateway = match (&config.cards, cards) {
+        (Some(used), Some(cards)) => gateway.with_cards(CardDesk::new(cards, journal, used.policy)),
+        _ => gateway,
+    };
     let ehr_key_hash = sha256(ehr_key.trim().as_bytes());
     let hospital = Arc::new(Hospital {
         gateway,
@@ -157,12 +168,18 @@ pub(crate) async fn open_tapped(
         name: config.facility_name.clone(),
         door: format!("http://{}", config.listen),
         terminals: terminal::Pages::default(),
+        pins: pin_page::Pages::default(),
     });
+    // What was being signed with a card when this process ended last time.
+    hospital.gateway.close_interrupted(0, now()).await?;
     // Until the lists are there nothing is believed: whoever keeps them away must not thereby make
     // a revoked certificate good.
     hospital.gateway.set_crls(Vec::new());
     let fetched = hospital.renew_lists().await;
     tokio::spawn(jobs(Arc::downgrade(&hospital), fetched));
+    if config.cards.as_ref().is_some_and(|used| used.policy.keeping == Keeping::WhileInserted) {
+        tokio::spawn(forget_absent_cards(Arc::downgrade(&hospital)));
+    }
     Ok(hospital)
 }
 
@@ -198,25 +215,63 @@ async fn jobs(hospital: Weak<Hospital>, mut fetched: bool) {
         if let Err(failed) = hospital.gateway.watch(now()).await {
             tracing::warn!(%failed, "the journal's checkpoint could not be believed");
         }
+        // Nobody waits for a card so long: whoever did is gone.
+        if let Err(failed) = hospital.gateway.close_interrupted(600, now()).await {
+            tracing::warn!(%failed, "interrupted card signatures could not be closed yet");
+        }
         if let Err(failed) = hospital.gateway.sweep(now()).await {
             tracing::warn!(%failed, "expired tokens could not be erased yet");
         }
     }
 }
 
+/// A PIN is kept no second longer than its card stays. Ends with the gateway.
+async fn forget_absent_cards(hospital: Weak<Hospital>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        let Some(hospital) = hospital.upgrade() else { return };
+        hospital.gateway.forget_absent_cards(now()).await;
+    }
+}
+
+/// The facility's own journal, in the gateway's store: what is signed here with cards. Its key is an
+/// owner-only file beside it; `log.vkey` is what an auditor keeps.
+fn own_journal(config: &GatewayConfig) -> Result<Ledger, Stop> {
+    let octets = own_secret(&config.folder.join("journal.key"))?;
+    let key = Arc::new(FacilityKey::from_octets(octets)?);
+    let origin = format!("{}/{}", config.facility, config.gateway_id);
+    let journal = Ledger::open(Opening {
+        place: (&config.folder.join("store")).into(),
+        migrations: gateway::MIGRATIONS,
+        log: Arc::clone(&key) as _,
+        streams: key,
+        random: Arc::new(hsm::SystemRandom),
+        origin: format!("facility.azukari/{origin}"),
+        now: now(),
+    })?;
+    crate::files::replace(&config.folder.join("log.vkey"), &format!("{}\n", journal.verify_key()))?;
+    Ok(journal)
+}
+
+/// So many secret octets in an owner-only file, made at the first start.
+fn own_secret<const LENGTH: usize>(file: &Path) -> Result<[u8; LENGTH], Stop> {
+    if !file.exists() {
+        let mut octets = [0; LENGTH];
+        hsm::SystemRandom.fill(&mut octets);
+        crate::files::private(file, &hex::encode(octets))?;
+    }
+    let octets = hex::decode(std::fs::read_to_string(file)?.trim()).ok();
+    let octets = octets.and_then(|octets| octets.try_into().ok());
+    Ok(octets.ok_or_else(|| {
+        format!("{} は鍵のファイルではありません (not a key file)", file.display())
+    })?)
+}
+
 /// The key that seals the shelf: an owner-only file beside the store, made at the first start.
 /// (Weaker than the operating system's key store; see docs/known-weaknesses.md.)
 fn shelf_key(folder: &Path) -> Result<ShelfKey, Stop> {
-    let file = folder.join("shelf.key");
-    if !file.exists() {
-        let mut octets = [0; 32];
-        hsm::SystemRandom.fill(&mut octets);
-        crate::files::private(&file, &hex::encode(octets))?;
-    }
-    let octets: [u8; 32] = hex::decode(std::fs::read_to_string(&file)?.trim())
-        .ok()
-        .and_then(|octets| octets.try_into().ok())
-        .ok_or_else(|| format!("{} は棚の鍵ではありません (not a shelf key)", file.display()))?;
+    let octets = own_secret(&folder.join("shelf.key"))?;
     Ok(ShelfKey::from_octets(octets)?)
 }
 
@@ -232,6 +287,8 @@ pub(crate) fn router(hospital: Arc<Hospital>) -> Router {
         .route("/v1/prescriptions", post(prescriptions))
         .route("/v1/dispensings", post(dispensings))
         .merge(batch::routes())
+        .merge(cards::routes())
+        .merge(pin_page::routes())
         .merge(terminal::routes())
         .layer(axum::extract::DefaultBodyLimit::max(8 * 1024 * 1024))
         .with_state(hospital)

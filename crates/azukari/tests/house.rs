@@ -27,7 +27,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rustls", &["azukari"]),
     ("rusqlite", &["ledger"]),
     ("tokio-postgres", &["ledger"]),
-    ("cryptoki", &["hsm"]),
+    // In `gateway` for the modules of cards alone (docs/decisions/0012).
+    ("cryptoki", &["hsm", "gateway"]),
     ("pcsc", &["gateway", "town"]),
     ("passkey", &["town"]),
 ];

@@ -19,6 +19,7 @@ const DOOR: &[&str] = &[
     "client-certificate-missing",
     "origin-foreign",
     "terminal-page-unknown",
+    "card-pin-elsewhere",
     "token-missing",
     "ehr-key-wrong",
     "digest-not-allowed",

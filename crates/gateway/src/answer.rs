@@ -152,7 +152,7 @@ fn journalled(
     }
 }
 
-fn judge(
+pub(crate) fn judge(
     config: &GatewayConfig,
     document: &[u8],
     crls: Option<&[Crl]>,

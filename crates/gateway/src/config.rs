@@ -22,6 +22,9 @@ pub struct Staff {
     /// The name that records written for this person must carry (spaces are ignored); `None` where
     /// it is not checked.
     pub name_in_records: Option<String>,
+    /// The number of the person (本人ID) on the HPKI card that signs for this staff ID. Where the
+    /// list does not say, the first card that signs for it is bound to it.
+    pub card: Option<String>,
     /// The kinds of document this person signs.
     pub kinds: Vec<DocumentKind>,
 }

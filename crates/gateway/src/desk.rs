@@ -12,6 +12,8 @@ use prescription::{DispensingRecord, PrescriptionRecord, document};
 use verifier::{Report, Verdict};
 
 use crate::answer;
+use crate::card_orders::CardOrders;
+use crate::carddesk::CardDesk;
 use crate::checkpoint::Watch;
 use crate::config::{GatewayConfig, Staff};
 use crate::names::StaffId;
@@ -80,6 +82,7 @@ pub struct Gateway<P> {
     pub(crate) shelf: Shelf,
     pub(crate) orders: Orders,
     pub(crate) watch: Watch,
+    pub(crate) cards: Option<Arc<CardDesk>>,
     crls: RwLock<Option<Arc<Vec<Crl>>>>,
 }
 
@@ -99,6 +102,7 @@ impl<P: Platform> Gateway<P> {
             orders: Orders::new(store.clone(), Arc::clone(&config), key),
             watch: Watch::new(store.clone(), Arc::clone(&config)),
             crls: RwLock::new(None),
+            cards: None,
             config,
             store,
             platform,
@@ -218,6 +222,10 @@ impl<P: Platform> Gateway<P> {
 
     pub(crate) fn staff(&self, id: &StaffId) -> Result<&Staff, Failed<Refusal>> {
         self.config.staff(id).ok_or(Failed::Refused(Refusal::StaffUnknown))
+    }
+
+    pub(crate) const fn card_orders(&self) -> CardOrders<'_> {
+        CardOrders { store: &self.store, config: &self.config, orders: &self.orders }
     }
 
     pub(crate) fn crls(&self) -> Option<Arc<Vec<Crl>>> {

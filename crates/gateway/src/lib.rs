@@ -16,6 +16,11 @@
 //! checkpoint of the journal. Tokens and documents are sealed in it under the gateway's
 //! [`ShelfKey`].
 //!
+//! A prescription can also be signed here, by its owner's HPKI card in a reader of this host
+//! ([`Gateway::sign_with_card`]); such a card answers a challenge of the platform, too. [`reader`] is
+//! the only place that knows cards, and the private keys stay in them. What the facility has cards
+//! sign stands in a journal of its own, under a key of its own ([`FacilityKey`]).
+//!
 //! Start reading at [`Gateway::prescribe`] in `desk` (or [`Gateway::ask_approval`] where the owner
 //! approves each document), then `sending` (the retry rules) and `answer`
 //! (what is believed).
@@ -27,14 +32,19 @@ mod approving;
 mod authentication;
 mod batch;
 mod batched;
+mod card_orders;
+mod carddesk;
 mod checkpoint;
 mod config;
 mod desk;
 pub mod evidence;
+mod facility_key;
+mod local;
 mod migrations;
 mod names;
 mod orders;
 mod platform;
+pub mod reader;
 mod refusal;
 mod seal;
 mod sending;
@@ -44,8 +54,12 @@ mod waiting;
 pub use approving::{Approving, ApprovingState, Paper};
 pub use authentication::{Authentication, AuthenticationState, Light, StaffState};
 pub use batch::DocumentOutcome;
+pub use card_orders::CardOrderState;
+pub use carddesk::{CardDesk, CardHost, CardPolicy, Entered, Keeping};
 pub use config::{GatewayConfig, Staff};
 pub use desk::{Gateway, Resumed, Signed};
+pub use facility_key::FacilityKey;
+pub use local::{CardAsked, SignedHere};
 pub use migrations::MIGRATIONS;
 pub use names::{GatewayId, NotAName, StaffId, TerminalId};
 pub use platform::{Bearer, Call, Method, Platform, Reply, Unreachable};

@@ -63,6 +63,30 @@ CREATE TABLE gateway_ceremony (
     terminal  TEXT NOT NULL,
     began     INTEGER NOT NULL
 ) WITHOUT ROWID;
+-- Documents to be signed with a card in a reader of this host.
+CREATE TABLE gateway_card_order (
+    number      BLOB PRIMARY KEY,
+    staff       TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    digest      BLOB NOT NULL,
+    created     INTEGER NOT NULL,
+    reader      TEXT NOT NULL,
+    certificate BLOB NOT NULL,    -- SHA-256 of the one on the card that was shown
+    state       TEXT NOT NULL,    -- waiting (for the PIN), signing, done, refused
+    code        TEXT,             -- why it was refused, or not signed last time
+    document    BLOB,             -- sealed: to be signed until then, signed once done
+    intention   INTEGER,          -- while signing: its place in the facility's own journal,
+    key         BLOB,             -- and what it says
+    dtbsr       BLOB,
+    begun       INTEGER
+) WITHOUT ROWID;
+CREATE INDEX gateway_card_order_state ON gateway_card_order (state, created);
+-- Whose card signs for which staff ID, where the staff list does not say.
+CREATE TABLE gateway_card (
+    staff     TEXT PRIMARY KEY,
+    holder    BLOB NOT NULL UNIQUE,
+    since     INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE gateway_checkpoint (
     origin    TEXT PRIMARY KEY,
     size      INTEGER NOT NULL,

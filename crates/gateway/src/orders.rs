@@ -211,6 +211,18 @@ impl Orders {
                      WHERE state = 'done' AND document IS NOT NULL AND created < $1",
                     &[before.into()],
                 )?;
+                tx.exec(
+                    "UPDATE gateway_card_order SET document = NULL
+                     WHERE state = 'done' AND document IS NOT NULL AND created < $1",
+                    &[before.into()],
+                )?;
+                // Nobody signs any more what has waited so long.
+                tx.exec(
+                    "UPDATE gateway_card_order
+                     SET state = 'refused', code = 'card-order-over', document = NULL
+                     WHERE state = 'waiting' AND created < $1",
+                    &[now.minus(FRESH_S).into()],
+                )?;
                 let tokens =
                     tx.exec("DELETE FROM gateway_shelf WHERE until <= $1", &[now.into()])?;
                 let before = now.minus(3600);

@@ -4,6 +4,7 @@ use hpki::kind::DocumentKind;
 use hpki::refusal::Refuse;
 
 use crate::platform::Unreachable;
+use crate::reader::CardRefusal;
 
 /// Why the EHR does not get what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,12 +116,37 @@ pub enum Refusal {
     /// The order was not finished in a day; the platform no longer answers it.
     #[error("the order is more than a day old")]
     OrderExpired,
+    /// No cards are used at this facility, or not for this.
+    #[error("cards are not configured for this here")]
+    CardsNotConfigured,
+    /// The card or its reader said no.
+    #[error(transparent)]
+    Card(CardRefusal),
+    /// The card's certificate is not one that a verifier accepts.
+    #[error("the card's certificate: {0}")]
+    CardCertificate(hpki::Refusal),
+    /// The card's holder is not licensed to sign this kind of document.
+    #[error("the holder of this card may not sign a {0}")]
+    CardNotQualified(DocumentKind),
+    /// The card is not the one that signs for this staff ID.
+    #[error("this card does not sign for this staff ID")]
+    CardOfAnother,
+    /// The PIN has to be typed: none is kept, or its card was taken out.
+    #[error("the PIN has to be typed")]
+    CardPinNeeded,
+    /// The document does not wait for a PIN (any more).
+    #[error("this document does not wait for a PIN")]
+    CardOrderOver,
+    /// The signature was under way when this host or its caller ended; nobody got it.
+    #[error("the signature with the card was interrupted")]
+    CardInterrupted,
 }
 
 /// The platform's code for an order that it is still working on.
 pub(crate) const ORDER_IN_PROGRESS: &str = "order-in-progress";
 
-/// Every code of this room. Refusals of records and documents keep the codes of `prescription`.
+/// Every code of this room. Refusals of records and documents keep the codes of `prescription`,
+/// those of a card's certificate the codes of `hpki`.
 pub const CODES: &[&str] = &[
     "staff-unknown",
     "terminal-unknown",
@@ -155,6 +181,27 @@ pub const CODES: &[&str] = &[
     "answer-evidence-wrong",
     "order-unknown",
     "order-expired",
+    "cards-not-configured",
+    "card-not-qualified",
+    "card-of-another",
+    "card-pin-needed",
+    "card-order-over",
+    "card-signature-interrupted",
+    "card-reader-unavailable",
+    "card-missing",
+    "card-several",
+    "card-unrecognised",
+    "card-unreadable",
+    "card-removed",
+    "card-changed",
+    "card-in-use",
+    "card-slow",
+    "card-answer-unexpected",
+    "card-pin-malformed",
+    "card-pin-wrong",
+    "card-pin-last-try",
+    "card-pin-blocked",
+    "card-signature-mismatch",
 ];
 
 impl Refuse for Refusal {
@@ -194,6 +241,14 @@ impl Refuse for Refusal {
             Self::EvidenceWrong(_) => "answer-evidence-wrong",
             Self::OrderUnknown => "order-unknown",
             Self::OrderExpired => "order-expired",
+            Self::CardsNotConfigured => "cards-not-configured",
+            Self::Card(refusal) => refusal.code(),
+            Self::CardCertificate(refusal) => refusal.code(),
+            Self::CardNotQualified(_) => "card-not-qualified",
+            Self::CardOfAnother => "card-of-another",
+            Self::CardPinNeeded => "card-pin-needed",
+            Self::CardOrderOver => "card-order-over",
+            Self::CardInterrupted => "card-signature-interrupted",
         }
     }
 }
@@ -204,6 +259,15 @@ impl Refusal {
         match self {
             Self::PlatformRefused { code, .. } => Some(code),
             _ => None,
+        }
+    }
+
+    /// Whether a document that met this refusal at a card still waits for a PIN.
+    pub(crate) fn leaves_card_order_waiting(&self) -> bool {
+        match self {
+            Self::Card(CardRefusal::SignatureWrong | CardRefusal::Changed) => false,
+            Self::Card(_) => true,
+            _ => false,
         }
     }
 
@@ -233,6 +297,7 @@ impl From<prescription::Refusal> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reader::{PinForm, Tries};
 
     #[test]
     fn every_refusal_of_this_room_has_its_code_in_the_list_once() {
@@ -272,6 +337,27 @@ mod tests {
             Refusal::EvidenceWrong(text()),
             Refusal::OrderUnknown,
             Refusal::OrderExpired,
+            Refusal::CardsNotConfigured,
+            Refusal::CardNotQualified(kind),
+            Refusal::CardOfAnother,
+            Refusal::CardPinNeeded,
+            Refusal::CardOrderOver,
+            Refusal::CardInterrupted,
+            Refusal::Card(CardRefusal::ReaderUnavailable(text())),
+            Refusal::Card(CardRefusal::Missing),
+            Refusal::Card(CardRefusal::Several),
+            Refusal::Card(CardRefusal::Unknown),
+            Refusal::Card(CardRefusal::Malformed("")),
+            Refusal::Card(CardRefusal::Removed),
+            Refusal::Card(CardRefusal::Changed),
+            Refusal::Card(CardRefusal::InUse),
+            Refusal::Card(CardRefusal::Slow),
+            Refusal::Card(CardRefusal::Answered(0x6f00)),
+            Refusal::Card(CardRefusal::PinMalformed(PinForm::Digits(4))),
+            Refusal::Card(CardRefusal::PinWrong(Tries::Untold)),
+            Refusal::Card(CardRefusal::PinLastTry),
+            Refusal::Card(CardRefusal::PinBlocked),
+            Refusal::Card(CardRefusal::SignatureWrong),
         ];
         let codes: Vec<&str> = all.iter().map(Refuse::code).collect();
         assert_eq!(codes, CODES);

@@ -110,6 +110,11 @@ impl Ledger {
         Ok(Self { store, published, log, streams })
     }
 
+    /// The store alone, for a room that keeps more in it than it journals.
+    pub fn store(&self) -> Store {
+        self.store.clone()
+    }
+
     /// As [`Store::write`].
     pub async fn write<T, E>(
         &self,

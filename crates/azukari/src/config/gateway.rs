@@ -8,6 +8,7 @@ use hpki::id::{FacilityCode, PersonId};
 use hpki::kind::DocumentKind;
 use serde::Deserialize;
 
+use super::card::CardsConfig;
 use super::{ConfigRefusal, Limits, arm, bounded, https, load, most, name};
 
 #[derive(Debug, Deserialize)]
@@ -40,6 +41,7 @@ pub(super) struct GatewayFile {
     staff: Vec<StaffFile>,
     #[serde(default)]
     terminal: Vec<TerminalFile>,
+    cards: Option<super::card::CardsFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +51,7 @@ pub(super) struct StaffFile {
     name: String,
     person: Option<PersonId>,
     name_in_records: Option<String>,
+    card: Option<String>,
     kinds: Vec<DocumentKind>,
 }
 
@@ -84,6 +87,8 @@ pub(crate) struct GatewayConfig {
     pub(crate) hours: u64,
     pub(crate) staff: Vec<Staff>,
     pub(crate) terminals: Vec<(TerminalId, String)>,
+    /// How cards are used here, if they are.
+    pub(crate) cards: Option<CardsConfig>,
 }
 
 pub(super) fn staff(written: StaffFile) -> Result<Staff, ConfigRefusal> {
@@ -92,6 +97,7 @@ pub(super) fn staff(written: StaffFile) -> Result<Staff, ConfigRefusal> {
         name: written.name,
         person: written.person,
         name_in_records: written.name_in_records,
+        card: written.card,
         kinds: written.kinds,
     })
 }
@@ -155,6 +161,7 @@ impl GatewayConfig {
                 .into_iter()
                 .map(|terminal| Ok((name("terminal.id", &terminal.id)?, terminal.label)))
                 .collect::<Result<_, ConfigRefusal>>()?,
+            cards: written.cards.map(|cards| super::card::cards(cards, base)).transpose()?,
         })
     }
 }

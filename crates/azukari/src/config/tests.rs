@@ -180,3 +180,30 @@ fn a_gateway_door_open_to_the_network_is_refused() {
     let (_folder, file) = with(|text| text.replace("127.0.0.1:3030", "0.0.0.0:3030"));
     assert!(matches!(GatewayConfig::load(&file), Err(ConfigRefusal::Value("listen", _))));
 }
+
+#[test]
+fn the_example_shows_how_cards_are_used_and_odd_uses_are_refused() {
+    let cards = GatewayConfig::load(&example()).unwrap().cards.unwrap();
+    assert!(cards.policy.signs && !cards.readers && cards.modules.is_empty());
+    assert_eq!(cards.policy.keeping, ::gateway::Keeping::EachTime);
+    let changed = |from: &str, to: &str| {
+        let (_folder, file) = with(|text| text.replacen(from, to, 1));
+        GatewayConfig::load(&file).map(|config| config.cards)
+    };
+    let kept = changed("pin = \"each-time\"", "pin = \"while-inserted\"").unwrap().unwrap();
+    assert_eq!(kept.policy.keeping, ::gateway::Keeping::WhileInserted);
+    let module = |usage: &str| {
+        let to = format!("[[gateway.cards.module]]\nfile = \"a.so\"\nuse = \"{usage}\"\n");
+        changed("# [[gateway.cards.module]]\n", &to)
+    };
+    assert_eq!(module("jpki").unwrap().unwrap().modules[0].1, ::gateway::reader::CardUse::Jpki);
+    assert!(matches!(module("card"), Err(ConfigRefusal::Value("cards.module.use", _))));
+    for (from, to) in
+        [("patience_s = 30", "patience_s = 4"), ("patience_s = 30", "patience_s = 121")]
+    {
+        assert!(matches!(changed(from, to), Err(ConfigRefusal::OutOfBounds { .. })), "{to}");
+    }
+    let readers = changed("readers = false", "readers = true");
+    assert_eq!(readers.is_ok(), cfg!(feature = "pcsc"));
+    assert!(changed("[gateway.cards]", "[gateway.elsewhere]").is_err());
+}

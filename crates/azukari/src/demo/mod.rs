@@ -5,6 +5,7 @@
 //! `gateway` run; only the people, their phones, the EHR and the prescription management service
 //! are the town's.
 
+pub(crate) mod cards;
 mod home;
 mod letters;
 pub(crate) mod manifest;

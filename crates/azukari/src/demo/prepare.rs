@@ -136,6 +136,15 @@ pub(crate) async fn found(
                 layout(person.authority)
             ),
         );
+        if super::cards::has_one(person) {
+            super::cards::make(&rooms, home, &citizen).await?;
+            timeline.done(
+                &person.display_ja(),
+                "HPKI カードを作る（署名用と認証用、鍵はカードの中）",
+                "HPKI card made, its two keys inside it",
+                "",
+            );
+        }
         if NEWCOMERS.contains(&person) { &mut newcomers } else { &mut citizens }.push(citizen);
     }
     let mut desk = Vec::new();
@@ -147,6 +156,10 @@ pub(crate) async fn found(
     let staff = [&citizens[..], &newcomers[..]].concat();
     for (facility, listen) in gateways {
         let mut text = gateway_toml(facility, *listen, &url, &staff, own_record);
+        // Elsewhere the chip is not at hand: a process has the readers that it is given.
+        if super::cards::has_reader(facility) && !arguments.separate {
+            text.push_str("\n[gateway.cards]\nreaders = false\nsigning = true\n");
+        }
         if !witnesses.is_empty() {
             let counted: Vec<String> =
                 witnesses.iter().map(|(by, _)| format!("\"witness-{by}.vkey\"")).collect();
@@ -174,6 +187,23 @@ pub(super) fn layout(authority: Authority) -> &'static str {
     }
 }
 
+/// The authority that certifies this person.
+pub(super) fn authority_of(person: &Person) -> SigningAuthority {
+    match person.authority {
+        Authority::Jma => SigningAuthority::Jma,
+        Authority::Jpa => SigningAuthority::Jpa,
+        Authority::Medis => SigningAuthority::Medis,
+    }
+}
+
+/// Where she works.
+pub(super) fn organization_of(person: &Person) -> Organization {
+    Organization {
+        romaji: person.workplace().name_en.to_owned(),
+        ja: person.workplace().name_ja.to_owned(),
+    }
+}
+
 pub(super) async fn certify(
     rooms: &Platform,
     person: &'static Person,
@@ -188,20 +218,13 @@ pub(super) async fn certify(
         (person.qualification, purpose),
         Consent { document: sha256(record.as_bytes()) },
         |key, spki_der| SigningOrder {
-            authority: match person.authority {
-                Authority::Jma => SigningAuthority::Jma,
-                Authority::Jpa => SigningAuthority::Jpa,
-                Authority::Medis => SigningAuthority::Medis,
-            },
+            authority: authority_of(person),
             person: id,
             key,
             spki_der,
             name_romaji: person.romaji.to_owned(),
             name_ja: person.name_ja.to_owned(),
-            organization: Some(Organization {
-                romaji: person.workplace().name_en.to_owned(),
-                ja: person.workplace().name_ja.to_owned(),
-            }),
+            organization: Some(organization_of(person)),
             subject_serial: person.display_id.to_owned(),
             qualification: person.qualification,
             valid_from: at,

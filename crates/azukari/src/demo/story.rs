@@ -108,12 +108,18 @@ pub(crate) async fn tell(
         "",
     );
 
+    let by_card = match town.running() {
+        Some(_) => Some(sign_by_card(&hospital, &csv, &mut timeline).await?),
+        None => None,
+    };
+
     timeline.chapter("第三者の検証", "a stranger verifies");
     let trust = &town.founded.home;
     let mut verified = Vec::new();
-    for (name, document) in
-        [("prescription.xml", &registered_document), ("dispensing.xml", &dispensing_document)]
-    {
+    let mut papers =
+        vec![("prescription.xml", &registered_document), ("dispensing.xml", &dispensing_document)];
+    papers.extend(by_card.as_ref().map(|document| (BY_CARD, document)));
+    for (name, document) in papers {
         let report = crate::verify::with_folder(document, trust, now())?;
         if report.verdict != verifier::Verdict::Valid {
             return Err(format!("{name}: {}", report.show_ja()).into());
@@ -145,11 +151,34 @@ pub(crate) async fn tell(
                 "verification": verified[1],
             },
         });
+        if let Some(document) = &by_card {
+            std::fs::write(out.join(BY_CARD), document)?;
+        }
         leave(town, out, &csv, &registered_document, &dispensing_document, &report).await?;
         println!("\n書類を {} に残しました (papers are in this folder)", out.display());
     }
     println!("全体で {} (in all)", shown(total));
     Ok(())
+}
+
+/// The paper that was signed with a card.
+const BY_CARD: &str = "prescription-by-card.xml";
+
+/// The same record, signed with the card in the hospital's reader.
+async fn sign_by_card(
+    hospital: &super::walk::Door,
+    csv: &[u8],
+    timeline: &mut Timeline,
+) -> Result<Vec<u8>, Stop> {
+    timeline.chapter("HPKI カードでの署名", "signing with the HPKI card");
+    let signed = hospital.prescribe_by_card(&HANAKO, csv, super::cards::PIN).await?;
+    timeline.done(
+        &HANAKO.display_ja(),
+        "リーダーの HPKI カードで処方箋に署名（施設の外へは何も出ません）",
+        "prescription signed with the card in the reader; nothing left the facility",
+        format!("署名用の暗証番号は残り {} 回のまま", signed.answer["card"]["tries"]),
+    );
+    Ok(signed.document)
 }
 
 async fn authenticate(

@@ -200,7 +200,10 @@ impl Town {
             // What outside programs do at their facility is not the page's to tell.
             let tap =
                 (facility.code != SANDBOX.code).then(|| self.tap.line("gateway", facility.code));
-            let hospital = crate::hospital::open_tapped(&config, tap).await?;
+            let hospital = {
+                let cards = super::cards::reader(&self.founded.home, facility)?;
+                crate::hospital::open_with(&config, tap, cards).await?
+            };
             let router = crate::hospital::router(hospital);
             let serving = http::server::serve(listener, None, router, stopped.clone());
             self.tasks.push(tokio::spawn(serving));

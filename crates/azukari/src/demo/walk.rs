@@ -297,6 +297,30 @@ impl Door {
         signed(self.ask("POST", "/v1/prescriptions", Some(&body)).await?)
     }
 
+    /// The EHR asks for a signature with the card in this host's reader, its holder types the PIN on
+    /// the page of this host's browser, and the EHR fetches the document.
+    pub(crate) async fn prescribe_by_card(
+        &self,
+        person: &Person,
+        csv: &[u8],
+        pin: &str,
+    ) -> Result<SignedDocument, StepFailed> {
+        let orders = format!("/v1/staff/{}/card-signatures", self.staff(person)?);
+        let body = json!({
+            "terminal": self.facility.terminals[0].id,
+            "document": {"kind": "prescription", "csv": STANDARD.encode(csv)},
+        });
+        let asked = self.ask("POST", &orders, Some(&body)).await?;
+        let odd = || StepFailed::Odd(format!("no page: {asked}"));
+        let page = asked["page"].as_str().and_then(|page| page.split_once('#'));
+        let (_, secret) = page.ok_or_else(odd)?;
+        let typed = json!({"secret": secret, "pin": pin, "last": false});
+        let _: Value = call(&self.client, "POST", "/c/pin", None, Some(&typed)).await?;
+        let order = asked["order"].as_str().ok_or_else(odd)?;
+        let state = self.ask("GET", &format!("{orders}/{order}"), None).await?;
+        Ok(SignedDocument { document: octets(&state, "document")?, answer: asked })
+    }
+
     /// The receipt computer has a dispensing result signed.
     pub(crate) async fn dispense(
         &self,

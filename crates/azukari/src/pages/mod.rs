@@ -103,6 +103,7 @@ files!(
     "phone/page.js",
     "phone/passkey.js",
     "phone/phone.css",
+    "phone/pin.js",
     "phone/scan.js",
     "phone/session.js",
     "phone/statement.js",

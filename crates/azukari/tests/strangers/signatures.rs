@@ -46,9 +46,12 @@ fn forged(name: &str, octets: &str) -> std::path::PathBuf {
 
 #[test]
 fn xmlsec1_accepts_each_signature_with_its_chain_to_the_root() {
-    for (name, place) in
-        [("prescription.xml", ALONE), ("dispensing.xml", OUTER), ("dispensing.xml", NESTED)]
-    {
+    for (name, place) in [
+        ("prescription.xml", ALONE),
+        ("prescription-by-card.xml", ALONE),
+        ("dispensing.xml", OUTER),
+        ("dispensing.xml", NESTED),
+    ] {
         let (accepted, text) = accepts_paper(name, place);
         assert!(accepted, "{place}: {text}");
     }

@@ -8,10 +8,11 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256};
 use aws_lc_rs::{hmac, rand};
-use hpki::Certificate;
+use hpki::crl::{Reason, Revoked};
 use hpki::encoding::{Digest32, Statement};
 use hpki::name::DistinguishedName;
 use hpki::oid;
+use hpki::profile::crl::{RevocationList, Scope};
 use hpki::profile::root::Root;
 use hpki::profile::signing_medis::{Organization, SigningMedis};
 use hpki::profile::sub_ca::SubCa;
@@ -19,6 +20,7 @@ use hpki::profile::{Issuer, PolicyStatement, ToBeSigned, Validity};
 use hpki::qualification::Qualification;
 use hpki::sign::{DeviceFault, Mac, Random, Sign, SignatureAlgorithm};
 use hpki::time::Timestamp;
+use hpki::{Certificate, Crl};
 
 pub(crate) struct Key {
     pair: KeyPair,
@@ -41,12 +43,42 @@ impl Key {
 }
 
 pub(crate) struct Estate {
+    root_key: Key,
+    authority_key: Key,
     pub(crate) root: Certificate,
     pub(crate) other_root: Certificate,
     pub(crate) authority: Certificate,
     pub(crate) physician: (Key, Certificate),
     pub(crate) pharmacist: (Key, Certificate),
 }
+
+/// Whom a certificate names.
+#[derive(Clone, Copy)]
+pub(crate) struct Who {
+    pub(crate) romaji: &'static str,
+    pub(crate) ja: &'static str,
+    pub(crate) number: &'static str,
+    pub(crate) qualification: Qualification,
+}
+
+pub(crate) const PHYSICIAN: Who = Who {
+    romaji: "Taro Kakuu",
+    ja: "架空　太郎",
+    number: "Test000001",
+    qualification: Qualification::MedicalDoctor,
+};
+pub(crate) const PHARMACIST: Who = Who {
+    romaji: "Yakuko Kakuu",
+    ja: "架空　薬子",
+    number: "Test000002",
+    qualification: Qualification::Pharmacist,
+};
+pub(crate) const COLLEAGUE: Who = Who {
+    romaji: "Jiro Kakuu",
+    ja: "架空　次郎",
+    number: "Test000003",
+    qualification: Qualification::MedicalDoctor,
+};
 
 pub(crate) static ESTATE: LazyLock<Estate> = LazyLock::new(Estate::new);
 
@@ -99,31 +131,67 @@ impl Estate {
             sarl_url: "http://hpki.test.example.jp/sarl.crl",
         };
         let authority = certificate(&authority.prepare().unwrap(), &root_key);
-        let person = |serial: u8, romaji: &str, ja: &str, qualification| {
-            let key = Key::new();
-            let prepared = SigningMedis {
-                serial: &[serial],
-                issuer: &Issuer::of(&authority).unwrap(),
-                name_romaji: romaji,
-                name_ja: ja,
-                organization: Some(Organization { romaji: "TEST HOSPITAL", ja: "試験病院" }),
-                subject_serial: "Test000001",
-                qualification,
-                validity: Validity::years_from_day(now(), 5),
-                spki_der: &key.spki,
-                policy: &policy,
-                crl_url: "http://crl.test.example.jp/sign.crl",
-            };
-            let certificate = certificate(&prepared.prepare().unwrap(), &authority_key);
-            (key, certificate)
-        };
-        Self {
-            physician: person(11, "Taro Kakuu", "架空　太郎", Qualification::MedicalDoctor),
-            pharmacist: person(12, "Yakuko Kakuu", "架空　薬子", Qualification::Pharmacist),
+        let mut estate = Self {
+            physician: (Key::new(), root_certificate.clone()),
+            pharmacist: (Key::new(), root_certificate.clone()),
             other_root: root(&other_key),
             root: root_certificate,
             authority,
-        }
+            root_key,
+            authority_key,
+        };
+        estate.physician.1 = estate.certify(PHYSICIAN, 11, &estate.physician.0.spki, now());
+        estate.pharmacist.1 = estate.certify(PHARMACIST, 12, &estate.pharmacist.0.spki, now());
+        estate
+    }
+
+    /// A signing certificate from this day on.
+    pub(crate) fn certify(
+        &self,
+        who: Who,
+        serial: u8,
+        spki_der: &[u8],
+        from: Timestamp,
+    ) -> Certificate {
+        let policy = PolicyStatement {
+            oid: oid::POLICY_SIGNING,
+            cps: "http://hpki.test.example.jp/".into(),
+        };
+        let prepared = SigningMedis {
+            serial: &[serial],
+            issuer: &Issuer::of(&self.authority).unwrap(),
+            name_romaji: who.romaji,
+            name_ja: who.ja,
+            organization: Some(Organization { romaji: "TEST HOSPITAL", ja: "試験病院" }),
+            subject_serial: who.number,
+            qualification: who.qualification,
+            validity: Validity::years_from_day(from, 5),
+            spki_der,
+            policy: &policy,
+            crl_url: "http://crl.test.example.jp/sign.crl",
+        };
+        certificate(&prepared.prepare().unwrap(), &self.authority_key)
+    }
+
+    /// The authority's list, on which these are, and the root's list of authorities.
+    pub(crate) fn lists(&self, revoked: &[&Certificate], at: Timestamp) -> Vec<Crl> {
+        let told = Revoked { at, reason: Reason::KeyCompromise };
+        let entries: Vec<_> = revoked.iter().map(|one| (one.serial().to_vec(), told)).collect();
+        let list = |issuer: &Certificate, key: &Key, scope: Scope<'_>, entries: &[_]| {
+            let prepared = RevocationList {
+                issuer: &Issuer::of(issuer).unwrap(),
+                scope,
+                number: 1,
+                this_update: at,
+                entries,
+            };
+            let prepared = prepared.prepare().unwrap();
+            Crl::from_der(&prepared.assemble(&key.sign(prepared.der()))).unwrap()
+        };
+        vec![
+            list(&self.authority, &self.authority_key, Scope::All, &entries),
+            list(&self.root, &self.root_key, Scope::Authorities(&name(&["SARL"])), &[]),
+        ]
     }
 }
 

@@ -5,6 +5,10 @@
 mod answers;
 mod authentication;
 mod batch;
+mod card_modules;
+mod card_reading;
+mod card_signing;
+mod cards;
 mod estate;
 mod journal;
 mod platform;

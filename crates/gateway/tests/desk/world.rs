@@ -39,6 +39,7 @@ pub(crate) fn config(world: &World) -> GatewayConfig {
         name: id.into(),
         person: known.map(person),
         name_in_records: name.map(str::to_owned),
+        card: None,
         kinds: vec![kind],
     };
     GatewayConfig {

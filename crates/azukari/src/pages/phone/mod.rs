@@ -69,6 +69,20 @@ pub(crate) fn terminal(lang: Lang) -> askama::Result<String> {
     Terminal { lang, t: Texts, kinds: &DocumentKind::ALL }.render()
 }
 
+/// `/c` of a gateway: the PIN of a card in its reader.
+#[derive(Template)]
+#[template(path = "phone/pin.html")]
+struct Pin {
+    lang: Lang,
+    t: Texts,
+    kinds: &'static [DocumentKind],
+}
+
+/// The page on which somebody types her card's PIN.
+pub(crate) fn pin(lang: Lang) -> askama::Result<String> {
+    Pin { lang, t: Texts, kinds: &DocumentKind::ALL }.render()
+}
+
 /// The page that a sheet's QR code opens.
 pub(crate) fn link(lang: Lang) -> askama::Result<String> {
     Link { lang, t: Texts }.render()
