@@ -7,7 +7,7 @@
 //!
 //! It is pure: no database, no session, no clock. It refuses to know where a statement came from.
 //!
-//! Start reading at [`statement`], [`owners`] and [`desk`] (what is approved, by owners and by
+//! Start reading at [`statement`], [`owners`], [`login`] and [`desk`] (what is approved, by owners and by
 //! officers), then [`evidence`] (what is kept), [`bundle`]
 //! (what a stranger is given of it), then [`webauthn`] and [`card`] (how the signatures of phones and cards are judged).
 
@@ -18,6 +18,7 @@ pub mod bundle;
 pub mod card;
 pub mod desk;
 pub mod evidence;
+pub mod login;
 pub mod owners;
 mod proof;
 mod refusal;
@@ -36,6 +37,7 @@ pub use evidence::{
     Approval, AssertionEvidence, ChangeEvidence, LinkEvidence, binding_commitment, check,
     check_change, check_link,
 };
+pub use login::LoginStatement;
 pub use owners::{
     ChangeStatement, DisputeStatement, LossStatement, RestartStatement, SigninStatement,
     StopStatement,

@@ -10,6 +10,7 @@ use hpki::merkle::{leaf_hash, path_of, root_of, verify_inclusion};
 use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::login::LoginStatement;
 use crate::owners::{
     ChangeStatement, DisputeStatement, LossStatement, RestartStatement, StopStatement,
 };
@@ -270,6 +271,8 @@ pub enum Statement {
     Dispute(DisputeStatement),
     /// Another phone takes the place of this one.
     Change(ChangeStatement),
+    /// Telling another service who she is.
+    Login(LoginStatement),
 }
 
 /// The same asked of whichever statement it is.
@@ -284,6 +287,7 @@ macro_rules! of_each {
             Self::Loss($statement) => $asked,
             Self::Dispute($statement) => $asked,
             Self::Change($statement) => $asked,
+            Self::Login($statement) => $asked,
         }
     };
 }

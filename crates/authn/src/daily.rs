@@ -497,7 +497,11 @@ impl Authn {
 
     /// Kills a ceremony whose place was not confirmed: its token, if there is one already, was
     /// never handed out, and its budget is ended through the outbox.
-    async fn unconfirmed(&self, id: CeremonyId, now: Timestamp) -> Result<(), Failed<Refusal>> {
+    pub(crate) async fn unconfirmed(
+        &self,
+        id: CeremonyId,
+        now: Timestamp,
+    ) -> Result<(), Failed<Refusal>> {
         let token = {
             let mut ceremonies = self.ceremonies();
             let Some(ceremony) = ceremonies.get_mut(&id) else { return Ok(()) };

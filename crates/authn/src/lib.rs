@@ -12,6 +12,9 @@
 //! [`Authn::finish_signin`]) and decide about holders' means ([`Authn::begin_act`]): alone what takes
 //! power away, two of them what gives it.
 //!
+//! Services elsewhere learn who she is, and programs get their tokens, by OAuth and OpenID Connect over
+//! the same ceremonies ([`provider`]).
+//!
 //! Start reading at [`Authn::issue_sheet`] for the phone, at [`Authn::start`] for the
 //! daily authentication. What lives in memory only (QR secrets, tokens not yet fetched) is gone
 //! after a crash and the person scans again; sheets, tries, bindings, approvals and sessions are
@@ -37,6 +40,7 @@ mod notice;
 mod officer;
 mod options;
 mod owning;
+pub mod provider;
 mod refusal;
 mod room;
 mod secret;

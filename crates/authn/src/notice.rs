@@ -39,10 +39,12 @@ pub enum NoticeKind {
     SessionEnded,
     /// The certificate was revoked: the key signs nothing any more.
     CertificateRevoked,
+    /// Somebody approved a login at another service.
+    LoginApproved,
 }
 
 impl NoticeKind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::PhoneLinked,
         Self::PhoneChanged,
         Self::PhoneUnlinked,
@@ -55,6 +57,7 @@ impl NoticeKind {
         Self::SignedIn,
         Self::SessionEnded,
         Self::CertificateRevoked,
+        Self::LoginApproved,
     ];
 
     /// The name in rows and interfaces.
@@ -72,6 +75,7 @@ impl NoticeKind {
             Self::SignedIn => "signed-in",
             Self::SessionEnded => "session-ended",
             Self::CertificateRevoked => "certificate-revoked",
+            Self::LoginApproved => "login-approved",
         }
     }
 }

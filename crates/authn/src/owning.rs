@@ -90,9 +90,10 @@ impl Authn {
             Statement::Loss(_) => self.lose(answered, now).await,
             Statement::Dispute(_) => self.dispute(answered, now).await,
             Statement::Change(_) => self.change(answered, now).await,
-            Statement::Link(_) | Statement::Session(_) | Statement::Documents(_) => {
-                Err(Failed::Refused(Refusal::QuestionUnknown))
-            }
+            Statement::Link(_)
+            | Statement::Session(_)
+            | Statement::Documents(_)
+            | Statement::Login(_) => Err(Failed::Refused(Refusal::QuestionUnknown)),
         }
     }
 

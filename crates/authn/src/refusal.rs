@@ -2,6 +2,8 @@
 
 use hpki::refusal::Refuse;
 
+use crate::provider::Wrong;
+
 /// The rules say no, and someone can act.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -161,12 +163,16 @@ pub enum Refusal {
     /// Another phone has scanned the code of the change.
     #[error("the code of the change was scanned already")]
     ChangeAlreadyOpened,
+    /// A request to the provider (OAuth 2.0, OpenID Connect) is refused.
+    #[error(transparent)]
+    Provider(#[from] Wrong),
     /// The phone's answer was judged and refused.
     #[error(transparent)]
     Approval(#[from] approval::Refusal),
 }
 
-/// Every code of this room; an answer of a phone is refused with the codes of `approval`.
+/// Every code of this room but the provider's ([`crate::provider::CODES`]); an answer of a phone is
+/// refused with the codes of `approval`.
 pub const CODES: &[&str] = &[
     "sheet-unknown",
     "sheet-locked",
@@ -273,6 +279,7 @@ impl Refuse for Refusal {
             Self::ChangeUnknown => "change-unknown",
             Self::ChangeExpired => "change-expired",
             Self::ChangeAlreadyOpened => "change-already-opened",
+            Self::Provider(wrong) => wrong.code(),
             Self::Approval(refusal) => refusal.code(),
         }
     }

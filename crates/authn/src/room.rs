@@ -16,6 +16,7 @@ use crate::ceremony::Ceremony;
 use crate::changing::Change;
 use crate::config::AuthnConfig;
 use crate::officer::AtDesk;
+use crate::provider::{Client, Registry};
 use crate::visit::Signin;
 
 /// How often the right secret of one sheet may be shown in an hour.
@@ -56,6 +57,7 @@ pub struct Authn {
     pub(crate) changes: Mutex<HashMap<SheetId, Change>>,
     openings: Mutex<HashMap<SheetId, (Timestamp, u32)>>,
     pub(crate) at_desk: AtDesk,
+    pub(crate) registry: Registry,
 }
 
 impl std::fmt::Debug for Authn {
@@ -85,7 +87,15 @@ impl Authn {
             changes: Mutex::default(),
             openings: Mutex::default(),
             at_desk: AtDesk::default(),
+            registry: Registry::default(),
         }
+    }
+
+    /// The room with these clients registered (`provider`).
+    #[must_use]
+    pub fn with_clients(mut self, clients: Vec<Client>) -> Self {
+        self.registry = Registry::of(clients);
+        self
     }
 
     /// The keys that sign tokens, as `/.well-known/jwks.json` publishes them (RFC 7517).

@@ -1,11 +1,12 @@
 //! Sessions: one row for each token, which is known by its SHA-256 only.
 
-use hpki::encoding::sha256;
+use hpki::encoding::{Digest32, sha256};
 use hpki::id::{BudgetId, FacilityCode, KeyId, PersonId, TokenId};
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Row, Tx};
 
+use crate::provider::consent;
 use crate::refusal::Refusal;
 use crate::room::Authn;
 
@@ -30,6 +31,8 @@ pub struct Session {
     pub terminal: String,
     /// The budget that it draws from.
     pub budget: BudgetId,
+    /// SHA-256 of the client certificate that its token is bound to.
+    pub x5t: Digest32,
     /// The kinds of document allowed.
     pub kinds: Vec<DocumentKind>,
     /// How many signatures are allowed in all.
@@ -67,12 +70,13 @@ impl Session {
             until: row.time(10)?,
             released: row.opt_time(11)?,
             ended: row.opt_time(12)?,
+            x5t: row.array(13)?,
         })
     }
 }
 
 const COLUMNS: &str = "id, person, key, facility, facility_name, terminal, budget, kinds, count, \
-                       auth_time, until, released, ended";
+                       auth_time, until, released, ended, x5t";
 
 /// Ends every live session of a key; gives those that were ended.
 pub(crate) fn end_all(tx: &Tx<'_>, key: KeyId, now: Timestamp) -> Result<Vec<Session>, Fault> {
@@ -84,6 +88,8 @@ pub(crate) fn end_all(tx: &Tx<'_>, key: KeyId, now: Timestamp) -> Result<Vec<Ses
         "UPDATE authn_session SET ended = $2 WHERE key = $1 AND ended IS NULL",
         &[key.into(), now.into()],
     )?;
+    // What services may still ask about her, by the means that just ended.
+    consent::end_all(tx, key, None, now)?;
     rows.iter().map(Session::read).collect()
 }
 

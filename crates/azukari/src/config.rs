@@ -10,6 +10,7 @@ mod device;
 mod gateway;
 mod kind;
 mod maker;
+mod relying;
 mod store;
 mod witness;
 
@@ -55,6 +56,10 @@ struct ConfigFile {
     kind: Vec<kind::KindFile>,
     #[serde(default)]
     client: Vec<client::ClientFile>,
+    #[serde(default)]
+    relying_party: Vec<relying::RelyingPartyFile>,
+    #[serde(default)]
+    login: relying::LoginFile,
     gateway: Option<gateway::GatewayFile>,
     witness: Option<witness::WitnessFile>,
 }
@@ -227,6 +232,10 @@ pub(crate) struct PlatformConfig {
     pub(crate) makers: Makers,
     pub(crate) policy: Policy,
     pub(crate) clients: Vec<ClientConfig>,
+    /// Services that log holders in.
+    pub(crate) relying_parties: Vec<authn::provider::Client>,
+    /// The authorities whose holders may have their qualification told.
+    pub(crate) qualification_logins: Vec<ca::SigningAuthority>,
 }
 
 fn load(file: &Path) -> Result<ConfigFile, ConfigRefusal> {
@@ -380,6 +389,8 @@ impl PlatformConfig {
             )?,
             policy,
             clients: client::clients(whole.client, base)?,
+            relying_parties: relying::relying_parties(whole.relying_party, base)?,
+            qualification_logins: relying::authorities(&whole.login)?,
         })
     }
 }

@@ -101,6 +101,12 @@ fn what_goes_wrong_with_a_sheet_or_a_phone_says_what_to_do_next() {
 }
 
 #[test]
+fn a_physician_logs_in_to_a_regional_network_with_her_phone() {
+    let town = Town::open_with("browser-login", &["--newcomers"]);
+    walk(&town, "login");
+}
+
+#[test]
 fn an_owner_rules_her_key_on_her_own_page() {
     let town = Town::open_with("browser-holder", &["--newcomers"]);
     record(&town, "prescription.csv");

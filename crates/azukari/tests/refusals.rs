@@ -70,6 +70,7 @@ fn every_code_of_every_room_is_in_the_table() {
         ("ledger", ledger::CODES),
         ("ca", ca::CODES),
         ("authn", authn::CODES),
+        ("authn::provider", authn::provider::CODES),
         ("custody", custody::CODES),
         ("gateway", gateway::CODES),
         ("town", town::refusal::CODES),

@@ -100,6 +100,10 @@ events! {
     BudgetEnded = "budget.ended" "承認の終了",
     /// The owner looked at her page.
     OwnerSignedIn = "owner.signed-in" "本人のページへのサインイン",
+    /// The owner told another service who she is; the evidence hash is that of her approval.
+    LoginApproved = "login.approved" "他のサービスへのログイン",
+    /// The owner took back what a service may know of her.
+    ConsentEnded = "consent.ended" "サービスへの同意の取り消し",
     /// The owner said of an entry that it was not her doing; the evidence hash is that of her word.
     EntryDisputed = "entry.disputed" "「自分ではない」との申し出",
     /// Officers were appointed: shares of an unseal secret were made; the evidence hash is that of

@@ -8,6 +8,7 @@
 //! - [`ehr`]: the electronic health record, which writes prescription and dispensing records.
 //! - [`service`]: a sandbox of the prescription management service (電子処方箋管理サービス): it
 //!   verifies, numbers, hands out and takes dispensing results.
+//! - [`network`]: a regional health network, which lets people in by their qualification.
 //!
 //! The room is a library without HTTP and without a clock; `azukari` puts it on the network. It
 //! must never run where a real trust anchor is configured: the service takes its anchors from the
@@ -18,6 +19,7 @@
 pub mod card;
 pub mod ehr;
 pub mod jpki;
+pub mod network;
 pub mod people;
 pub mod phone;
 pub mod portrait;

@@ -32,6 +32,13 @@ pub enum Refusal {
     #[error("the card failed: {0}")]
     CardFailed(String),
 
+    /// The regional network does not believe what came back from a login.
+    #[error("this answer is not one to a login of this browser: {0}")]
+    NetworkAnswerStrange(&'static str),
+    /// The provider refused the login that the regional network asked for.
+    #[error("the provider answered {0}")]
+    NetworkLoginRefused(String),
+
     /// A trust anchor that is not a test root was handed to the sandbox.
     #[error("the sandbox works with test roots only, and {0} does not say TEST")]
     ServiceAnchorNotTest(String),
@@ -101,6 +108,8 @@ pub const CODES: &[&str] = &[
     "phone-statement-differs",
     "phone-failed",
     "card-failed",
+    "network-answer-strange",
+    "network-login-refused",
     "service-anchor-not-test",
     "service-wrong-kind",
     "service-signature-invalid",
@@ -128,6 +137,8 @@ impl Refuse for Refusal {
             Self::PhoneStatementDiffers => "phone-statement-differs",
             Self::PhoneFailed(_) => "phone-failed",
             Self::CardFailed(_) => "card-failed",
+            Self::NetworkAnswerStrange(_) => "network-answer-strange",
+            Self::NetworkLoginRefused(_) => "network-login-refused",
             Self::ServiceAnchorNotTest(_) => "service-anchor-not-test",
             Self::ServiceWrongKind => "service-wrong-kind",
             Self::ServiceSignatureInvalid { .. } => "service-signature-invalid",
@@ -161,6 +172,8 @@ mod tests {
             Refusal::PhoneStatementDiffers,
             Refusal::PhoneFailed(words()),
             Refusal::CardFailed(words()),
+            Refusal::NetworkAnswerStrange(""),
+            Refusal::NetworkLoginRefused(words()),
             Refusal::ServiceAnchorNotTest(words()),
             Refusal::ServiceWrongKind,
             Refusal::ServiceSignatureInvalid { code: words(), message: words() },

@@ -322,7 +322,8 @@ pub struct SessionClaimRequest {
 pub struct SessionClaimAnswer {
     /// 本人ID: whom the phone asks.
     pub person_display: String,
-    /// What is asked: `session` (daily authentication) or `documents` (approval per document).
+    /// What is asked: `session` (daily authentication), `documents` (approval per document) or
+    /// `login` (telling another service who she is).
     #[serde(rename = "type")]
     #[schema(example = "session")]
     pub statement_type: String,
@@ -353,6 +354,9 @@ pub struct SessionApproveAnswer {
     /// Three digits to type at the terminal, where the place must be confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
+    /// Where this browser goes on, if it is the one that logs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<String>,
 }
 
 /// The owner says no.

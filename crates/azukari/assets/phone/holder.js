@@ -3,6 +3,7 @@ import { ask, Refused } from "./ask.js";
 import { get } from "./passkey.js";
 import { compare, shortCode } from "./statement.js";
 import { able, scan } from "./scan.js";
+import { services } from "./services.js";
 import { $, both, busy, portrait, refuse, refuseBeside, say, show, step, when } from "./page.js";
 
 const KEPT = "azukari-card";
@@ -19,6 +20,7 @@ const NOTICES = {
   "key-stopped": both("鍵を止めました", "The key was stopped"), "key-started": both("鍵の利用を再開しました", "The key was started again"),
   disputed: both("「自分ではない」と申し出ました", "You said that it was not you"), "signed-in": both("このページにサインインしました", "You signed in to this page"),
   "session-ended": both("認証局の窓口が認証を終わらせました", "The authority’s desk ended a session"), "certificate-revoked": both("証明書が失効し、鍵は使えなくなりました", "The certificate was revoked; the key cannot be used"),
+  "login-approved": both("他のサービスへのログインを承認しました", "You logged in to another service"),
 };
 let state, signin, signinAt = 0, after = () => {};
 
@@ -185,6 +187,14 @@ function list() {
   $("no-entries").hidden = seen.length > 0;
   $("older").hidden = !before;
 }
+/// Reads what stands on the page of her visit.
+async function read(path) {
+  const answer = await fetch(path, { credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(20_000) });
+  const said = await answer.json();
+  if (!answer.ok) throw new Refused(said);
+  return said;
+}
+tried($("to-services"), () => services(read, act, fail));
 tried($("to-history"), () => history(false));
 tried($("older"), () => history(true));
 $("all").addEventListener("change", list);

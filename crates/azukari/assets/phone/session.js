@@ -41,22 +41,36 @@ async function recall() {
 
 function display() {
   const s = asked.statement, until = when(s.notAfter);
-  for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== asked.type;
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(asked.type);
   $("person").textContent = asked.person_display;
+  for (const element of [$("until"), ...document.querySelectorAll("[data-until]")]) say(element, both(`${until.ja} まで`, until.en));
+  if (asked.type === "login") displayLogin(s);
+  else displayPlace(s, until);
+  show("ask");
+}
+
+const named = (template, attribute, names) => names.flatMap((value, place) => {
+  const name = template.content.querySelector(`[${attribute}="${CSS.escape(value)}"]`).cloneNode(true);
+  return place ? [document.createTextNode("、"), name] : [name];
+});
+
+function displayLogin(s) {
+  $("client").textContent = s.clientName;
+  const device = s.redirectHost.startsWith("device:") && s.redirectHost.slice(7);
+  if (device) say($("host"), both(`端末のコード ${device}（端末の表示と同じか確かめてください）`, `device code ${device} (compare it with the device)`));
+  else $("host").textContent = s.redirectHost;
+  $("told").replaceChildren(...named($("scopes"), "data-scope", s.scopes));
+}
+
+function displayPlace(s, until) {
   $("facility-code").textContent = s.facilityId;
   for (const element of [$("facility"), ...document.querySelectorAll("[data-facility]")]) element.textContent = s.facilityName;
   for (const element of [$("terminal"), ...document.querySelectorAll("[data-terminal]")]) element.textContent = s.terminalLabel;
-  for (const element of [$("until"), ...document.querySelectorAll("[data-until]")]) say(element, both(`${until.ja} まで`, until.en));
   const count = s.maxCount ?? s.count;
   say($("count"), asked.type === "session" ? both(`${count}件まで`, `up to ${count}`) : both(`${count}件`, `${count}`));
-  const names = $("kinds").content;
-  $("kinds-seen").replaceChildren(...s.kinds.flatMap((kind, place) => {
-    const name = names.querySelector(`[data-kind="${CSS.escape(kind)}"]`).cloneNode(true);
-    return place ? [document.createTextNode("、"), name] : [name];
-  }));
+  $("kinds-seen").replaceChildren(...named($("kinds"), "data-kind", s.kinds));
   if (asked.type === "documents") $("short-code").textContent = shortCode(s.root).replace(/(.{4})/, "$1 ");
   say($("valid"), both(`署名できる期限は ${until.ja} までです`, `You can sign until ${until.en}`));
-  show("ask");
 }
 
 async function approve() {
@@ -79,6 +93,8 @@ async function send() {
   show("sending");
   try {
     const done = await ask("/phone/session/approve", { ceremony: asked.statement.ceremony, credential });
+    // The browser that logs in is this one: it goes on by itself.
+    if (done.back?.startsWith("/oauth/continue/")) return location.replace(done.back);
     if (!done.number) return show("done");
     $("digits").textContent = done.number;
     show("number");

@@ -207,3 +207,49 @@ fn the_example_shows_how_cards_are_used_and_odd_uses_are_refused() {
     assert_eq!(readers.is_ok(), cfg!(feature = "pcsc"));
     assert!(changed("[gateway.cards]", "[gateway.elsewhere]").is_err());
 }
+
+#[test]
+fn a_service_is_registered_only_so_that_everybody_knows_who_it_is_and_where_its_answers_go() {
+    let line = |more: &str| {
+        let (_folder, file) = with(|text| format!("{text}\n[[relying_party]]\n{more}\n"));
+        PlatformConfig::load(&file).map(|config| config.relying_parties)
+    };
+    let usual = "id = \"app\"\nname = \"n\"\nredirects = [\"https://a.test/cb\"]\n";
+    let known = line(&format!("{usual}scopes = [\"openid\"]")).unwrap();
+    assert_eq!((known[0].sector.as_str(), known[0].proof.name()), ("a.test", "none"));
+    let named = |refused: Result<_, ConfigRefusal>| match refused {
+        Err(ConfigRefusal::Value(key, _)) => key,
+        other => panic!("{other:?}"),
+    };
+    for (more, key) in [
+        ("scopes = []", "relying_party.scopes"),
+        // What a qualification is told to must prove who it is.
+        ("scopes = [\"openid\", \"qualification\"]", "relying_party.scopes"),
+        ("scopes = [\"openid\", \"registration_number\"]", "relying_party.scopes"),
+        ("scopes = [\"openid\"]\nproof = \"private_key_jwt\"", "relying_party.proof"),
+        ("scopes = [\"openid\"]\nproof = \"tls_client_auth\"", "relying_party.proof"),
+        ("scopes = [\"openid\"]\nfacility = \"1310000001\"", "relying_party.proof"),
+        ("scopes = [\"service\"]", "relying_party.kinds"),
+        ("scopes = [\"openid\"]\nkinds = [\"statement\"]", "relying_party.kinds"),
+        ("scopes = [\"openid\"]\ndevice = true", "relying_party.device"),
+    ] {
+        assert_eq!(named(line(&format!("{usual}{more}"))), key, "{more}");
+    }
+    let of = |redirects: &str, id: &str| {
+        line(&format!(
+            "id = {id:?}\nname = \"n\"\nredirects = [{redirects}]\nscopes = [\"openid\"]"
+        ))
+    };
+    assert_eq!(named(of("", "a")), "relying_party.redirects");
+    assert_eq!(named(of("\"http://a.test/cb\"", "a")), "relying_party.redirects");
+    assert_eq!(
+        named(of("\"https://a.test/cb\", \"https://b.test/cb\"", "a")),
+        "relying_party.sector"
+    );
+    assert_eq!(named(of("\"https://a.test/cb\"", "a b")), "relying_party.id");
+    let twice = format!("{usual}scopes = [\"openid\"]\n");
+    assert_eq!(named(line(&format!("{twice}\n[[relying_party]]\n{twice}"))), "relying_party.id");
+    let (_folder, file) =
+        with(|text| text.replacen("qualification = []", "qualification = [\"nobody\"]", 1));
+    assert_eq!(named(PlatformConfig::load(&file).map(|_| Vec::new())), "login.qualification");
+}

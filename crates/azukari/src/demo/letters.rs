@@ -53,6 +53,14 @@ id = "letters"
 name = "文書作成ソフト（TEST）"
 certificate = "tls/{}.pem"
 kinds = ["statement", "referral"]
+
+# 同じソフトが OAuth でトークンを受け取る (CSC API v2 §8.4)。
+[[relying_party]]
+id = "letters"
+name = "文書作成ソフト（TEST）"
+redirects = ["http://127.0.0.1/callback"]
+scopes = ["service"]
+kinds = ["statement"]
 "#,
         SANDBOX.code
     );

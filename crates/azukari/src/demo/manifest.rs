@@ -72,6 +72,8 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
         "gateway": door.url,
         "gateway_key": door.ehr_key,
         "prescription_service": town.service_url,
+        "network": town.network_url,
+        "oidc": super::network::manifest(&home),
         "page": page,
         "ca_file": tls.join("facility-ca.pem"),
         "openapi": openapi,

@@ -9,6 +9,7 @@ pub(crate) mod cards;
 mod home;
 mod letters;
 pub(crate) mod manifest;
+mod network;
 mod page;
 pub(crate) mod papers;
 pub(crate) mod prepare;

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use town::network::Network;
 use town::people::{FACILITIES, Facility, SANDBOX};
 use town::phone::Phone;
 use town::service::{Service, Trust};
@@ -19,7 +20,7 @@ use super::home::Home;
 use super::prepare::{Citizen, Founded, found, witness_file};
 use super::timeline::Timeline;
 use super::walk::{Door, link};
-use super::{papers, service};
+use super::{network, papers, service};
 use crate::clock::now;
 use crate::config::{GatewayConfig, PlatformConfig, WitnessConfig};
 use crate::http;
@@ -50,6 +51,8 @@ pub(crate) struct Town {
     pub(crate) platform: Client,
     pub(crate) service: Client,
     pub(crate) service_url: String,
+    /// The regional health network, for browsers.
+    pub(crate) network_url: String,
     /// A tap on every line that the page tells about.
     pub(crate) tap: Tap,
     running: Option<Arc<Platform>>,
@@ -88,6 +91,7 @@ impl Town {
             witness_listeners.push((authority, listener));
         }
         let founded = found(&home.town, at, &addresses, &witnesses, arguments, timeline).await?;
+        let network = network::found(&founded)?;
         let writers = match arguments.csc {
             true => super::letters::found(&founded, timeline).await?,
             false => Vec::new(),
@@ -100,6 +104,7 @@ impl Town {
             tap,
             service: Client::new("http://127.0.0.1:1", None, PATIENCE)?,
             service_url: String::new(),
+            network_url: String::new(),
             residents: Vec::new(),
             writers: Vec::new(),
             doors: Vec::new(),
@@ -117,12 +122,13 @@ impl Town {
             town.open_gateway(facility, separate, listener, &stopped).await?;
         }
         town.open_service(&stopped).await?;
+        town.open_network(network, &stopped).await?;
         let what = if separate { "（別々のプロセスで）" } else { "" };
         timeline.done(
             "町",
             &format!("基盤・病院・薬局・管理サービスを開く{what}"),
             "platform, gateways and service are open",
-            town.founded.url.clone(),
+            format!("{}  医療連携ネット {}", town.founded.url, town.network_url),
         );
         for citizen in town.founded.citizens.clone() {
             let label = format!("{}の電話", citizen.person.display_ja());
@@ -250,6 +256,21 @@ impl Town {
         let trust = http::tls::client(&tls.join("facility-ca.pem"), None)?;
         self.service = Client::new(&self.service_url, Some(trust), PATIENCE)?
             .tapped(self.tap.line("service", ""));
+        Ok(())
+    }
+
+    async fn open_network(
+        &mut self,
+        network: Network,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), Stop> {
+        let listener = loopback().await?;
+        let port = listener.local_addr()?.port();
+        let platform = self.founded.client(None)?;
+        let router = network::router(network, port, &self.founded, platform);
+        self.network_url = format!("http://127.0.0.1:{port}");
+        let serving = http::server::serve(listener, None, router, stopped.clone());
+        self.tasks.push(tokio::spawn(serving));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use approval::{DocumentsStatement, LinkStatement, SessionStatement};
+use approval::{DocumentsStatement, LinkStatement, LoginStatement, SessionStatement};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hpki::encoding::Digest32;
@@ -92,7 +92,7 @@ pub(crate) struct Begun {
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed {
     pub(crate) ceremony: String,
-    /// `session` or `documents`.
+    /// `session`, `documents` or `login`.
     pub(crate) kind: String,
     pub(crate) statement: Value,
     pub(crate) options: Value,
@@ -103,6 +103,7 @@ impl Claimed {
     fn challenge(&self) -> Result<Digest32, StepFailed> {
         match self.kind.as_str() {
             "documents" => Ok(displayed::<DocumentsStatement>(&self.statement)?.challenge()),
+            "login" => Ok(displayed::<LoginStatement>(&self.statement)?.challenge()),
             _ => Ok(displayed::<SessionStatement>(&self.statement)?.challenge()),
         }
     }

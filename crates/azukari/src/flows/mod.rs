@@ -10,6 +10,7 @@ pub(crate) mod desk;
 pub(crate) mod end_session;
 pub(crate) mod holder;
 pub(crate) mod link_phone;
+pub(crate) mod login;
 pub(crate) mod open_session;
 pub(crate) mod revoke;
 pub(crate) mod sign;

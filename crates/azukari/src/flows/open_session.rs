@@ -28,7 +28,7 @@ pub(crate) async fn approve(
     {
         open(platform, ceremony, now).await?;
     }
-    Ok(SessionApproveAnswer { approved: true, number: approved.number })
+    Ok(SessionApproveAnswer { approved: true, number: approved.number, back: None })
 }
 
 /// How far the ceremony is, over the certificate that began it.
@@ -47,7 +47,11 @@ pub(crate) async fn state(
 }
 
 /// Opening a budget twice for one approval gives the same budget, and granting twice is harmless.
-async fn open(platform: &Platform, ceremony: CeremonyId, now: Timestamp) -> Result<(), Trouble> {
+pub(crate) async fn open(
+    platform: &Platform,
+    ceremony: CeremonyId,
+    now: Timestamp,
+) -> Result<(), Trouble> {
     let Some(approval) = platform.authn.approved_waiting(ceremony).await? else { return Ok(()) };
     let budget = platform.custody.open_budget(&approval, now).await?;
     let granted = Budget {

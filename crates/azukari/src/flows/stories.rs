@@ -8,6 +8,7 @@ mod desk;
 #[path = "../../../ledger/tests/common/engine.rs"]
 mod engine;
 mod holder;
+mod login;
 mod orders;
 mod owner;
 mod revocation;

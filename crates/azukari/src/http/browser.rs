@@ -19,10 +19,14 @@ use super::problem::Trouble;
 pub(crate) const DEVICE: &str = "__Host-azukari-device";
 /// The cookie of an officer's sign-in at the authority's desk.
 pub(crate) const DESK: &str = "__Host-azukari-desk";
+/// The cookie of a browser that logs in elsewhere: says that it is the one that began.
+pub(crate) const LOGIN: &str = "__Host-azukari-login";
 /// Every cookie by which we know somebody.
-pub(crate) const KNOWN: &[&str] = &[DEVICE, HOLDER, DESK];
+pub(crate) const KNOWN: &[&str] = &[DEVICE, HOLDER, DESK, LOGIN];
 /// What a page of a signed-in person sends along; only her own sign-in was told the value.
 pub(crate) const CSRF: &str = "x-azukari-csrf";
+/// How long a browser that logs in is the same one.
+const LOGIN_S: u64 = 86_400;
 /// Browsers keep no cookie for longer.
 const DEVICE_DAYS: u64 = 400;
 
@@ -42,6 +46,13 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 pub(crate) fn set_cookie(name: &str, value: &str, seconds: u64) -> (HeaderName, String) {
     let attributes = "Path=/; Secure; HttpOnly; SameSite=Strict";
     (header::SET_COOKIE, format!("{name}={value}; Max-Age={seconds}; {attributes}"))
+}
+
+/// The cookie of a browser that logs in elsewhere. It comes along when another site's page leads here
+/// (`Lax`): that page is the service to which it logs in.
+pub(crate) fn set_login(secret: &str) -> (HeaderName, String) {
+    let (name, value) = set_cookie(LOGIN, secret, LOGIN_S);
+    (name, value.replace("SameSite=Strict", "SameSite=Lax"))
 }
 
 /// The cookie by which a phone is known from now on.

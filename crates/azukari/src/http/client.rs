@@ -125,6 +125,28 @@ impl Client {
         self
     }
 
+    /// Sends a request as it is, the way a program that is not ours asks.
+    pub(crate) async fn exchange(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<hyper::Response<Vec<u8>>, CallFault> {
+        let broken =
+            |e: &dyn std::fmt::Display| CallFault::Broken(self.inner.host.clone(), e.to_string());
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        parts.uri = path.parse().map_err(|e| broken(&e))?;
+        let host = HeaderValue::from_str(&self.inner.host).map_err(|e| broken(&e))?;
+        parts.headers.insert(HOST, host);
+        let request = Request::from_parts(parts, Full::new(Bytes::from(body)));
+        let mut sender = self.connection().await?;
+        let answer = tokio::time::timeout(self.inner.patience, sender.send_request(request)).await;
+        let late = |_| CallFault::TimedOut(self.inner.host.clone());
+        let (parts, body) = answer.map_err(late)?.map_err(|e| broken(&e))?.into_parts();
+        let body = Limited::new(body, ANSWER_MAX);
+        let body = body.collect().await.map_err(|e| broken(&e))?.to_bytes();
+        Ok(hyper::Response::from_parts(parts, body.to_vec()))
+    }
+
     /// Sends one request and waits for the whole answer.
     pub(crate) async fn send(
         &self,

@@ -18,7 +18,7 @@ use wire::{
 };
 
 use super::{
-    Platform, approvals, batch, csc, desk, holder, import, journal, pages, phone, repository,
+    Platform, approvals, batch, csc, desk, holder, import, journal, oauth, pages, phone, repository,
 };
 use crate::clock::now;
 use crate::flows;
@@ -36,9 +36,11 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         platform.config.requests_per_minute_and_address,
         platform.config.requests_per_minute_and_person,
     );
-    // What anybody's browser reaches, without a client certificate.
+    // What anybody reaches, without a client certificate.
     let browsers = phone::routes(Arc::clone(&origins))
         .merge(holder::routes(Arc::clone(&origins)))
+        .merge(oauth::pages(Arc::clone(&origins)))
+        .merge(oauth::routes())
         .merge(desk::routes(origins))
         .merge(pages::routes())
         .route_layer(axum::middleware::from_fn_with_state(limits, limit::within));

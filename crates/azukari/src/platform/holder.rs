@@ -55,13 +55,16 @@ pub(crate) fn routes(origins: Arc<[String]>) -> Router<Arc<Platform>> {
 }
 
 /// Whose visit this is, where the page may act in it.
-async fn acting(platform: &Platform, headers: &HeaderMap) -> Result<Visit, Trouble> {
+pub(super) async fn acting(platform: &Platform, headers: &HeaderMap) -> Result<Visit, Trouble> {
     let secret = browser::visited(headers, HOLDER)?;
     Ok(platform.authn.visit(secret, now()).await?)
 }
 
 /// Whose visit this is, for what is only read.
-async fn reading(platform: &Platform, headers: &HeaderMap) -> Result<(Visit, String), Trouble> {
+pub(super) async fn reading(
+    platform: &Platform,
+    headers: &HeaderMap,
+) -> Result<(Visit, String), Trouble> {
     let secret = browser::cookie(headers, HOLDER);
     let visit = platform.authn.visit(secret, now()).await?;
     Ok((visit, browser::csrf(secret.unwrap_or_default())))

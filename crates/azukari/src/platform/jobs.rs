@@ -101,7 +101,26 @@ async fn retire(platform: &Platform) {
     }
 }
 
+/// The keys that sign tokens take turns; custody pins what is published.
+async fn turn_keys(platform: &Platform) {
+    match platform.authn.turn_keys(now()).await {
+        Ok(true) => {
+            platform.custody.pin_token_keys(&super::open::token_keys(&platform.authn));
+            tracing::info!("the published keys of tokens changed");
+        }
+        Ok(false) => {}
+        Err(failed) => tracing::warn!(%failed, "the keys of tokens could not be turned yet"),
+    }
+}
+
 async fn tidy_up(platform: &Platform) {
+    turn_keys(platform).await;
+    // About once an hour.
+    if now().seconds() % 3_600 < TIDY.as_secs()
+        && let Err(failed) = platform.authn.forget_logins(now()).await
+    {
+        tracing::warn!(%failed, "old logins could not be forgotten yet");
+    }
     retire(platform).await;
     look_at_device(&platform.watch.look(now()));
     if hsm::Transfer::is_unfinished(&platform.config.device) {

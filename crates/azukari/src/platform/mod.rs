@@ -9,6 +9,7 @@ pub(crate) mod holder;
 pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod journal;
+pub(crate) mod oauth;
 pub(crate) mod open;
 pub(crate) mod pages;
 pub(crate) mod phone;

@@ -40,6 +40,12 @@ fn estate(config: &PlatformConfig) -> CaConfig {
     }
 }
 
+/// The published keys of tokens, as custody pins them.
+pub(super) fn token_keys(authn: &Authn) -> Vec<TokenKey> {
+    let published = authn.token_desk().published().into_iter();
+    published.map(|key| TokenKey { kid: key.kid, x: key.x, y: key.y }).collect()
+}
+
 /// Opens everything in the configured folder.
 pub(crate) async fn open(config: PlatformConfig) -> Result<Platform, Stop> {
     let source = unseal::obtain(&config, "操作").await?;
@@ -96,13 +102,14 @@ pub(crate) async fn open_as(
             makers: config.makers.clone(),
             count_max: config.signatures_per_budget,
         },
-    );
+    )
+    .with_clients(config.relying_parties.clone());
+    authn.resume_keys().await.map_err(Stop::from)?;
     let count = u32::try_from(config.signatures_per_budget).unwrap_or(custody::COUNT_CEILING);
     let hourly = u32::try_from(config.signatures_per_hour).unwrap_or(custody::COUNT_CEILING);
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let of_token = small(config.signatures_per_token_and_hour);
     let of_facility = small(config.signatures_per_facility_and_hour);
-    let token_keys = authn.token_desk().published();
     let clients = crate::config::registered(&config.clients)?;
     let custody = Custody::new(
         ledger.clone(),
@@ -117,10 +124,7 @@ pub(crate) async fn open_as(
                 .unwrap_or_default(),
             policy: config.policy.clone(),
             clients: clients.iter().map(|(client, _)| client.clone()).collect(),
-            token_keys: token_keys
-                .into_iter()
-                .map(|key| TokenKey { kid: key.kid, x: key.x, y: key.y })
-                .collect(),
+            token_keys: token_keys(&authn),
             loaded_keys: custody::LOADED_KEYS,
         },
     );

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderName;
+use axum::http::{HeaderMap, HeaderName};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use wire::{
@@ -92,9 +92,12 @@ pub(crate) async fn finish(
 pub(crate) async fn claim(
     State(platform): Rooms,
     device: Device,
+    headers: HeaderMap,
     Ask(request): Ask<SessionClaimRequest>,
 ) -> Result<Json<SessionClaimAnswer>, Trouble> {
-    Ok(Json(platform.authn.claim(&request, device.secret(), now()).await?))
+    let opened = browser::cookie(&headers, browser::LOGIN);
+    let device = device.secret();
+    Ok(Json(flows::login::claim(&platform, &request, device, opened, now()).await?))
 }
 
 /// 承認する
@@ -104,7 +107,7 @@ pub(crate) async fn approve(
     State(platform): Rooms,
     Ask(request): Ask<SessionApproveRequest>,
 ) -> Result<Json<SessionApproveAnswer>, Trouble> {
-    Ok(Json(flows::open_session::approve(&platform, &request, now()).await?))
+    Ok(Json(flows::login::approve(&platform, &request, now()).await?))
 }
 
 /// 断る
@@ -114,7 +117,7 @@ pub(crate) async fn refuse(
     State(platform): Rooms,
     Ask(request): Ask<SessionRefuseRequest>,
 ) -> Result<Json<EndAnswer>, Trouble> {
-    platform.authn.refuse(&request, now()).await?;
+    flows::login::refuse(&platform, &request, now()).await?;
     Ok(Json(EndAnswer { ended: true }))
 }
 

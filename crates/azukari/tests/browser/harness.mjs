@@ -44,7 +44,7 @@ async function opened(settings) {
   page.on("console", (line) => { if (/Content.Security.Policy|violat/i.test(line.text())) page.troubles.push(line.text()); });
   page.on("request", (request) => {
     const { origin } = new URL(request.url());
-    if (origin !== town.platform && origin !== new URL(page.url()).origin && page.url() !== "about:blank") page.troubles.push(`outside: ${request.url()}`);
+    if (origin !== town.platform && origin !== town.network && origin !== new URL(page.url()).origin && page.url() !== "about:blank") page.troubles.push(`outside: ${request.url()}`);
   });
   return page;
 }

@@ -55,6 +55,16 @@ impl<'a> Writer<'a> {
         statement
     }
 
+    /// He lets his key be used for a while; the digits that his phone shows, if it does.
+    pub(crate) fn approve_session(&mut self, qr: &str) -> Option<String> {
+        let (ceremony, asked) = self.claim(qr);
+        let statement: SessionStatement = shown(&asked);
+        let credential = self.phone.approve(&statement.challenge(), &asked["options"]).unwrap();
+        let approval = json!({"ceremony": ceremony, "credential": credential});
+        let done = self.town.ask(&self.phone, "/phone/session/approve", &approval);
+        done["number"].as_str().map(str::to_owned)
+    }
+
     /// He refuses what is shown.
     pub(crate) fn refuse(&self, qr: &str) {
         self.claim(qr);

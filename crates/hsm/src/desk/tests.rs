@@ -318,7 +318,19 @@ fn token_keys_are_published_ahead_rotated_and_retired() {
     desk.retire(&first).unwrap();
     assert_eq!(desk.published(), published[1..]);
     drop(desks);
-    assert_eq!(house.open().token.published(), published[1..]);
+    let again = house.open().token;
+    assert_eq!(again.published(), published[1..]);
+    again.hold_back(&published[1].kid);
+    assert_eq!(again.kid(), published[1].kid, "an only key cannot wait");
+    again.prepare_next().unwrap();
+    drop(again);
+    let again = house.open().token;
+    let newest = again.published()[1].kid.clone();
+    assert_eq!(again.kid(), newest, "nobody told it to wait");
+    again.hold_back(&newest);
+    assert_eq!(again.kid(), published[1].kid);
+    again.rotate().unwrap();
+    assert_eq!(again.kid(), newest);
 }
 
 #[test]

@@ -138,6 +138,14 @@ impl TokenDesk {
         Ok(())
     }
 
+    /// After a start: this key was published and is not to sign yet. Only the newest can wait, and
+    /// only beside another that signs.
+    pub fn hold_back(&self, kid: &str) {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let newest = ring.keys.last().is_some_and(|slot| slot.public.kid == kid);
+        ring.next_prepared |= newest && ring.keys.len() > 1;
+    }
+
     /// Stops publishing an old key and destroys it: 18 hours after its last use, or at once in an
     /// emergency. The current key cannot be retired; rotate first.
     ///

@@ -45,6 +45,8 @@ pub struct InfoV2 {
     /// How the service is authorised.
     #[serde(rename = "authType")]
     pub auth_type: Vec<String>,
+    /// Below it stand `oauth2/authorize`, `oauth2/pushed_authorize`, `oauth2/token`, `oauth2/revoke`.
+    pub oauth2: String,
     /// `false`: signHash answers with the signatures.
     #[serde(rename = "asynchronousOperationMode")]
     pub asynchronous: bool,

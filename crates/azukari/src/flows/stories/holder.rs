@@ -37,6 +37,10 @@ impl<'a> Page<'a> {
         self.way.as_page(phone.origin(), phone.cookies()).in_visit(&self.csrf)
     }
 
+    pub(super) async fn get(&self, path: &str) -> Result<Value, StepFailed> {
+        call(&self.client(), "GET", path, None, None).await
+    }
+
     pub(super) async fn post<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,

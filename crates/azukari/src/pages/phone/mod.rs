@@ -88,6 +88,52 @@ pub(crate) fn link(lang: Lang) -> askama::Result<String> {
     Link { lang, t: Texts }.render()
 }
 
+/// `/oauth/authorize`: a login elsewhere, in the browser that logs in.
+#[derive(Template)]
+#[template(path = "phone/login.html")]
+struct Login<'a> {
+    lang: Lang,
+    t: Texts,
+    login: &'a str,
+}
+
+/// The page to which a service leads its user.
+pub(crate) fn login(lang: Lang, login: &str) -> askama::Result<String> {
+    Login { lang, t: Texts, login }.render()
+}
+
+/// A login that cannot even be answered to the service.
+#[derive(Template)]
+#[template(path = "phone/login_refused.html")]
+struct LoginRefused<'a> {
+    lang: Lang,
+    t: Texts,
+    code: &'a str,
+    title_ja: &'a str,
+    title_en: &'a str,
+    advice_ja: &'a str,
+    advice_en: &'a str,
+}
+
+/// The page that says so.
+pub(crate) fn login_refused(
+    lang: Lang,
+    text: Option<&wire::refusal::Text>,
+    code: &str,
+) -> askama::Result<String> {
+    let said = |of: fn(&wire::refusal::Text) -> &'static str| text.map_or(code, of);
+    LoginRefused {
+        lang,
+        t: Texts,
+        code,
+        title_ja: said(|text| text.title_ja),
+        title_en: said(|text| text.title_en),
+        advice_ja: said(|text| text.advice_ja),
+        advice_en: said(|text| text.advice_en),
+    }
+    .render()
+}
+
 /// `/desk`: the authority's desk.
 #[derive(Template)]
 #[template(path = "phone/desk.html")]

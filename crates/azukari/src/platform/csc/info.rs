@@ -35,6 +35,10 @@ pub(super) const METHODS_V2: &[&str] = &[
     "credentials/getChallenge",
     "credentials/extendTransaction",
     "signatures/signHash",
+    "oauth2/authorize",
+    "oauth2/pushed_authorize",
+    "oauth2/token",
+    "oauth2/revoke",
 ];
 
 /// In which language the texts are.
@@ -118,7 +122,8 @@ pub(crate) async fn info_v2(
         region: "JP".into(),
         lang: tongue.tag(),
         description: description(tongue),
-        auth_type: vec!["TLS".into()],
+        auth_type: vec!["TLS".into(), "oauth2code".into()],
+        oauth2: format!("{}/csc/v2", platform.config.url),
         asynchronous: false,
         methods: methods(METHODS_V2),
         sign_algorithms: answer::SignAlgorithms { algos: vec![RSA.into(), RSA_SHA256.into()] },
