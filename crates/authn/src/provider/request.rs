@@ -240,13 +240,11 @@ fn judged(client: &Client, asked: &Parameters, host: &str) -> Result<AskedFor, W
     if !scopes.iter().all(|scope| client.scopes.contains(scope)) {
         return Err(Wrong::ScopeNotAllowed);
     }
-    let service = scopes == [Scope::Service];
-    let signs = service || scopes.contains(&Scope::Sign);
+    let (service, signs) = (scopes == [Scope::Service], scopes.iter().any(|scope| scope.signs()));
     // Who she is and what her key signs are told and allowed separately: `openid` alone may stand
-    // beside `sign`, and nothing stands without one of them.
+    // beside `sign`, nothing beside `service`, and nothing stands without one of the three.
     let fits = match signs {
-        true if service => true,
-        true => scopes.iter().all(|scope| matches!(scope, Scope::Sign | Scope::OpenId)),
+        true => service || scopes.iter().all(|s| matches!(s, Scope::Sign | Scope::OpenId)),
         false => scopes.contains(&Scope::OpenId),
     };
     if !fits {
