@@ -14,7 +14,7 @@ use approval::{
 use hpki::encoding::Digest32;
 use hpki::id::{CeremonyId, FacilityCode, PersonId};
 use hpki::time::Timestamp;
-use ledger::{Failed, Fault};
+use ledger::{Event, Failed, Fault, Note, Record};
 use wire::{
     CeremonyState, CeremonyStep, SessionApproveRequest, SessionClaimAnswer, SessionClaimRequest,
     SessionRefuseRequest, StartAnswer, StartRequest, Terminal,
@@ -226,14 +226,19 @@ impl Authn {
         now: Timestamp,
     ) -> Result<(), Failed<Refusal>> {
         let id = ceremony_of(&request.ceremony)?;
-        self.by_secret(id, &request.secret, |ceremony| match &ceremony.step {
-            Step::Refused => Ok(()),
+        let refused = self.by_secret(id, &request.secret, |ceremony| match &ceremony.step {
+            Step::Refused => Ok(None),
             _ => {
-                ceremony.approvable(now)?;
+                let said = ceremony.approvable(now)?.statement.clone();
                 ceremony.step = Step::Refused;
-                Ok(())
+                Ok(Some(said))
             }
-        })
+        })?;
+        let Some(said) = refused else { return Ok(()) };
+        let mut record = Record::of_key(Event::ApprovalRefused, said.key(), now);
+        (record.person, record.facility) = (Some(said.person()), Some(facility_of(&said)?));
+        self.ledger.record(move |_| Ok(((), Note(record.clone())))).await?;
+        Ok(())
     }
 
     /// The owner approves: her phone's assertion is verified, and the evidence kept, before this

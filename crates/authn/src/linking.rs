@@ -107,7 +107,7 @@ impl Authn {
             ended: false,
         };
         self.ledger
-            .write(move |tx| {
+            .record(move |tx| {
                 let sheet =
                     SheetRow::find(tx, id)?.ok_or_else(|| Fault::Row("a sheet vanished".into()))?;
                 sheet.usable(now).map_err(Failed::Refused)?;
@@ -116,7 +116,8 @@ impl Authn {
                     &[id.into()],
                 )?;
                 tx.exec("UPDATE authn_sheet SET state = 'opened' WHERE id = $1", &[id.into()])?;
-                Ok(sitting.insert(tx)?)
+                sitting.insert(tx)?;
+                Ok(((), sheet.note(Event::SheetOpened, now)))
             })
             .await?;
         Ok(LinkOpenAnswer { session: session.to_string() })
@@ -160,7 +161,7 @@ impl Authn {
         if same(&given, &sheet.birth) {
             self.prove(hash, now).await?;
         } else {
-            return self.mistaken(sitting, sheet.tries).await;
+            return self.mistaken(sitting, sheet, now).await;
         }
         let statement = self.link_statement(session, &sitting, &sheet);
         let options = options::create(
@@ -180,17 +181,14 @@ impl Authn {
         hash: Digest32,
         now: Timestamp,
     ) -> Result<(SittingRow, SheetRow), Failed<Refusal>> {
-        self.ledger
-            .write(move |tx| {
-                let (sitting, mut sheet) = SittingRow::going_on(tx, hash, now)?;
-                tx.exec(
-                    "UPDATE authn_sheet SET tries = tries + 1 WHERE id = $1",
-                    &[sheet.id.into()],
-                )?;
-                sheet.tries += 1;
-                Ok((sitting, sheet))
-            })
-            .await
+        let counted = self.ledger.record(move |tx| {
+            let (sitting, mut sheet) = SittingRow::going_on(tx, hash, now)?;
+            tx.exec("UPDATE authn_sheet SET tries = tries + 1 WHERE id = $1", &[sheet.id.into()])?;
+            sheet.tries += 1;
+            let note = sheet.note(Event::SheetTried, now);
+            Ok(((sitting, sheet), note))
+        });
+        Ok(counted.await?.0)
     }
 
     /// The date was right: the try is given back.
@@ -225,12 +223,17 @@ impl Authn {
     }
 
     /// The date was wrong: the fifth locks the sheet.
-    async fn mistaken<T>(&self, sitting: SittingRow, tries: u64) -> Result<T, Failed<Refusal>> {
-        if tries < BIRTH_TRIES {
-            return no(Refusal::BirthDateWrong { left: BIRTH_TRIES - tries });
+    async fn mistaken<T>(
+        &self,
+        sitting: SittingRow,
+        sheet: SheetRow,
+        now: Timestamp,
+    ) -> Result<T, Failed<Refusal>> {
+        if sheet.tries < BIRTH_TRIES {
+            return no(Refusal::BirthDateWrong { left: BIRTH_TRIES - sheet.tries });
         }
         self.ledger
-            .write(move |tx| {
+            .record(move |tx| {
                 tx.exec(
                     "UPDATE authn_sheet SET state = 'locked' WHERE id = $1 AND state <> 'used'",
                     &[sitting.sheet.into()],
@@ -239,7 +242,7 @@ impl Authn {
                     "UPDATE authn_sitting SET ended = 1 WHERE sheet = $1",
                     &[sitting.sheet.into()],
                 )?;
-                Ok::<_, Failed<Refusal>>(())
+                Ok::<_, Failed<Refusal>>(((), sheet.note(Event::SheetLocked, now)))
             })
             .await?;
         no(Refusal::SheetLocked)

@@ -164,6 +164,13 @@ impl SheetRow {
         Ok(())
     }
 
+    /// What the journal is told of it.
+    pub(crate) fn note(&self, event: Event, now: Timestamp) -> Note {
+        let mut record = Record::of_key(event, self.key, now);
+        record.person = Some(self.person);
+        Note(record)
+    }
+
     /// What a help desk may see of it.
     pub(crate) fn facts(&self) -> SheetStanding {
         SheetStanding { standing: self.standing, tries: self.tries, expires: self.expires }

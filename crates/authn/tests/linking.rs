@@ -6,7 +6,7 @@ mod common;
 use approval::webauthn::{Maker, Makers};
 use authn::{Standing, TOPIC_PHONE_LINKED};
 use common::*;
-use ledger::{Break, Failed};
+use ledger::{Break, Event, Failed, LeafOpening};
 use wire::{LinkFinishRequest, LinkHeldRequest, LinkOpenRequest};
 
 #[test]
@@ -80,6 +80,17 @@ async fn the_fifth_wrong_birth_date_locks_the_sheet_for_good() {
     // To a stranger it still looks like nothing.
     let stranger = (sheet.0.clone(), "AAAAAAAAAAAAAAAAAAAAAA".to_owned());
     assert_eq!(code(house.open(&stranger, NOW).await), "sheet-unknown");
+    // Each step of whoever had the sheet stands in the stream of its key, the newest first.
+    let told = house.ledger().stream(key(1).stream(), None, 100).await.unwrap();
+    let told: Vec<Event> = told
+        .iter()
+        .map(|entry| LeafOpening::decode(&entry.opening).unwrap().record.event)
+        .collect();
+    let (opened, tried) = (Event::SheetOpened, Event::SheetTried);
+    let mut expected = vec![Event::SheetIssued, opened, tried, tried, tried, tried, opened];
+    expected.extend([tried, tried, Event::SheetLocked]);
+    expected.reverse();
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]

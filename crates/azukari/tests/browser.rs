@@ -139,3 +139,9 @@ fn a_platform_that_dies_between_question_and_answer_is_asked_again() {
     record(&town, "prescription.csv");
     walk(&town, "restart");
 }
+
+#[test]
+fn every_page_is_light_and_readable_in_both_languages() {
+    let town = Town::open_with("browser-pages", &["--newcomers"]);
+    walk(&town, "pages");
+}

@@ -88,6 +88,12 @@ events! {
     AlarmRaised = "alarm.raised" "警報",
     /// An initial-registration sheet was issued.
     SheetIssued = "sheet.issued" "初期登録用紙の発行",
+    /// A phone showed the secret of a sheet.
+    SheetOpened = "sheet.opened" "登録用紙のQRコードの読み取り",
+    /// A birth date was given for a sheet; whether it was right is not told before this stands here.
+    SheetTried = "sheet.tried" "登録用紙への生年月日の入力",
+    /// The fifth wrong birth date: the sheet links nothing any more.
+    SheetLocked = "sheet.locked" "登録用紙の使用停止（5回の誤り）",
     /// A phone was linked to a person and key.
     PhoneLinked = "phone.linked" "電話の登録",
     /// The linking of a phone ended.
@@ -96,6 +102,8 @@ events! {
     BudgetOpened = "budget.opened" "承認（当日の署名）",
     /// The owner approved exactly these documents.
     DocumentsApproved = "documents.approved" "承認（文書ごと）",
+    /// The owner said no on her phone.
+    ApprovalRefused = "approval.refused" "電話での拒否",
     /// A budget ended before its time.
     BudgetEnded = "budget.ended" "承認の終了",
     /// The owner looked at her page.

@@ -17,9 +17,14 @@ function ours(text) {
 }
 
 /// Looks until it sees a code of ours (its address) or is told to end (nothing); `foreign` hears of
-/// others. Throws what the camera says where it is not to be had.
+/// others. Throws what the camera says where it is not to be had. Told to end, the camera is off at once.
 export async function scan(video, ended, foreign) {
   const camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: { ideal: "environment" } }, audio: false });
+  const off = () => {
+    for (const track of camera.getTracks()) track.stop();
+    video.srcObject = null;
+  };
+  ended.addEventListener("abort", off, { once: true });
   try {
     if (ended.aborted) return null;
     video.srcObject = camera;
@@ -33,9 +38,8 @@ export async function scan(video, ended, foreign) {
       }
       await new Promise((on) => setTimeout(on, 150));
     }
-    return null;
-  } finally {
-    for (const track of camera.getTracks()) track.stop();
-    video.srcObject = null;
-  }
+  } catch (error) {
+    if (!ended.aborted) throw error;
+  } finally { off(); }
+  return null;
 }

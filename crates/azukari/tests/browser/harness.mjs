@@ -2,7 +2,7 @@
 // each page by axe, and screenshots. TLS is verified as everywhere: the town's authority stands in
 // the certificate store of this test's own home folder.
 import { createRequire } from "node:module";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import assert from "node:assert/strict";
 
@@ -19,12 +19,19 @@ const PATIENCE_MS = 20_000;
 /// No page may be larger, with everything that it loads.
 const PAGE_MAX = 150_000;
 
+// What a camera sees before a flow points it anywhere: grey.
+const grey = Buffer.concat([Buffer.from("FRAME\n"), Buffer.alloc(640 * 480 * 1.5, 128)]);
+const CAMERA = join(AZUKARI_OUT, "camera.y4m");
+/// The camera is pointed at this picture: frames of 640 × 480 (YUV4MPEG2).
+export const camera = (frame) => writeFileSync(CAMERA, Buffer.concat([Buffer.from("YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n"), frame, frame]));
+camera(grey);
+
 const browser = await chromium.launch({
   executablePath: "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     // What a phone's camera sees is this file.
-    "--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${join(AZUKARI_OUT, "camera.y4m")}`],
+    "--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${CAMERA}`],
 });
 
 const PHONE = {

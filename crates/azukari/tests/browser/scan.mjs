@@ -1,9 +1,9 @@
 // The owner's page reads a terminal's QR code with the phone's camera. Chromium on this machine has no
 // Barcode Detection of its own: jsQR stands in for it, and what it decodes is the camera's picture.
 import { createRequire } from "node:module";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { assert, ehr, heading, look, phone, press, register, seen, signin, terminal, town, walk, weighs } from "./harness.mjs";
+import { assert, camera, ehr, heading, look, phone, press, register, seen, signin, terminal, town, walk, weighs } from "./harness.mjs";
 
 const [akiko] = town.newcomers;
 const require = createRequire(join(process.env.AZUKARI_BROWSER, "package.json"));
@@ -34,8 +34,7 @@ async function film(page, element) {
     for (let i = 0; i < data.length; i += 4) text += String.fromCharCode(data[i]);
     return btoa(text);
   }, png);
-  const frame = Buffer.concat([Buffer.from("FRAME\n"), Buffer.from(grey, "base64"), Buffer.alloc(2 * 320 * 240, 128)]);
-  writeFileSync(join(process.env.AZUKARI_OUT, "camera.y4m"), Buffer.concat([Buffer.from("YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n"), frame, frame]));
+  camera(Buffer.concat([Buffer.from("FRAME\n"), Buffer.from(grey, "base64"), Buffer.alloc(2 * 320 * 240, 128)]));
 }
 
 await walk(async () => {

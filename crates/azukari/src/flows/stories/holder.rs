@@ -133,6 +133,37 @@ async fn she_sees_her_sessions_ends_one_stops_her_key_and_starts_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_works_at_two_institutions_holds_a_session_at_each_and_ends_one() {
+    let house = House::found().await;
+    let mut hanako = house.resident(&HANAKO).await;
+    let way = house.founded.client(None).unwrap();
+    let mut tokens = Vec::new();
+    for facility in [&SANDBOX, &HOSPITAL] {
+        let token = manifest::token(&house.at(facility), &way, &mut hanako).await.unwrap();
+        tokens.push((facility, token["token"].as_str().unwrap().to_owned()));
+    }
+    for (facility, token) in &tokens {
+        send(&house.at(facility), token, &some_order()).await.unwrap();
+    }
+    // Each is of use at its own institution only.
+    let crossed = send(&house.at(&HOSPITAL), &tokens[0].1, &some_order()).await;
+    assert_eq!(code(crossed), "token-wrong-certificate");
+    let page = Page::open(&house, &mut hanako).await;
+    let sessions = page.state().await.unwrap().sessions;
+    let mut places: Vec<&str> = sessions.iter().map(|session| session.facility.as_str()).collect();
+    places.sort_unstable();
+    let mut expected = [SANDBOX.name_ja, HOSPITAL.name_ja];
+    expected.sort_unstable();
+    assert_eq!(places, expected);
+    let there = sessions.iter().find(|session| session.facility == HOSPITAL.name_ja).unwrap();
+    let body = json!({"session": there.session});
+    page.post::<Value>(wire::path::ME_SESSION_END, body).await.unwrap();
+    let ended = send(&house.at(&HOSPITAL), &tokens[1].1, &some_order()).await;
+    assert_eq!(code(ended), "token-ended");
+    send(&house.at(&SANDBOX), &tokens[0].1, &some_order()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn she_reads_what_was_signed_and_disowns_what_was_not_her() {
     let house = House::found().await;
     let (mut hanako, mut jiro) = (house.resident(&HANAKO).await, house.resident(&JIRO).await);
