@@ -72,7 +72,8 @@ impl Authn {
     ///
     /// # Errors
     /// `sheet-unknown` for whoever does not have the secret, whatever the sheet is. With it:
-    /// `phone-linked-here`, `phone-holds-another`, `phone-already-linked`, `sheet-locked`, `sheet-expired`, `sheet-revoked`, `slow-down`.
+    /// `phone-linked-here`, `phone-holds-another`, `phone-already-linked`, `sheet-locked`,
+    /// `sheet-expired`, `sheet-revoked`, `sheet-void`, `slow-down`.
     pub async fn open(
         &self,
         request: &LinkOpenRequest,
@@ -207,6 +208,7 @@ impl Authn {
                     "used" => return no(Refusal::PhoneAlreadyLinked),
                     "locked" => return no(Refusal::SheetLocked),
                     "revoked" => return no(Refusal::SheetRevoked),
+                    "void" => return no(Refusal::SheetVoid),
                     _ => {}
                 }
                 if row.flag(2)? || now > row.time(3)? {
@@ -405,8 +407,8 @@ impl Authn {
                     &[key.into()],
                 )?;
                 Ok(tx.exec(
-                    "UPDATE authn_sheet SET state = 'revoked'
-                     WHERE key = $1 AND state NOT IN ('used', 'revoked')",
+                    "UPDATE authn_sheet SET state = 'void'
+                     WHERE key = $1 AND state NOT IN ('used', 'revoked', 'void')",
                     &[key.into()],
                 )?)
             })

@@ -19,6 +19,9 @@ pub enum Refusal {
     /// A newer sheet took its place.
     #[error("a newer sheet was issued; this one is void")]
     SheetRevoked,
+    /// The certificate was revoked; a sheet leads nowhere.
+    #[error("the certificate was revoked, and the sheet with it")]
+    SheetVoid,
     /// The sitting is over, was ended by a newer one, or never was.
     #[error("the sitting is over; scan the sheet again")]
     SittingUnknown,
@@ -178,6 +181,7 @@ pub const CODES: &[&str] = &[
     "sheet-locked",
     "sheet-expired",
     "sheet-revoked",
+    "sheet-void",
     "sitting-unknown",
     "birth-date-wrong",
     "birth-date-malformed",
@@ -233,6 +237,7 @@ impl Refuse for Refusal {
             Self::SheetLocked => "sheet-locked",
             Self::SheetExpired => "sheet-expired",
             Self::SheetRevoked => "sheet-revoked",
+            Self::SheetVoid => "sheet-void",
             Self::SittingUnknown => "sitting-unknown",
             Self::BirthDateWrong { .. } => "birth-date-wrong",
             Self::BirthDateMalformed => "birth-date-malformed",
@@ -296,6 +301,7 @@ mod tests {
             Refusal::SheetLocked,
             Refusal::SheetExpired,
             Refusal::SheetRevoked,
+            Refusal::SheetVoid,
             Refusal::SittingUnknown,
             Refusal::BirthDateWrong { left: 1 },
             Refusal::BirthDateMalformed,

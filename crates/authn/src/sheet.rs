@@ -55,6 +55,8 @@ pub enum Standing {
     Locked,
     /// A newer sheet was issued for the key.
     Revoked,
+    /// The certificate of the key was revoked.
+    Void,
 }
 
 impl Standing {
@@ -67,11 +69,13 @@ impl Standing {
             Self::Used => "used",
             Self::Locked => "locked",
             Self::Revoked => "revoked",
+            Self::Void => "void",
         }
     }
 
     fn read(name: &str) -> Result<Self, Fault> {
-        [Self::Issued, Self::Opened, Self::Proven, Self::Used, Self::Locked, Self::Revoked]
+        use Standing::{Issued, Locked, Opened, Proven, Revoked, Used, Void};
+        [Issued, Opened, Proven, Used, Locked, Revoked, Void]
             .into_iter()
             .find(|standing| standing.name() == name)
             .ok_or_else(|| Fault::Row(format!("a sheet is {name}")))
@@ -184,7 +188,7 @@ impl SheetRow {
         }
         tx.exec(
             "UPDATE authn_sheet SET state = 'revoked'
-             WHERE key = $1 AND state NOT IN ('used', 'revoked')",
+             WHERE key = $1 AND state NOT IN ('used', 'revoked', 'void')",
             &[self.key.into()],
         )?;
         tx.exec(
@@ -225,6 +229,7 @@ impl SheetRow {
             Standing::Used => Err(Refusal::PhoneAlreadyLinked),
             Standing::Locked => Err(Refusal::SheetLocked),
             Standing::Revoked => Err(Refusal::SheetRevoked),
+            Standing::Void => Err(Refusal::SheetVoid),
             // We may have died after the fifth try was committed and before the lock was.
             _ if self.tries >= BIRTH_TRIES => Err(Refusal::SheetLocked),
             _ if now > self.expires => Err(Refusal::SheetExpired),

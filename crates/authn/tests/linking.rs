@@ -241,10 +241,10 @@ async fn sheets_die_with_the_certificate_and_a_linked_phone_is_left_to_be_unlink
         assert_eq!(house.room().void_sheets(key(n)).await.unwrap(), 1);
         assert_eq!(house.room().void_sheets(key(n)).await.unwrap(), 0, "told twice");
     }
-    assert_eq!(code(house.open(&posted, NOW).await), "sheet-revoked");
+    assert_eq!(code(house.open(&posted, NOW).await), "sheet-void");
     // Also in the middle of it.
     let answer = Phone::new().create(&options);
-    assert_eq!(code(house.finish(&session, answer, NOW).await), "sheet-revoked");
+    assert_eq!(code(house.finish(&session, answer, NOW).await), "sheet-void");
     assert!(house.open(&others, NOW).await.is_ok());
     // One that was used stays used: what it linked is unlinked by itself.
     house.linked(4).await;

@@ -27,7 +27,7 @@ const ACTS = {
 };
 const STATES = { held: both("使えます", "in use"), suspended: both("停止中", "stopped"), generated: both("証明書を待っています", "no certificate yet"), certified: both("準備中", "being prepared"), destroyed: both("廃棄済み", "destroyed") };
 const STOPS = { owner: both("本人", "its owner"), desk: both("窓口", "the desk"), revoked: both("証明書の失効", "revocation"), expired: both("有効期限切れ", "expiry"), "self-check": both("署名の自己検査", "a failed self-check") };
-const SHEETS = { issued: both("発行済み（未使用）", "issued, not used"), opened: both("QRを読み取り済み", "QR scanned"), proven: both("生年月日まで確認済み", "birth date given"), used: both("使用済み", "used"), locked: both("生年月日を5回間違えたため使用不可", "locked after five wrong birth dates"), revoked: both("無効", "void") };
+const SHEETS = { issued: both("発行済み（未使用）", "issued, not used"), opened: both("QRを読み取り済み", "QR scanned"), proven: both("生年月日まで確認済み", "birth date given"), used: both("使用済み", "used"), locked: both("生年月日を5回間違えたため使用不可", "locked after five wrong birth dates"), revoked: both("新しい用紙により無効", "void: a newer one was issued"), void: both("証明書の失効により無効", "void: the certificate was revoked") };
 
 const call = (path, body = {}) => ask(`/desk/${path}`, body, csrf ? { "x-azukari-csrf": csrf } : {});
 

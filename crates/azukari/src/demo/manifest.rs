@@ -57,7 +57,8 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
             "until": token["until"],
         }));
     }
-    let newcomers: Vec<_> = town.founded.newcomers.iter().map(newcomer).collect();
+    let newcomers: Vec<_> =
+        town.founded.newcomers.iter().map(|one| newcomer(one, &out)).collect::<Result<_, _>>()?;
     let desk: Vec<_> = town.founded.desk.iter().map(invited).collect();
     let csc = super::letters::manifest(town, &out).await?;
     let openapi = out.join("openapi.json");
@@ -97,16 +98,19 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
 }
 
 /// Somebody with a sheet and no phone: what the post brought her, and what she knows.
-fn newcomer(citizen: &Citizen) -> Value {
+fn newcomer(citizen: &Citizen, out: &Path) -> Result<Value, Stop> {
     let person = citizen.person;
-    json!({
+    let certificate = out.join(format!("{}.pem", person.slug));
+    std::fs::write(&certificate, citizen.certificate.pem())?;
+    Ok(json!({
         "name": person.display_ja(),
         "display_id": person.display_id,
         "birth_date": person.birth_date,
         "sheet": citizen.sheet,
         "staff": SANDBOX.staff_id(person),
         "person_id": citizen.id,
-    })
+        "certificate": certificate,
+    }))
 }
 
 /// Somebody who is invited to the authority's desk.

@@ -1,12 +1,12 @@
 // The platform dies (SIGKILL) between a question and its answer, and is started again on the same
 // folder: what was a row goes on, what was memory is asked anew, and each page says so.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { assert, ehr, heading, look, phone, press, refused, scan, seen, signin, terminal, town, walk } from "./harness.mjs";
 
-const [akiko] = town.newcomers;
+const [akiko, fuyuo] = town.newcomers;
 const { AZUKARI, AZUKARI_OUT, AZUKARI_TOWN_PID } = process.env;
 const config = join(AZUKARI_OUT, "town/platform.toml");
 const csv = readFileSync(join(AZUKARI_OUT, "prescription.csv")).toString("base64");
@@ -158,5 +158,23 @@ await walk(async () => {
     await look(hers, "the old phone after the restart");
     await press(hers, "本人のページへ戻る");
     await hers.getByText("いま署名できる場所はありません").waitFor();
+
+    // Certificates are revoked while it runs: her card shows itself as void to whoever checks it at
+    // that moment, her page knows her no more, and a sheet that is still in the post leads nowhere.
+    const [card] = await Promise.all([hers.waitForResponse("**/me/card"), press(hers, "QRコードで資格証を見せる")]);
+    const code = (await card.json()).qr;
+    for (const { certificate } of [akiko, fuyuo]) {
+      const revoked = spawnSync(AZUKARI, ["revoke", "--config", config, "--certificate", certificate, "--reason", "privilegeWithdrawn"], { encoding: "utf8" });
+      assert.equal(revoked.status, 0, revoked.stderr);
+    }
+    await scan(other, code);
+    await heading(other, "この資格証は有効ではありません");
+    await look(other, "a revoked card");
+    await hers.goto(`${town.platform}/me`);
+    await hers.getByRole("button", { name: "指紋・顔などでサインイン" }).waitFor();
+    const his = await phone();
+    await scan(his, fuyuo.sheet);
+    await refused(his, "sheet-void");
+    await look(his, "the sheet of a revoked certificate");
   } finally { mine?.kill("SIGKILL"); }
 });

@@ -160,7 +160,7 @@ async fn a_sheet_in_the_post_dies_with_the_certificate() {
     let mut phone = Phone::new("電話", &house.platform().config.url).unwrap();
     let way = house.founded.client(None).unwrap();
     let linked = link(&way, &mut phone, &citizen.sheet, citizen.person).await;
-    assert_eq!(code(linked), "sheet-revoked");
+    assert_eq!(code(linked), "sheet-void");
     assert!(house.entries(Event::PhoneLinked).await.is_empty());
     // The pharmacist's sheet is hers still.
     house.resident(&JIRO).await;
