@@ -1,6 +1,9 @@
-//! A device that has no browser of its own, a kiosk say (RFC 8628). It shows a QR code and a short
-//! code; the phone shows the same short code and who would be told what. Nowhere can a code be typed
-//! on a page: the short code is there to be compared, and nobody is led to type a stranger's one.
+//! A device that has no browser of its own, a kiosk say (RFC 8628), and a client that knows whom it
+//! asks (OpenID CIBA, poll mode; at the end of this file).
+//!
+//! The kiosk shows a QR code and a short code; the phone shows the same short code and who would be
+//! told what. Nowhere can a code be typed on a page: the short code is there to be compared, and
+//! nobody is led to type a stranger's one.
 //!
 //! As in a browser, three digits are carried over, from the phone to the device, which sends them
 //! along when it asks (`number`, our addition): whoever sends somebody a device's QR code needs her
@@ -8,10 +11,12 @@
 //! are registered for it and prove who they are.
 
 use hpki::encoding::{Digest32, sha256};
+use hpki::id::CeremonyId;
 use hpki::time::Timestamp;
 use ledger::Failed;
 use wire::token::base64url_encode;
 
+use super::LOGIN_S;
 use super::client::Client;
 use super::login::LoginRow;
 use super::page::PageStep;
@@ -20,6 +25,7 @@ use super::request::{AskedFor, Parameters, Scope};
 use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::secret::Secret;
+use crate::visit::Visit;
 
 /// How long a device's QR code can be claimed: nobody stands before it all the time.
 pub(crate) const DEVICE_QR_S: u64 = 300;
@@ -57,6 +63,17 @@ fn short(hash: &Digest32) -> String {
     format!("{}-{}", &code[..4], &code[4..])
 }
 
+/// What such a client may be told.
+fn told(client: &Client, asked: &Parameters) -> Result<Vec<Scope>, Failed<Refusal>> {
+    let scopes = asked.get("scope").and_then(Scope::list);
+    let scopes = scopes.ok_or_else(|| no(Wrong::ScopeNotAllowed))?;
+    let may = |scope: &Scope| client.scopes.contains(scope) && !scope.signs();
+    match scopes.contains(&Scope::OpenId) && scopes.iter().all(may) {
+        true => Ok(scopes),
+        false => Err(no(Wrong::ScopeNotAllowed)),
+    }
+}
+
 fn no(wrong: Wrong) -> Failed<Refusal> {
     Failed::Refused(Refusal::Provider(wrong))
 }
@@ -82,12 +99,7 @@ impl Authn {
         if !client.device {
             return Err(no(Wrong::ClientNotAllowed));
         }
-        let scopes = asked.get("scope").and_then(Scope::list);
-        let scopes = scopes.ok_or_else(|| no(Wrong::ScopeNotAllowed))?;
-        let told = |scope: &Scope| client.scopes.contains(scope) && !scope.signs();
-        if !scopes.contains(&Scope::OpenId) || !scopes.iter().all(told) {
-            return Err(no(Wrong::ScopeNotAllowed));
-        }
+        let scopes = told(client, asked)?;
         let (login, device) = (Secret::new(&*self.random), Secret::new(&*self.random));
         let device_code = format!("{}.{}", login.text(), device.text());
         let user_code = short(&login.hash());
@@ -101,6 +113,7 @@ impl Authn {
             challenge: base64url_encode(&sha256(device_code.as_bytes())),
             start: None,
             at: None,
+            backchannel: false,
         };
         let id = self.keep_login(client, &asked, &login, Some(device.hash()), now).await?;
         let (complete, _) = self.show_login(id, Some(&device.text()), now).await?;
@@ -120,12 +133,14 @@ impl Authn {
         client: &Client,
         device_code: &str,
         number: Option<&str>,
+        backchannel: bool,
         now: Timestamp,
     ) -> Result<String, Failed<Refusal>> {
         let (login, device) = device_code.split_once('.').ok_or_else(|| no(Wrong::CodeWrong))?;
         let hash = Secret::hash_of(login).ok_or_else(|| no(Wrong::CodeWrong))?;
         let row = self.login_of_uri(hash).await?.filter(|row| row.client == client.id.as_str());
-        let row = row.filter(LoginRow::is_device).ok_or_else(|| no(Wrong::CodeWrong))?;
+        let row = row.filter(|row| row.is_device() && row.asked.backchannel == backchannel);
+        let row = row.ok_or_else(|| no(Wrong::CodeWrong))?;
         if row.is_over(now) {
             return Err(no(Wrong::DeviceExpired));
         }
@@ -137,6 +152,8 @@ impl Authn {
             step = PageStep::Ready;
         }
         match step {
+            // It stands on her page for as long as it may.
+            PageStep::Idle if backchannel => Err(no(Wrong::Pending)),
             PageStep::Idle => Err(no(Wrong::DeviceExpired)),
             PageStep::Waiting | PageStep::Claimed | PageStep::Number | PageStep::Opening => {
                 Err(no(Wrong::Pending))
@@ -153,5 +170,149 @@ impl Authn {
                 }
             }
         }
+    }
+}
+
+/// A client has asked a person that it named.
+#[derive(Clone)]
+pub struct BackchannelBegun {
+    /// `auth_req_id`
+    pub request: String,
+    /// What client and phone both show.
+    pub binding_message: String,
+    /// Seconds.
+    pub expires_in: u64,
+    /// Seconds.
+    pub interval: u64,
+}
+
+impl std::fmt::Debug for BackchannelBegun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackchannelBegun").finish_non_exhaustive()
+    }
+}
+
+/// A login that waits on its owner's page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingLogin {
+    /// Which.
+    pub login: CeremonyId,
+    /// The client's registered name.
+    pub client: String,
+    /// What client and phone both show.
+    pub code: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// One to sixteen capitals, digits and hyphens: no sentence of a program is shown to anybody.
+fn is_binding(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
+    (1..=16).contains(&text.len()) && text.bytes().all(plain)
+}
+
+impl Authn {
+    /// A client asks the person whose 本人ID it names (CIBA Core §7). Nothing calls her: it stands on
+    /// her page, and the digits that her phone then shows are typed at the client as for a device.
+    /// A number that nobody has is answered the same.
+    ///
+    /// # Errors
+    /// `oauth-client-not-allowed`, `oauth-scope-not-allowed`, `oauth-request-malformed`,
+    /// `oauth-binding-wrong`, or a fault.
+    pub async fn begin_backchannel(
+        &self,
+        client: &Client,
+        asked: &Parameters,
+        now: Timestamp,
+    ) -> Result<BackchannelBegun, Failed<Refusal>> {
+        if !client.device {
+            return Err(no(Wrong::ClientNotAllowed));
+        }
+        let scopes = told(client, asked)?;
+        let others = ["login_hint_token", "id_token_hint", "user_code", "request"];
+        if others.iter().any(|name| asked.get(name).is_some()) {
+            return Err(no(Wrong::RequestMalformed));
+        }
+        let hint = asked.get("login_hint").ok_or_else(|| no(Wrong::RequestMalformed))?.to_owned();
+        let (login, device) = (Secret::new(&*self.random), Secret::new(&*self.random));
+        let binding_message = match asked.get("binding_message") {
+            Some(text) if is_binding(text) => text.to_owned(),
+            Some(_) => return Err(no(Wrong::BindingWrong)),
+            None => short(&login.hash()),
+        };
+        let request = format!("{}.{}", login.text(), device.text());
+        let asked = AskedFor {
+            redirect_uri: String::new(),
+            host: format!("{DEVICE}{binding_message}"),
+            scopes,
+            state: None,
+            nonce: None,
+            challenge: base64url_encode(&sha256(request.as_bytes())),
+            start: None,
+            at: None,
+            backchannel: true,
+        };
+        let id = self.keep_login(client, &asked, &login, Some(device.hash()), now).await?;
+        let holders = match self.holders(&hint).await {
+            Ok(holders) => holders,
+            Err(Failed::Refused(_)) => Vec::new(),
+            Err(fault) => return Err(fault),
+        };
+        if let [holder] = holders.as_slice()
+            && holder.display_id == hint
+        {
+            let key = holder.key;
+            self.ledger
+                .write(move |tx| {
+                    let sql = "UPDATE authn_login SET hint = $2 WHERE id = $1";
+                    tx.exec(sql, &[id.into(), key.into()])?;
+                    Ok::<_, Failed<Refusal>>(())
+                })
+                .await?;
+        }
+        let (expires_in, interval) = (LOGIN_S, INTERVAL_S);
+        Ok(BackchannelBegun { request, binding_message, expires_in, interval })
+    }
+
+    /// What waits on her page.
+    ///
+    /// # Errors
+    /// A fault.
+    pub async fn waiting_logins(
+        &self,
+        visit: &Visit,
+        now: Timestamp,
+    ) -> Result<Vec<WaitingLogin>, Failed<Refusal>> {
+        let key = visit.key();
+        let rows = self.ledger.read(move |tx| Ok::<_, Failed<Refusal>>(LoginRow::hinted(tx, key)?));
+        let rows = rows.await?.into_iter().filter(|row| !row.is_over(now));
+        let waiting = rows.filter_map(|row| {
+            let client = self.registry.find(&row.client).ok()?.name.clone();
+            let code = row.asked.host.strip_prefix(DEVICE)?.to_owned();
+            Some(WaitingLogin { login: row.id, client, code, since: row.made })
+        });
+        Ok(waiting.collect())
+    }
+
+    /// She turns to one of them: the address at which her phone shows and approves it.
+    ///
+    /// # Errors
+    /// `ceremony-unknown` for one that is not hers or over, `ceremony-out-of-step`, or a fault.
+    pub async fn open_waiting(
+        &self,
+        visit: &Visit,
+        id: CeremonyId,
+        now: Timestamp,
+    ) -> Result<String, Failed<Refusal>> {
+        let key = visit.key();
+        let row =
+            self.ledger.read(move |tx| Ok::<_, Failed<Refusal>>(LoginRow::of(tx, id)?)).await?;
+        let hers = row.is_some_and(|row| row.hint == Some(key) && !row.is_over(now));
+        if !hers {
+            return Err(Failed::Refused(Refusal::CeremonyUnknown));
+        }
+        let secret = Secret::new(&*self.random);
+        self.reshow(id, Some(secret.hash()), None, now).await?;
+        Ok(format!("{}/q#1.{id}.{}", self.config.url, secret.text()))
     }
 }

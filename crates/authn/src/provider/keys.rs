@@ -56,7 +56,7 @@ impl Authn {
         }
         for (kid, turn) in &turns {
             let over = turn.rested.is_some_and(|rested| now.since(rested) >= AFTER_S);
-            if over && before.contains(kid) {
+            if over && before.contains(kid) && *kid != self.desk.kid() {
                 self.desk.retire(kid).map_err(device)?;
             }
         }
@@ -98,8 +98,11 @@ impl Authn {
                         &[kid.into(), now.into()],
                     )?;
                 }
+                // Another process may have gone on to the next key: while this one signs by the former,
+                // it has not rested, and nobody takes it off.
                 tx.exec(
-                    "UPDATE authn_token_key SET signs = coalesce(signs, $2) WHERE kid = $1",
+                    "UPDATE authn_token_key SET signs = coalesce(signs, $2), rested = NULL
+                     WHERE kid = $1 AND (signs IS NULL OR rested IS NOT NULL)",
                     &[(&current).into(), now.into()],
                 )?;
                 tx.exec(

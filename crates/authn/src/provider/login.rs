@@ -4,7 +4,7 @@
 
 use approval::{Approval, LoginStatement};
 use hpki::encoding::Digest32;
-use hpki::id::{BindingId, CeremonyId};
+use hpki::id::{BindingId, CeremonyId, KeyId};
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Row, Tx};
 use wire::token::{base64url_decode, base64url_encode};
@@ -88,11 +88,13 @@ pub(crate) struct LoginRow {
     pub(crate) wrong: Option<String>,
     /// Whether the passkey cannot leave its device.
     pub(crate) hardware: bool,
+    /// Whose page it stands on, where a client named her.
+    pub(crate) hint: Option<KeyId>,
 }
 
 const COLUMNS: &str = "id, client, asked, made, step, opened, browser, secret_hash, shown, ceremony, \
                        binding, claimed, statement, here, approved, evidence, digits, tries, typed, \
-                       wrong, hardware";
+                       wrong, hardware, hint";
 
 fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
     serde_json::from_str(text).map_err(|why| Fault::Row(format!("a login: {why}")))
@@ -103,6 +105,15 @@ pub(crate) fn text<T: serde::Serialize>(value: &T) -> Result<String, Fault> {
 }
 
 impl LoginRow {
+    /// The logins that stand on the page of this key's owner, the newest first.
+    pub(crate) fn hinted(tx: &Tx<'_>, key: KeyId) -> Result<Vec<Self>, Fault> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM authn_login
+             WHERE hint = $1 AND step = 'opened' ORDER BY made DESC LIMIT 20"
+        );
+        tx.query(&sql, &[key.into()])?.iter().map(Self::read).collect()
+    }
+
     fn read(row: &Row) -> Result<Self, Fault> {
         let step = Step::named(row.text(4)?);
         Ok(Self {
@@ -127,6 +138,7 @@ impl LoginRow {
             typed: row.opt_time(18)?,
             wrong: row.opt_text(19)?.map(str::to_owned),
             hardware: row.flag(20)?,
+            hint: row.opt_array(21)?.map(KeyId::from_octets),
         })
     }
 

@@ -29,7 +29,7 @@ mod tokens;
 pub use client::{Client, ClientId, ClientProof, MeansWanted, Redirect};
 pub use code::{Redeemed, Showing, Spent};
 pub use consent::Consent;
-pub use device::DeviceBegun;
+pub use device::{BackchannelBegun, DeviceBegun, WaitingLogin};
 pub use jose::{ALGORITHMS, ClientKey};
 pub use login::{Opened, Pushed};
 pub use page::{PageStep, Seen};

@@ -160,7 +160,7 @@ impl Authn {
         Ok((qr, now.plus(QR_LIFE_S)))
     }
 
-    async fn reshow(
+    pub(crate) async fn reshow(
         &self,
         id: CeremonyId,
         secret: Option<hpki::encoding::Digest32>,

@@ -108,6 +108,9 @@ impl Authn {
         let row = shown_by(row, &request.secret).map_err(Failed::Refused)?;
         claimable(&row, now).map_err(Failed::Refused)?;
         let binding = self.phone_of(device).await?;
+        if row.hint.is_some_and(|hint| hint != binding.key) {
+            return no(Refusal::NotTheExpectedPerson);
+        }
         let client = self.registry.find(&row.client);
         let client = client.map_err(|wrong| Failed::Refused(Refusal::Provider(wrong)))?;
         let statement = LoginStatement {

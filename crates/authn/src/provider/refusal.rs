@@ -69,6 +69,8 @@ wrongs! {
     Pending = "oauth-pending" "not approved yet, or the digits are missing",
     /// Nobody approved while the device's code could be claimed.
     DeviceExpired = "oauth-device-expired" "the device's code has expired",
+    /// What a device or page would show is longer or other than it may be.
+    BindingWrong = "oauth-binding-wrong" "the binding message is not 1 to 16 capitals and digits",
     /// The access token is unknown, ended or has expired.
     AccessUnknown = "oauth-access-unknown" "the access token is unknown, ended or expired",
     /// No such consent.

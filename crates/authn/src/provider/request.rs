@@ -136,6 +136,9 @@ pub(crate) struct AskedFor {
     pub(crate) start: Option<StartRequest>,
     /// From where: the facility whose certificate pushed it.
     pub(crate) at: Option<At>,
+    /// Whether it stands on its owner's page (CIBA).
+    #[serde(default)]
+    pub(crate) backchannel: bool,
 }
 
 /// The place that pushed a request.
@@ -269,6 +272,7 @@ fn judged(client: &Client, asked: &Parameters, host: &str) -> Result<AskedFor, W
         challenge: challenge.to_owned(),
         start,
         at: None,
+        backchannel: false,
     })
 }
 

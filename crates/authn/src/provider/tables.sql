@@ -22,9 +22,11 @@ CREATE TABLE authn_login (
     tries INTEGER NOT NULL,
     typed INTEGER,
     wrong TEXT,
-    hardware INTEGER NOT NULL DEFAULT 0
+    hardware INTEGER NOT NULL DEFAULT 0,
+    hint BLOB
 ) WITHOUT ROWID;
 CREATE INDEX authn_login_idle ON authn_login (made) WHERE evidence IS NULL;
+CREATE INDEX authn_login_hint ON authn_login (hint) WHERE hint IS NOT NULL;
 CREATE INDEX authn_login_binding ON authn_login (binding);
 
 -- A code, by its SHA-256; redeemed once. `session` is the signing session that was made from it.

@@ -3,7 +3,20 @@ import { $, both, busy, say, show, step, when } from "./page.js";
 
 /// Shows them. `read` and `act` ask the platform in her visit; `fail` shows a refusal.
 export async function services(read, act, fail) {
-  const { consents } = await read("/me/consents");
+  const { consents, waiting } = await read("/me/consents");
+  $("services-waiting").replaceChildren(...waiting.map((one) => {
+    const row = document.createElement("li"), name = document.createElement("strong"), code = document.createElement("span");
+    row.className = "item";
+    name.textContent = one.client;
+    say(code, both(`ログインを求めています。コード ${one.code}`, `asks you to log in. Code ${one.code}`));
+    const go = step(both("内容を確かめて承認する", "See what is asked, and approve"), () => busy(go, async () => {
+      try {
+        location.href = (await act("/me/login/open", { login: one.login })).address;
+      } catch (refused) { fail(refused, () => services(read, act, fail)); }
+    }));
+    row.append(name, code, go);
+    return row;
+  }));
   $("services-none").hidden = consents.length > 0;
   $("services-list").replaceChildren(...consents.map((one) => {
     const row = document.createElement("li"), name = document.createElement("strong");

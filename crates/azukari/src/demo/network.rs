@@ -62,6 +62,7 @@ redirects = ["{REDIRECT}"]
 scopes = [{scopes}]
 proof = "private_key_jwt"
 keys = "outside.jwks.json"
+device = true
 
 [[relying_party]]
 id = "FIDO"

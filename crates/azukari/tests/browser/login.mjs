@@ -1,5 +1,7 @@
 // A regional health network lets a physician in: in the browser of her desk with the phone beside it,
 // and on the phone itself; and what goes wrong between them.
+import { readFileSync } from "node:fs";
+import { webcrypto } from "node:crypto";
 import { assert, heading, look, phone, press, refused, register, scan, seen, terminal, town, walk, weighs } from "./harness.mjs";
 
 const [akiko] = town.newcomers;
@@ -10,6 +12,17 @@ const begin = async (page) => {
   await page.goto(town.network);
   await page.getByRole("link", { name: "資格証でログイン" }).click();
 };
+/// A client that knows whom it asks, as a program does it.
+const base64url = (octets) => Buffer.from(octets).toString("base64url");
+async function proven() {
+  const jwk = JSON.parse(readFileSync(town.oidc.private_key)), id = town.oidc.client_id;
+  const key = await webcrypto.subtle.importKey("jwk", jwk, { name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
+  const claims = { iss: id, sub: id, aud: town.platform, jti: webcrypto.randomUUID(), exp: Math.floor(Date.now() / 1000) + 60 };
+  const text = [{ alg: "ES256", kid: jwk.kid }, claims].map((part) => base64url(JSON.stringify(part))).join(".");
+  return `${text}.${base64url(await webcrypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, key, Buffer.from(text)))}`;
+}
+const posted = async (path, form) => (await fetch(town.platform + path, { method: "POST", body: new URLSearchParams({
+  client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", client_assertion: await proven(), ...form }) })).json();
 const waiting = (page) => heading(page, "登録したスマートフォンのカメラで読み取ってください");
 
 await walk(async () => {
@@ -73,6 +86,24 @@ await walk(async () => {
   await press(hers, "同意を取り消す");
   await hers.getByText("情報を渡しているサービスはありません").waitFor();
   await look(hers, "nobody is told anything");
+
+  // A client that names her (CIBA): it stands on her page, and waits for the digits.
+  const begun = await posted("/oauth/bc-authorize", { scope: "openid profile", login_hint: "TEST100006", binding_message: "ROOM-3" });
+  assert.ok(begun.auth_req_id, JSON.stringify(begun));
+  const poll = (number) => posted("/oauth/token", { grant_type: "urn:openid:params:grant-type:ciba", auth_req_id: begun.auth_req_id, number });
+  assert.equal((await poll("")).error, "authorization_pending");
+  await hers.reload();
+  await press(hers, "ログインしたサービスと、渡した情報");
+  await hers.getByText("ログインを求めています。コード ROOM-3").waitFor();
+  await look(hers, "a login that waits on her page");
+  await press(hers, "内容を確かめて承認する");
+  await heading(hers, "このサービスにログインしますか");
+  await seen(hers, "端末のコード ROOM-3（端末の表示と同じか確かめてください）");
+  await look(hers, "a code to compare");
+  await press(hers, "承認する");
+  await heading(hers, "この数字を、ログインする画面に入力してください");
+  const told = await poll(await hers.locator("#digits").innerText());
+  assert.ok(told.id_token, JSON.stringify(told));
 
   // She refuses: the service is told no more than that.
   await begin(desk);

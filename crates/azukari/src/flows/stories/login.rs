@@ -12,7 +12,7 @@ use openidconnect::{
     TokenResponse as _,
 };
 use serde_json::json;
-use town::people::HANAKO;
+use town::people::{HANAKO, JIRO};
 use wire::token::{base64url_decode, base64url_encode};
 
 use super::holder::Page;
@@ -881,7 +881,7 @@ async fn what_she_lets_a_service_know_she_sees_on_her_page_and_takes_back() {
     assert_eq!(service.userinfo(token).await.0, 200);
 
     page.post::<Value>("/me/consent/end", json!({"client": "network"})).await.unwrap();
-    assert_eq!(page.get("/me/consents").await.unwrap(), json!({"consents": []}));
+    assert_eq!(page.get("/me/consents").await.unwrap()["consents"], json!([]));
     assert_eq!(service.userinfo(token).await.0, 401);
     assert_eq!(error(service.exchange(&waiting, &[]).await), (400, "invalid_grant".into()));
     assert_eq!(house.entries(Event::ConsentEnded).await.len(), 1);
@@ -951,7 +951,8 @@ async fn a_kiosk_without_a_browser_logs_her_in_once_it_was_told_the_digits() {
     refuse(&service.way, &hanako.phone, qr.as_str().unwrap()).await.unwrap();
     let kiosk = house.platform().authn.registry().find("kiosk").unwrap();
     let poll = async |code: &Value, at: Timestamp| {
-        let polled = house.platform().authn.poll_device(kiosk, code.as_str().unwrap(), None, at);
+        let polled =
+            house.platform().authn.poll_device(kiosk, code.as_str().unwrap(), None, false, at);
         match polled.await {
             Err(ledger::Failed::Refused(refusal)) => hpki::refusal::Refuse::code(&refusal),
             other => panic!("not refused: {other:?}"),
@@ -963,5 +964,74 @@ async fn a_kiosk_without_a_browser_logs_her_in_once_it_was_told_the_digits() {
     assert_eq!(poll(code, now().plus(290)).await, "oauth-pending");
     assert_eq!(poll(code, now().plus(302)).await, "oauth-device-expired");
     assert_eq!(poll(code, now().plus(700)).await, "oauth-device-expired");
+    house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_knows_whom_it_asks_waits_on_her_page_and_for_the_digits() {
+    let (house, service) = town(ALL).await;
+    let (mut hanako, mut jiro) = (house.resident(&HANAKO).await, house.resident(&JIRO).await);
+    let no = |error: &str| (400, error.to_owned());
+    let post = async |path: &str, more: &[(&str, &str)]| {
+        let assertion = service.assertion_of("kiosk");
+        let mut pairs =
+            vec![("client_assertion_type", ASSERTION), ("client_assertion", assertion.as_str())];
+        pairs.extend_from_slice(more);
+        service.post(path, &pairs).await
+    };
+    let asking = [("scope", "openid profile"), ("login_hint", HANAKO.display_id)];
+    let begin = async |more: (&str, &str)| {
+        let mut all = asking.to_vec();
+        all.retain(|(name, _)| *name != more.0);
+        all.push(more);
+        post("/oauth/bc-authorize", &all).await
+    };
+    assert_eq!(error(begin(("login_hint", "")).await), no("invalid_request"));
+    assert_eq!(error(begin(("id_token_hint", "x")).await), no("invalid_request"));
+    assert_eq!(error(begin(("scope", "profile")).await), no("invalid_scope"));
+    let sentence = ("binding_message", "please approve");
+    assert_eq!(error(begin(sentence).await), no("invalid_binding_message"));
+    // A number that nobody has is answered the same.
+    let (status, nobody) = begin(("login_hint", "TEST999999")).await;
+    assert_eq!((status, nobody["expires_in"].as_u64()), (200, Some(600)));
+
+    let (_, begun) = begin(("binding_message", "ROOM-3")).await;
+    let request = begun["auth_req_id"].as_str().unwrap();
+    let poll = async |request: &str, number: &str| {
+        let grant = "urn:openid:params:grant-type:ciba";
+        let pairs = [("grant_type", grant), ("auth_req_id", request), ("number", number)];
+        post("/oauth/token", &pairs).await
+    };
+    let pending = no("authorization_pending");
+    assert_eq!(error(poll(request, "").await), pending);
+    assert_eq!(error(poll(nobody["auth_req_id"].as_str().unwrap(), "").await), pending);
+    // What one grant began is not the other's.
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
+    let crossed = [("grant_type", device), ("device_code", request)];
+    assert_eq!(error(post("/oauth/token", &crossed).await), no("invalid_grant"));
+
+    // It stands on her page and on nobody else's.
+    let page = Page::open(&house, &mut hanako).await;
+    let seen = page.get("/me/consents").await.unwrap();
+    let [one] = seen["waiting"].as_array().unwrap().as_slice() else { panic!("{seen}") };
+    assert_eq!((&one["code"], &one["client"]), (&json!("ROOM-3"), &json!("テスト医療連携ネット")));
+    let which = json!({"login": one["login"]});
+    let his = Page::open(&house, &mut jiro).await;
+    assert_eq!(his.get("/me/consents").await.unwrap()["waiting"], json!([]));
+    let foreign: Result<Value, _> = his.post("/me/login/open", which.clone()).await;
+    assert_eq!(code_of(foreign), "ceremony-unknown");
+    let opened: Value = page.post("/me/login/open", which).await.unwrap();
+    let qr = opened["address"].as_str().unwrap();
+    drop((page, his));
+    let other = claim(&service.way, &jiro.phone, qr).await;
+    assert_eq!(code_of(other), "not-the-expected-person");
+    let claimed = claim(&service.way, &hanako.phone, qr).await.unwrap();
+    assert_eq!(claimed.statement["redirectHost"], "device:ROOM-3");
+    let number = approve(&service.way, &mut hanako.phone, &claimed).await.unwrap().unwrap();
+    assert_eq!(error(poll(request, "").await), pending);
+    let (status, issued) = poll(request, &number).await;
+    assert_eq!(status, 200, "{issued}");
+    assert_eq!(inside(issued["id_token"].as_str().unwrap())["name"], HANAKO.romaji);
+    assert_eq!(error(poll(request, &number).await), no("invalid_grant"));
     house.in_order().await;
 }

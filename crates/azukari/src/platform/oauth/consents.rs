@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use hpki::id::CeremonyId;
 use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::DoneAnswer;
@@ -20,6 +21,29 @@ use crate::platform::holder::{acting, reading};
 #[derive(Serialize)]
 pub(super) struct Consents {
     consents: Vec<Given>,
+    /// Logins that wait for her.
+    waiting: Vec<Waits>,
+}
+
+#[derive(Serialize)]
+struct Waits {
+    login: CeremonyId,
+    client: String,
+    code: String,
+    since: Timestamp,
+}
+
+/// Which login she turns to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    login: CeremonyId,
+}
+
+/// Where her phone shows it.
+#[derive(Serialize)]
+pub(super) struct Where {
+    address: String,
 }
 
 #[derive(Serialize)]
@@ -53,7 +77,12 @@ pub(super) async fn list(
             last: one.last,
         })
         .collect();
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(Consents { consents })).into_response())
+    let waiting = platform.authn.waiting_logins(&visit, now()).await?.into_iter();
+    let waiting = waiting
+        .map(|one| Waits { login: one.login, client: one.client, code: one.code, since: one.since })
+        .collect();
+    let answer = Json(Consents { consents, waiting });
+    Ok(([(header::CACHE_CONTROL, "no-store")], answer).into_response())
 }
 
 pub(super) async fn end(
@@ -64,4 +93,14 @@ pub(super) async fn end(
     let visit = acting(&platform, &headers).await?;
     platform.authn.end_consent(&visit, &taken.client, now()).await?;
     Ok(Json(DoneAnswer { done: true }))
+}
+
+pub(super) async fn open(
+    State(platform): State<Arc<Platform>>,
+    headers: HeaderMap,
+    Ask(which): Ask<Which>,
+) -> Result<Json<Where>, Trouble> {
+    let visit = acting(&platform, &headers).await?;
+    let address = platform.authn.open_waiting(&visit, which.login, now()).await?;
+    Ok(Json(Where { address }))
 }

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::token::DEVICE_GRANT;
+use super::token::{CIBA_GRANT, DEVICE_GRANT};
 use crate::platform::Platform;
 
 pub(super) async fn metadata(State(platform): State<Arc<Platform>>) -> Json<Value> {
@@ -27,7 +27,10 @@ pub(super) async fn metadata(State(platform): State<Arc<Platform>>) -> Json<Valu
         "jwks_uri": at("/.well-known/jwks.json"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", DEVICE_GRANT],
+        "grant_types_supported": ["authorization_code", DEVICE_GRANT, CIBA_GRANT],
+        "backchannel_authentication_endpoint": at("/oauth/bc-authorize"),
+        "backchannel_token_delivery_modes_supported": ["poll"],
+        "backchannel_user_code_parameter_supported": false,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "scopes_supported": Scope::ALL.map(Scope::name),

@@ -54,6 +54,7 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("oauth-pending", 400, "authorization_pending"),
     ("number-wrong", 400, "authorization_pending"),
     ("oauth-device-expired", 400, "expired_token"),
+    ("oauth-binding-wrong", 400, "invalid_binding_message"),
     ("oauth-grant-unsupported", 400, "unsupported_grant_type"),
     ("oauth-access-unknown", 401, "invalid_token"),
     ("token-missing", 401, "invalid_token"),
@@ -163,6 +164,8 @@ mod tests {
                     // RFC 8628 §3.5
                     "authorization_pending",
                     "expired_token",
+                    // OpenID CIBA Core §13
+                    "invalid_binding_message",
                     // OpenID Connect Core §3.1.2.6, and its Unmet Authentication Requirements
                     "login_required",
                     "unmet_authentication_requirements",

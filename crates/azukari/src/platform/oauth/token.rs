@@ -31,7 +31,10 @@ pub(super) async fn token(
     let asked = &posted.asked;
     match asked.get("grant_type") {
         Some("authorization_code") => {}
-        Some(DEVICE_GRANT) => return by_device(&platform, &proven, asked).await,
+        Some(DEVICE_GRANT) => {
+            return by_device(&platform, &proven, asked, "device_code").await;
+        }
+        Some(CIBA_GRANT) => return by_device(&platform, &proven, asked, "auth_req_id").await,
         // There are no refresh tokens: the end of a token is the end.
         Some(_) => return Err(Wrong::GrantUnsupported.into()),
         None => return Err(Wrong::RequestMalformed.into()),
@@ -49,14 +52,20 @@ pub(super) async fn token(
 /// The grant type of RFC 8628 §3.4.
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
+/// The grant type of OpenID CIBA Core §10.1.
+pub(super) const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+
 async fn by_device(
     platform: &Platform,
     proven: &Proven,
     asked: &Parameters,
+    name: &str,
 ) -> Result<Response, No> {
-    let device_code = asked.get("device_code").ok_or(Wrong::RequestMalformed)?;
+    let device_code = asked.get(name).ok_or(Wrong::RequestMalformed)?;
     let (client, number) = (&proven.client, asked.get("number"));
-    let code = platform.authn.poll_device(client, device_code, number, now()).await?;
+    let backchannel = name == "auth_req_id";
+    let polled = platform.authn.poll_device(client, device_code, number, backchannel, now());
+    let code = polled.await?;
     let showing = Showing {
         code: &code,
         redirect_uri: Some(""),
@@ -77,6 +86,19 @@ pub(super) async fn device(
         "device_code": begun.device_code, "user_code": begun.user_code,
         "verification_uri": begun.bare, "verification_uri_complete": begun.complete,
         "expires_in": begun.expires_in, "interval": begun.interval,
+    })))
+}
+
+/// `POST /oauth/bc-authorize` (OpenID CIBA Core §7.1)
+pub(super) async fn backchannel(
+    State(platform): State<Arc<Platform>>,
+    posted: Posted,
+) -> Result<Response, No> {
+    let proven = posted.prove(&platform, "/oauth/bc-authorize").await?;
+    let begun = platform.authn.begin_backchannel(&proven.client, &posted.asked, now()).await?;
+    Ok(kept_nowhere(json!({
+        "auth_req_id": begun.request, "expires_in": begun.expires_in,
+        "interval": begun.interval, "binding_message": begun.binding_message,
     })))
 }
 
