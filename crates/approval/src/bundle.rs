@@ -9,7 +9,9 @@ use hpki::encoding::Digest32;
 use hpki::kind::DocumentKind;
 use serde::{Deserialize, Serialize};
 
+use crate::card::{self, CardEvidence, CardMeans, check_signature};
 use crate::evidence::AssertionEvidence;
+use crate::proof::Proof;
 use crate::refusal::Refusal;
 use crate::statement::{DocumentsStatement, belongs, document_commitment};
 use crate::webauthn::{self, AssertionResponse, RelyingParty};
@@ -32,10 +34,16 @@ pub struct Bundle {
     pub statement: DocumentsStatement,
     /// This document, and its place among those approved.
     pub document: Document,
-    /// The phone's signature.
-    pub webauthn: Assertion,
-    /// The journal's proof that the phone was linked (`c2sp.org/tlog-proof@v1`).
-    pub binding: String,
+    /// The phone's signature, where a phone approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webauthn: Option<Assertion>,
+    /// The card's signature, where a card did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardEvidence>,
+    /// The journal's proof that the phone or My Number Card was linked (`c2sp.org/tlog-proof@v1`).
+    /// An HPKI card is linked by nobody: its certificate says whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<String>,
     /// The journal's proof of the signature.
     pub outcome: String,
     /// The signature value.
@@ -109,16 +117,21 @@ impl Bundle {
     pub fn new(
         statement: DocumentsStatement,
         document: Document,
-        webauthn: Assertion,
-        (binding, outcome): (String, String),
+        proof: &Proof,
+        (binding, outcome): (Option<String>, String),
         (signature, certificate): (Vec<u8>, Vec<u8>),
     ) -> Self {
+        let (webauthn, card) = match proof {
+            Proof::Phone(assertion) => (Some(Assertion::from(assertion)), None),
+            Proof::Card(card) => (None, Some(card.clone())),
+        };
         Self {
             v: 1,
             kind: "documents".to_owned(),
             statement,
             document,
             webauthn,
+            card,
             binding,
             outcome,
             signature,
@@ -138,6 +151,14 @@ impl Bundle {
             .map_err(|error| Refusal::BundleMalformed(error.to_string()))?;
         if bundle.v != 1 || bundle.kind != "documents" {
             return Err(Refusal::BundleVersionUnknown);
+        }
+        let hpki = bundle.card.as_ref().is_some_and(|card| card.means == CardMeans::Hpki);
+        if bundle.webauthn.is_some() == bundle.card.is_some() {
+            return Err(Refusal::BundleMalformed("exactly one of webauthn and card".to_owned()));
+        }
+        if bundle.binding.is_some() == hpki {
+            let why = "binding belongs to phones and My Number Cards";
+            return Err(Refusal::BundleMalformed(why.to_owned()));
         }
         if bundle.document.path.len() > PATH_MAX {
             return Err(Refusal::BundleMalformed("its path is too long".to_owned()));
@@ -176,6 +197,17 @@ impl Bundle {
         }
     }
 
+    /// Whether the phone or card signed this statement. Whose it is, the binding's entry says, or the
+    /// chain of an HPKI card.
+    ///
+    /// # Errors
+    /// What [`Bundle::check_assertion`] and [`check_signature`] refuse.
+    pub fn check_proof(&self) -> Result<(), Refusal> {
+        let Some(card) = &self.card else { return self.check_assertion() };
+        let certificate = card::read(&card.certificate)?;
+        check_signature(&certificate, &self.statement.challenge(), &card.signature)
+    }
+
     /// Whether an authenticator signed this statement under `cose`, by its owner's verified hand,
     /// on a page of the platform. Whose authenticator it is, the binding's entry says.
     ///
@@ -185,10 +217,10 @@ impl Bundle {
     /// Web Authentication itself: an `https` origin at the relying party's domain or below it.
     ///
     /// # Errors
-    /// What [`webauthn::assertion`] refuses.
+    /// What [`webauthn::assertion`] refuses; `means-wrong` where a card approved it.
     pub fn check_assertion(&self) -> Result<(), Refusal> {
         let rp_id = &self.statement.rp_id;
-        let assertion = &self.webauthn;
+        let assertion = self.webauthn.as_ref().ok_or(Refusal::MeansWrong)?;
         let origin = webauthn::client_data::origin(&assertion.client_data_json)
             .ok_or(Refusal::WebauthnMalformed("clientDataJSON"))?;
         let origins = if is_of(&origin, rp_id) { vec![origin] } else { Vec::new() };
@@ -242,15 +274,16 @@ pub(crate) mod tests {
             index: 1,
             path: path(&commitments, 1).into_iter().map(Hash).collect(),
         };
-        let webauthn = Assertion {
+        let proof = Proof::Phone(AssertionEvidence {
             credential_id: answer.credential_id,
             client_data_json: answer.client_data_json,
             authenticator_data: answer.authenticator_data,
             signature: answer.signature,
+            user_handle: None,
             cose: phone.cose(),
-        };
-        let proofs = ("binding".to_owned(), "outcome".to_owned());
-        (Bundle::new(statement, document, webauthn, proofs, (vec![1], vec![2])), phone)
+        });
+        let proofs = (Some("binding".to_owned()), "outcome".to_owned());
+        (Bundle::new(statement, document, &proof, proofs, (vec![1], vec![2])), phone)
     }
 
     #[test]
@@ -259,7 +292,7 @@ pub(crate) mod tests {
         let read = Bundle::parse(bundle.text().unwrap().as_bytes()).unwrap();
         assert_eq!(read, bundle);
         read.check_document().unwrap();
-        read.check_assertion().unwrap();
+        read.check_proof().unwrap();
     }
 
     #[test]
@@ -321,19 +354,22 @@ pub(crate) mod tests {
         };
         let again = |bundle: &mut Bundle, phone: &Phone| {
             let answer = phone.get(&bundle.statement.challenge());
-            bundle.webauthn.client_data_json = answer.client_data_json;
-            bundle.webauthn.authenticator_data = answer.authenticator_data;
-            bundle.webauthn.signature = answer.signature;
+            bundle.webauthn.as_mut().unwrap().client_data_json = answer.client_data_json;
+            bundle.webauthn.as_mut().unwrap().authenticator_data = answer.authenticator_data;
+            bundle.webauthn.as_mut().unwrap().signature = answer.signature;
         };
         assert_eq!(judged(&|_, _| ()), Ok(()));
         assert_eq!(judged(&|b, _| b.statement.nonce[0] ^= 1), Err(Refusal::ChallengeMismatch));
         assert_eq!(
-            judged(&|b, _| b.webauthn.signature.reverse()),
+            judged(&|b, _| b.webauthn.as_mut().unwrap().signature.reverse()),
             Err(Refusal::AssertionSignatureWrong)
         );
         let malformed = Refusal::WebauthnMalformed("clientDataJSON");
-        assert_eq!(judged(&|b, _| b.webauthn.client_data_json.truncate(5)), Err(malformed));
-        assert!(judged(&|b, _| b.webauthn.cose.truncate(5)).is_err());
+        assert_eq!(
+            judged(&|b, _| b.webauthn.as_mut().unwrap().client_data_json.truncate(5)),
+            Err(malformed)
+        );
+        assert!(judged(&|b, _| b.webauthn.as_mut().unwrap().cose.truncate(5)).is_err());
         for origin in ["http://localhost", "https://evil.test", "https://notlocalhost:1"] {
             let elsewhere = |b: &mut Bundle, phone: &mut Phone| {
                 phone.origin = origin.to_owned();

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::Approval;
 use crate::proof::{Means, Proof};
 use crate::refusal::Refusal;
+use crate::statement::Statement;
 
 /// No card's certificate is longer: real ones have about 1,500 octets.
 pub const CERTIFICATE_MAX: usize = 8 * 1024;
@@ -110,6 +111,19 @@ impl CardTrust {
     /// `card-issuer-unknown`, `card-not-for-authentication`, `card-expired`, `card-revoked`,
     /// `card-status-unknown`, `card-certificate-wrong`, `card-role-unknown`, `card-key-wrong`.
     pub fn judge(&self, certificate: &Certificate, at: Timestamp) -> Result<(), Refusal> {
+        self.judge_chain(certificate, at)?;
+        match certificate.qualification() {
+            Some(_) => Ok(()),
+            None => Err(Refusal::CardRoleUnknown),
+        }
+    }
+
+    /// The same without asking for a qualification: for a My Number Card, whose authority certifies
+    /// residents, under trust of its own.
+    ///
+    /// # Errors
+    /// As [`CardTrust::judge`], `card-role-unknown` apart.
+    pub fn judge_chain(&self, certificate: &Certificate, at: Timestamp) -> Result<(), Refusal> {
         strong(certificate)?;
         let valid = path::validate(&Question {
             leaf: certificate,
@@ -122,12 +136,8 @@ impl CardTrust {
         })
         .map_err(of_chain)?;
         match valid.revocation {
-            RevocationAnswer::Good { as_of, .. } if at.since(as_of) <= self.oldest_list_s => {}
-            _ => return Err(Refusal::CardStatusUnknown),
-        }
-        match certificate.qualification() {
-            Some(_) => Ok(()),
-            None => Err(Refusal::CardRoleUnknown),
+            RevocationAnswer::Good { as_of, .. } if at.since(as_of) <= self.oldest_list_s => Ok(()),
+            _ => Err(Refusal::CardStatusUnknown),
         }
     }
 }
@@ -228,4 +238,58 @@ pub fn check_jpki(approval: &Approval, linked: &Certificate, at: Timestamp) -> R
         return Err(Refusal::CardExpired);
     }
     check_signature(linked, &approval.statement.challenge(), &card.signature)
+}
+
+/// The proof that a My Number Card was linked: what its holder approved by a means linked before, and
+/// the card's own signature over the same challenge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CardLinkEvidence {
+    /// Her approval, by phone or HPKI card.
+    pub approval: Approval,
+    /// What the card signed.
+    pub card: CardEvidence,
+    /// The linking's identifier.
+    pub binding: BindingId,
+    /// When the platform received it.
+    pub linked: Timestamp,
+}
+
+impl CardLinkEvidence {
+    /// The hash of the whole evidence, as journalled: `H("azukari/evidence/card-link/v1"; approval,
+    /// certificate, signature, binding, linked)`, the approval by its own evidence hash.
+    pub fn evidence_hash(&self) -> Digest32 {
+        Encoded::new("azukari/evidence/card-link/v1")
+            .octets_field(&self.approval.evidence_hash())
+            .octets_field(&self.card.certificate)
+            .octets_field(&self.card.signature)
+            .octets_field(self.binding.octets())
+            .time(self.linked)
+            .digest()
+    }
+}
+
+/// Checks what the card signed when it was linked, and gives its certificate. The approval is judged
+/// by whoever knows the means that gave it.
+///
+/// # Errors
+/// `means-wrong` for another card; `evidence-wrong` if something else than the linking of this card
+/// was approved, or by the card itself; `card-expired`; what [`read`] and [`check_signature`] refuse.
+pub fn check_card_link(evidence: &CardLinkEvidence, at: Timestamp) -> Result<Certificate, Refusal> {
+    let Statement::LinkCard(said) = &evidence.approval.statement else {
+        return Err(Refusal::EvidenceWrong("statement"));
+    };
+    let card = &evidence.card;
+    if card.means != CardMeans::Jpki || evidence.approval.means() == Means::Jpki {
+        return Err(Refusal::MeansWrong);
+    }
+    if said.card != card_commitment(&card.certificate) {
+        return Err(Refusal::EvidenceWrong("card"));
+    }
+    let certificate = read(&card.certificate)?;
+    if !certificate.is_valid_at(at) {
+        return Err(Refusal::CardExpired);
+    }
+    check_signature(&certificate, &said.challenge(), &card.signature)?;
+    Ok(certificate)
 }

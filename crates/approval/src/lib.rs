@@ -39,8 +39,8 @@ pub use evidence::{
 };
 pub use login::LoginStatement;
 pub use owners::{
-    ChangeStatement, DisputeStatement, LossStatement, RestartStatement, SigninStatement,
-    StopStatement,
+    ChangeStatement, DisputeStatement, LinkCardStatement, LossStatement, RestartStatement,
+    SheetStatement, SigninStatement, StopStatement, UnlinkCardStatement,
 };
 pub use proof::{Means, Proof};
 pub use refusal::{CODES, Refusal};

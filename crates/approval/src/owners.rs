@@ -49,6 +49,11 @@ about_her_key! {
     RestartStatement "azukari/approve/restart/v1"
     /// Her phone is lost, or not hers alone any more: it is unlinked (`azukari/approve/loss/v1`).
     LossStatement "azukari/approve/loss/v1"
+    /// A new sheet by which another phone can be linked, on the screen at which her card was read
+    /// (`azukari/approve/sheet/v1`). The phone that is linked now, if one is, is hers no more.
+    SheetStatement "azukari/approve/sheet/v1"
+    /// Her My Number Card is linked no more (`azukari/approve/unlink-card/v1`).
+    UnlinkCardStatement "azukari/approve/unlink-card/v1"
 }
 
 /// "This was not me": an owner disowns one entry of the journal about her key.
@@ -127,6 +132,41 @@ impl ChangeStatement {
     /// What both phones show, so that the owner sees that they speak of the same new phone.
     pub fn short_code(&self) -> String {
         crate::statement::short_code(&self.credential)
+    }
+}
+
+/// A My Number Card is linked, by a means by which its holder is known already. The card itself signs
+/// the same challenge: so whoever links it has it, and knows its PIN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LinkCardStatement {
+    /// The platform, as in tokens.
+    pub issuer: String,
+    /// The relying party of the credential.
+    pub rp_id: String,
+    /// Fresh for this linking.
+    #[serde(with = "crate::b64")]
+    pub nonce: [u8; 32],
+    /// Whose card it becomes.
+    pub person: PersonId,
+    /// For which kept key.
+    pub key: KeyId,
+    /// The card's authentication certificate: [`crate::card_commitment`].
+    #[serde(with = "crate::b64")]
+    pub card: Digest32,
+}
+
+impl LinkCardStatement {
+    /// `H("azukari/approve/link-card/v1"; issuer, rpId, nonce, person, key, card)`.
+    pub fn challenge(&self) -> Digest32 {
+        Encoded::new("azukari/approve/link-card/v1")
+            .text(&self.issuer)
+            .text(&self.rp_id)
+            .octets_field(&self.nonce)
+            .octets_field(self.person.octets())
+            .octets_field(self.key.octets())
+            .octets_field(&self.card)
+            .digest()
     }
 }
 

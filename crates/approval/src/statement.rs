@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::login::LoginStatement;
 use crate::owners::{
-    ChangeStatement, DisputeStatement, LossStatement, RestartStatement, StopStatement,
+    ChangeStatement, DisputeStatement, LinkCardStatement, LossStatement, RestartStatement,
+    SheetStatement, StopStatement, UnlinkCardStatement,
 };
 
 /// Linking a phone to a person's kept key.
@@ -273,6 +274,14 @@ pub enum Statement {
     Change(ChangeStatement),
     /// Telling another service who she is.
     Login(LoginStatement),
+    /// A new sheet, by card.
+    Sheet(SheetStatement),
+    /// A My Number Card is linked.
+    #[serde(rename = "link-card")]
+    LinkCard(LinkCardStatement),
+    /// A My Number Card is linked no more.
+    #[serde(rename = "unlink-card")]
+    UnlinkCard(UnlinkCardStatement),
 }
 
 /// The same asked of whichever statement it is.
@@ -288,6 +297,9 @@ macro_rules! of_each {
             Self::Dispute($statement) => $asked,
             Self::Change($statement) => $asked,
             Self::Login($statement) => $asked,
+            Self::Sheet($statement) => $asked,
+            Self::LinkCard($statement) => $asked,
+            Self::UnlinkCard($statement) => $asked,
         }
     };
 }

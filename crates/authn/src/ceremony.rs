@@ -8,6 +8,7 @@ use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
 use wire::{CeremonyStep, Terminal, TokenAnswer};
 
+use crate::by_card::Card;
 use crate::config::{FINISH_S, QR_LIFE_S, TOKEN_KEPT_S};
 use crate::daily::Approved;
 use crate::refusal::Refusal;
@@ -70,7 +71,7 @@ pub struct Documents {
 pub(crate) enum Step {
     /// The QR is shown.
     Waiting,
-    /// A phone has claimed it.
+    /// A phone has claimed it, or a card is in the terminal's reader.
     Claimed(Box<Claim>),
     /// The person has approved.
     Approved(Box<Given>),
@@ -87,6 +88,8 @@ pub(crate) enum Step {
 pub(crate) struct Claim {
     pub(crate) at: Timestamp,
     pub(crate) binding: BindingId,
+    /// Absent where a phone has claimed it.
+    pub(crate) card: Option<Card>,
     pub(crate) statement: Statement,
 }
 
@@ -146,6 +149,26 @@ impl Ceremony {
             approval: approval.clone(),
             number: number.map(|number| number.digits.clone()),
         })
+    }
+
+    /// What was answered to this very signature of a card before.
+    pub(crate) fn approved_by_card(&self, signature: &[u8]) -> Option<Approved> {
+        let approval = match &self.step {
+            Step::Approved(given) => &given.approval,
+            Step::Agreed(approval) => &**approval,
+            _ => return None,
+        };
+        let same = approval.proof.card().is_some_and(|card| card.signature == signature);
+        same.then(|| Approved { approval: approval.clone(), number: None })
+    }
+
+    /// Whether a card may come into the terminal's reader at this moment: as a phone may claim, or
+    /// in the place of another card that has not answered.
+    pub(crate) fn card_may_come(&self, now: Timestamp) -> Result<(), Refusal> {
+        match &self.step {
+            Step::Claimed(claim) if claim.card.is_some() => self.approvable(now).map(|_| ()),
+            _ => self.claimable(now),
+        }
     }
 
     /// Whether its QR may be claimed at this moment.

@@ -108,16 +108,23 @@ impl Authn {
 
     /// The old phone begins: the text of the QR to show, and until when the change must be done. A
     /// newer beginning takes the place of the older.
-    pub fn begin_change(&self, visit: &Visit, now: Timestamp) -> (String, Timestamp) {
+    ///
+    /// # Errors
+    /// `phone-needed` where she came by card.
+    pub fn begin_change(
+        &self,
+        visit: &Visit,
+        now: Timestamp,
+    ) -> Result<(String, Timestamp), Failed<Refusal>> {
+        let old = visit.phone()?.clone();
         let sheet = SheetId::random(&*self.random);
         let secret = Secret::new(&*self.random);
-        let old = visit.binding.clone();
         let mut changes = self.changes();
         changes.retain(|_, other| other.old.id != old.id && now.since(other.begun) <= 2 * CHANGE_S);
         let secret_hash = secret.hash();
         changes.insert(sheet, Change { old, secret_hash, begun: now, step: Step::Shown });
         let qr = format!("{}/n#1.{sheet}.{}", self.config.url, secret.text());
-        (qr, now.plus(CHANGE_S))
+        Ok((qr, now.plus(CHANGE_S)))
     }
 
     /// The new phone has scanned the QR: what it makes its passkey for. Once.
@@ -251,9 +258,10 @@ impl Authn {
         visit: &Visit,
         now: Timestamp,
     ) -> Result<ChangeState, Failed<Refusal>> {
+        let phone = visit.phone()?.id;
         let (step, offer) = {
             let changes = self.changes();
-            let change = changes.values().find(|change| change.old.id == visit.binding.id);
+            let change = changes.values().find(|change| change.old.id == phone);
             let change = change.ok_or(Failed::Refused(Refusal::ChangeUnknown))?;
             match &change.step {
                 Step::Offered(offer) if !change.over(now) => {
@@ -275,14 +283,15 @@ impl Authn {
             credential: binding_commitment(&offer.credential.id, &offer.credential.cose),
         };
         let code = statement.short_code();
-        let ask = self.ask(&visit.binding, Statement::Change(statement), now)?;
+        let ask = self.ask(visit.phone()?, Statement::Change(statement), now)?;
         Ok(ChangeState { step, code: Some(code), label: Some(offer.label), ask: Some(ask) })
     }
 
     /// The owner does not want it.
     pub fn refuse_change(&self, visit: &Visit) {
+        let Ok(phone) = visit.phone().map(|phone| phone.id) else { return };
         let mut changes = self.changes();
-        let going = changes.values_mut().find(|change| change.old.id == visit.binding.id);
+        let going = changes.values_mut().find(|change| change.old.id == phone);
         if let Some(change) = going.filter(|change| !matches!(change.step, Step::Done { .. })) {
             change.step = Step::Refused;
         }

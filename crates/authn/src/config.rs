@@ -1,7 +1,7 @@
 //! What an operator may set, within bounds that code holds.
 
-use approval::RelyingParty;
 use approval::webauthn::Makers;
+use approval::{CardMeans, RelyingParty};
 use hpki::encoding::Digest32;
 
 /// No approval allows more signatures than this, whatever is configured (protocols §5).
@@ -64,6 +64,8 @@ pub struct AuthnConfig {
     pub token_lifetime_s: u64,
     /// Whose authenticators may be linked; without a list, everybody's.
     pub makers: Makers,
+    /// By which cards a sheet for a new phone is ordered on the screen; by none where it is empty.
+    pub sheet_by_card: Vec<CardMeans>,
     /// How many signatures one approval may allow; more than [`COUNT_CEILING`] is taken as that.
     pub count_max: u64,
 }

@@ -12,9 +12,9 @@ use approval::{
     Approval, AssertionEvidence, AssertionResponse, Proof, SessionStatement, Statement, check,
 };
 use hpki::encoding::Digest32;
-use hpki::id::{CeremonyId, FacilityCode, PersonId};
+use hpki::id::{CeremonyId, FacilityCode, KeyId, PersonId};
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Fault, Note, Record};
+use ledger::{Event, Failed, Fault, Head, Note, Record, Tx};
 use wire::{
     CeremonyState, CeremonyStep, SessionApproveRequest, SessionClaimAnswer, SessionClaimRequest,
     SessionRefuseRequest, StartAnswer, StartRequest, Terminal,
@@ -56,6 +56,73 @@ fn facility_of(statement: &Statement) -> Result<FacilityCode, Fault> {
         Statement::Session(session) => Ok(session.facility_id.clone()),
         Statement::Documents(documents) => Ok(documents.facility_id.clone()),
         _ => Err(Fault::Misuse("a ceremony at no institution".into())),
+    }
+}
+
+/// `session` or `documents`, and the statement without its type: what is shown.
+pub(crate) fn statement_value(
+    statement: &Statement,
+) -> Result<(&'static str, serde_json::Value), Fault> {
+    let (name, value) = match statement {
+        Statement::Documents(documents) => ("documents", serde_json::to_value(documents)),
+        Statement::Session(session) => ("session", serde_json::to_value(session)),
+        _ => return Err(Fault::Misuse("a ceremony at no institution".into())),
+    };
+    let value = value.map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
+    Ok((name, value))
+}
+
+/// An approval on its way into the books, once for each ceremony.
+pub(crate) struct Keeping {
+    ceremony: CeremonyId,
+    person: PersonId,
+    key: KeyId,
+    facility: FacilityCode,
+    evidence: String,
+    state: &'static str,
+}
+
+impl Keeping {
+    pub(crate) fn of(ceremony: CeremonyId, approval: &Approval) -> Result<Self, Fault> {
+        let statement = &approval.statement;
+        let session = matches!(statement, Statement::Session(_));
+        Ok(Self {
+            ceremony,
+            person: statement.person(),
+            key: statement.key(),
+            facility: facility_of(statement)?,
+            evidence: serde_json::to_string(approval)
+                .map_err(|why| Fault::Misuse(format!("an approval as JSON: {why}")))?,
+            state: if session { "waiting" } else { "documents" },
+        })
+    }
+
+    pub(crate) fn insert(
+        &self,
+        tx: &Tx<'_>,
+        number_asked: bool,
+        now: Timestamp,
+    ) -> Result<(), Failed<Refusal>> {
+        let kept = "SELECT 1 FROM authn_approval WHERE ceremony = $1";
+        if tx.query_opt(kept, &[self.ceremony.into()])?.is_some() {
+            return no(Refusal::CeremonyOutOfStep("approved already"));
+        }
+        tx.exec(
+            "INSERT INTO authn_approval (ceremony, person, key, facility, approved, evidence,
+                number_asked, number_typed, state)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8)",
+            &[
+                self.ceremony.into(),
+                self.person.into(),
+                self.key.into(),
+                (&self.facility).into(),
+                now.into(),
+                (&self.evidence).into(),
+                number_asked.into(),
+                self.state.into(),
+            ],
+        )?;
+        Ok(())
     }
 }
 
@@ -172,48 +239,60 @@ impl Authn {
             if ceremony.expected.is_some_and(|expected| expected != binding.person) {
                 return Err(Refusal::NotTheExpectedPerson);
             }
-            let statement = match &ceremony.subject {
-                Subject::Session { kinds, count, life } => Statement::Session(SessionStatement {
-                    issuer: self.config.issuer.clone(),
-                    rp_id: self.config.rp_id.clone(),
-                    ceremony: id,
-                    nonce,
-                    facility_id: ceremony.place.facility.clone(),
-                    facility_name: ceremony.place.name.clone(),
-                    x5t_s256: ceremony.place.x5t,
-                    terminal_id: ceremony.terminal.id.clone(),
-                    terminal_label: ceremony.terminal.label.clone(),
-                    person: binding.person,
-                    key: binding.key,
-                    kinds: kinds.clone(),
-                    max_count: *count,
-                    not_before: now,
-                    not_after: now.plus(*life),
-                    head_seq: head.as_ref().map_or(0, |head| head.seq),
-                    head_commitment: head.as_ref().map(|head| head.commitment),
-                }),
-                Subject::Documents(documents) => Statement::Documents(
-                    self.documents_statement(id, nonce, ceremony, documents, &binding)?,
-                ),
-            };
-            let claim = Claim { at: now, binding: binding.id, statement: statement.clone() };
+            let who = (binding.person, binding.key);
+            let statement = self.statement_for(id, nonce, ceremony, who, head.as_ref(), now)?;
+            let claim =
+                Claim { at: now, binding: binding.id, card: None, statement: statement.clone() };
             ceremony.step = Step::Claimed(Box::new(claim));
             Ok(statement)
         })?;
         let options = options::get(&self.config, &statement.challenge(), &binding.credential.id);
-        let (statement_type, statement) = match &statement {
-            Statement::Documents(documents) => ("documents", serde_json::to_value(documents)),
-            Statement::Session(session) => ("session", serde_json::to_value(session)),
-            _ => return Err(Fault::Misuse("a ceremony at no institution".into()).into()),
-        };
-        let statement =
-            statement.map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
+        let (statement_type, statement) = statement_value(&statement)?;
         Ok(SessionClaimAnswer {
             person_display: binding.display_id,
             statement_type: statement_type.to_owned(),
             statement,
             options,
         })
+    }
+
+    /// What this person is asked to approve in this ceremony, about this key.
+    pub(crate) fn statement_for(
+        &self,
+        id: CeremonyId,
+        nonce: [u8; 32],
+        ceremony: &Ceremony,
+        (person, key): (PersonId, KeyId),
+        head: Option<&Head>,
+        now: Timestamp,
+    ) -> Result<Statement, Refusal> {
+        let (kinds, count, life) = match &ceremony.subject {
+            Subject::Session { kinds, count, life } => (kinds, count, life),
+            Subject::Documents(documents) => {
+                let who = (person, key);
+                let said = self.documents_statement(id, nonce, ceremony, documents, who)?;
+                return Ok(Statement::Documents(said));
+            }
+        };
+        Ok(Statement::Session(SessionStatement {
+            issuer: self.config.issuer.clone(),
+            rp_id: self.config.rp_id.clone(),
+            ceremony: id,
+            nonce,
+            facility_id: ceremony.place.facility.clone(),
+            facility_name: ceremony.place.name.clone(),
+            x5t_s256: ceremony.place.x5t,
+            terminal_id: ceremony.terminal.id.clone(),
+            terminal_label: ceremony.terminal.label.clone(),
+            person,
+            key,
+            kinds: kinds.clone(),
+            max_count: *count,
+            not_before: now,
+            not_after: now.plus(*life),
+            head_seq: head.map_or(0, |head| head.seq),
+            head_commitment: head.map(|head| head.commitment),
+        }))
     }
 
     /// The owner refuses.
@@ -278,12 +357,10 @@ impl Authn {
         };
         let outcome =
             check(&approval, &binding.credential, &self.config.relying_party()).map_err(refused)?;
-        let evidence = serde_json::to_string(&approval)
-            .map_err(|why| Fault::Misuse(format!("an approval as JSON: {why}")))?;
         let before = binding.credential.sign_count;
         let session = matches!(claim.statement, Statement::Session(_));
-        let (person, key) = (claim.statement.person(), claim.statement.key());
-        let facility = facility_of(&claim.statement)?;
+        let person = claim.statement.person();
+        let keeping = Keeping::of(id, &approval)?;
         let number_asked = self
             .ledger
             .write(move |tx| {
@@ -301,33 +378,15 @@ impl Authn {
                     // Another answer of this phone came between, or it was just unlinked.
                     return no(Refusal::Approval(approval::Refusal::CounterNotRising));
                 }
-                let kept = "SELECT 1 FROM authn_approval WHERE ceremony = $1";
-                if tx.query_opt(kept, &[id.into()])?.is_some() {
-                    return no(Refusal::CeremonyOutOfStep("approved already"));
-                }
                 let known = tx.query_opt(
                     "SELECT 1 FROM authn_session
                      WHERE person = $1 AND facility = $2 AND released IS NOT NULL LIMIT 1",
-                    &[person.into(), (&facility).into()],
+                    &[person.into(), (&keeping.facility).into()],
                 )?;
                 // Documents are prepared for the bearer of a live token of this very place only:
                 // what the digits prove was proven when that session began.
                 let number_asked = session && (known.is_none() || expected.is_none());
-                tx.exec(
-                    "INSERT INTO authn_approval (ceremony, person, key, facility, approved,
-                        evidence, number_asked, number_typed, state)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8)",
-                    &[
-                        id.into(),
-                        person.into(),
-                        key.into(),
-                        (&facility).into(),
-                        now.into(),
-                        (&evidence).into(),
-                        number_asked.into(),
-                        if session { "waiting" } else { "documents" }.into(),
-                    ],
-                )?;
+                keeping.insert(tx, number_asked, now)?;
                 Ok(number_asked)
             })
             .await?;

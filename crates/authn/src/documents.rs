@@ -10,12 +10,11 @@
 
 use approval::{Approval, DocumentsStatement};
 use hpki::encoding::Digest32;
-use hpki::id::{BindingId, CeremonyId};
+use hpki::id::{BindingId, CeremonyId, KeyId, PersonId};
 use hpki::time::Timestamp;
 use ledger::Failed;
 use wire::{CeremonyStep, StartAnswer, Terminal};
 
-use crate::binding::BindingRow;
 use crate::ceremony::{Ceremony, Documents, Place, Step, Subject};
 use crate::config::COUNT_CEILING;
 use crate::refusal::Refusal;
@@ -62,17 +61,17 @@ impl Authn {
         Ok(answer)
     }
 
-    /// The statement that the claiming phone is shown.
+    /// The statement that the claiming phone, or the card, is shown.
     pub(crate) fn documents_statement(
         &self,
         id: CeremonyId,
         nonce: [u8; 32],
         ceremony: &Ceremony,
         documents: &Documents,
-        binding: &BindingRow,
+        (person, key): (PersonId, KeyId),
     ) -> Result<DocumentsStatement, Refusal> {
-        if binding.key != documents.key {
-            // Hers, but linked to another of her keys.
+        if key != documents.key {
+            // Hers, but for another of her keys.
             return Err(Refusal::PhoneNotLinked);
         }
         Ok(DocumentsStatement {
@@ -85,8 +84,8 @@ impl Authn {
             x5t_s256: ceremony.place.x5t,
             terminal_id: ceremony.terminal.id.clone(),
             terminal_label: ceremony.terminal.label.clone(),
-            person: binding.person,
-            key: binding.key,
+            person,
+            key,
             kinds: documents.kinds.clone(),
             count: documents.count,
             root: documents.root,

@@ -1,16 +1,21 @@
 //! From an opened budget to a token (RFC 9068; protocols §4).
 
+use std::sync::Arc;
+
+use approval::Means;
 use hpki::encoding::sha256;
-use hpki::id::{BudgetId, CeremonyId, KeyId, PersonId, TokenId};
+use hpki::id::{BindingId, BudgetId, CeremonyId, KeyId, PersonId, TokenId};
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
-use ledger::{Failed, Fault};
+use hsm::TokenDesk;
+use ledger::{Failed, Fault, Tx};
 use wire::TokenAnswer;
 use wire::token::{
     Allowance, Claims, Confirmation, Header, base64url_encode, compact, signing_input,
 };
 
 use crate::ceremony::{Step, Token};
+use crate::my_number::CardRow;
 use crate::notice::{NoticeKind, tell};
 use crate::refusal::Refusal;
 use crate::room::Authn;
@@ -32,6 +37,41 @@ pub struct Budget {
     pub count: u64,
 }
 
+/// How she was authenticated (RFC 8176).
+fn amr(means: Means, backup_eligible: bool) -> Vec<String> {
+    let methods: &[&str] = match means {
+        // A credential that may be copied to other devices is kept by software.
+        Means::Phone if backup_eligible => &["swk", "user"],
+        Means::Phone => &["hwk", "user"],
+        // A smart card that its PIN unlocked.
+        Means::Hpki | Means::Jpki => &["sc", "pin", "mfa"],
+    };
+    methods.iter().map(|method| (*method).to_owned()).collect()
+}
+
+/// Whether the means by which she approved is still hers in the commit that mints the token. An HPKI
+/// card is linked by nobody: whether it was revoked, custody has just judged.
+fn still_known(
+    tx: &Tx<'_>,
+    (means, binding): (Means, BindingId),
+    key: KeyId,
+    desk: &TokenDesk,
+) -> Result<(), Failed<Refusal>> {
+    match means {
+        Means::Phone => {
+            let live = "SELECT 1 FROM authn_binding WHERE key = $1 AND state = 'live'";
+            if tx.query_opt(live, &[key.into()])?.is_none() {
+                return Err(Failed::Refused(Refusal::PhoneNotLinked));
+            }
+        }
+        Means::Hpki => {}
+        Means::Jpki => {
+            CardRow::still(tx, binding, desk)?;
+        }
+    }
+    Ok(())
+}
+
 impl Authn {
     /// Mints the token for an approval whose budget is open. It is handed out at the next poll, or
     /// once the number was typed. Twice for the same ceremony is harmless.
@@ -47,7 +87,7 @@ impl Authn {
         budget: &Budget,
         now: Timestamp,
     ) -> Result<(), Failed<Refusal>> {
-        let (statement, at, backup_eligible, terminal) = {
+        let (statement, at, by, backup_eligible, terminal) = {
             let ceremonies = self.ceremonies();
             let found =
                 ceremonies.get(&ceremony).ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
@@ -59,6 +99,7 @@ impl Authn {
                 Step::Approved(given) => (
                     given.statement.clone(),
                     given.at,
+                    (given.approval.means(), given.approval.binding),
                     given.backup_eligible,
                     found.terminal.label.clone(),
                 ),
@@ -90,9 +131,8 @@ impl Authn {
             auth_time: at,
             jti: id,
             scope: "sign".into(),
-            acr: "urn:azukari:acr:phone".into(),
-            // A credential that may be copied to other devices is kept by software (RFC 8176).
-            amr: vec![if backup_eligible { "swk" } else { "hwk" }.into(), "user".into()],
+            acr: format!("urn:azukari:acr:{}", by.0),
+            amr: amr(by.0, backup_eligible),
             cnf: Confirmation::of(&statement.x5t_s256),
             allowance: Allowance {
                 facility: statement.facility_id.clone(),
@@ -110,13 +150,10 @@ impl Authn {
         let hash = sha256(token.as_bytes());
         let names: Vec<&str> = budget.kinds.iter().map(|kind| kind.name()).collect();
         let names = names.join(" ");
-        let row = budget.clone();
+        let (row, desk) = (budget.clone(), Arc::clone(&self.desk));
         self.ledger
             .write(move |tx| {
-                let live = "SELECT 1 FROM authn_binding WHERE key = $1 AND state = 'live'";
-                if tx.query_opt(live, &[row.key.into()])?.is_none() {
-                    return Err(Failed::Refused(Refusal::PhoneNotLinked));
-                }
+                still_known(tx, by, row.key, &desk)?;
                 let waiting = tx.exec(
                     "UPDATE authn_approval SET state = 'granted'
                      WHERE ceremony = $1 AND state = 'waiting'",
@@ -127,8 +164,8 @@ impl Authn {
                 }
                 tx.exec(
                     "INSERT INTO authn_session (id, token_hash, ceremony, person, key, facility,
-                        facility_name, terminal, x5t, budget, kinds, count, auth_time, until)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                        facility_name, terminal, x5t, budget, kinds, count, auth_time, until, means)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
                     &[
                         id.into(),
                         hash.into(),
@@ -144,6 +181,7 @@ impl Authn {
                         row.count.into(),
                         at.into(),
                         until.into(),
+                        by.0.name().into(),
                     ],
                 )?;
                 tell(tx, row.key, NoticeKind::SessionOpened, &statement.facility_name, now)?;
@@ -157,7 +195,7 @@ impl Authn {
             key: budget.key,
             kinds: budget.kinds.clone(),
             count: budget.count,
-            means: "phone".into(),
+            means: by.0.name().into(),
         };
         let kept = match self.ceremonies().get_mut(&ceremony).map(|found| &mut found.step) {
             Some(Step::Approved(given)) => {

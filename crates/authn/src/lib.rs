@@ -23,7 +23,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod asking;
+mod at_home;
 mod binding;
+mod by_card;
 mod card;
 mod ceremony;
 mod changing;
@@ -36,6 +38,7 @@ mod history;
 mod label;
 mod linking;
 mod means;
+mod my_number;
 mod notice;
 mod officer;
 mod options;
@@ -51,6 +54,8 @@ mod stopping;
 mod tables;
 mod visit;
 
+pub use at_home::{HomeAct, HomeAsked, HomeDone};
+pub use by_card::{Card, CardAsked};
 pub use ceremony::{Documents, Place};
 pub use changing::TOPIC_PHONE_CHANGED;
 pub use config::{AuthnConfig, COUNT_CEILING};
@@ -60,6 +65,7 @@ pub use documents::DocumentsState;
 pub use grant::Budget;
 pub use linking::{Linked, TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED};
 pub use means::{Holder, Means, PhoneFacts};
+pub use my_number::{LinkedCard, TOPIC_CARD_LINKED, TOPIC_CARD_UNLINKED};
 pub use notice::{Notice, NoticeKind};
 pub use officer::{
     AskedOfBrowser, DeskOfficer, Invitation, SignedIn, TOPIC_OFFICER_DISMISSED,

@@ -86,6 +86,25 @@ impl Authn {
         Ok(means)
     }
 
+    /// The phone that is linked to this key now.
+    ///
+    /// # Errors
+    /// `seal-broken`, or a fault.
+    pub async fn phone_of_key(&self, key: KeyId) -> Result<Option<PhoneFacts>, Failed<Refusal>> {
+        let desk = Arc::clone(&self.desk);
+        self.ledger
+            .read(move |tx| match BindingRow::of_key(tx, key, &desk) {
+                Ok(binding) => Ok(Some(PhoneFacts {
+                    label: binding.label,
+                    linked: binding.linked,
+                    synced: binding.credential.backup_eligible,
+                })),
+                Err(Failed::Refused(Refusal::PhoneNotLinked)) => Ok(None),
+                Err(failed) => Err(failed),
+            })
+            .await
+    }
+
     /// The keys of whoever has this 本人ID, exactly as the letter shows it; or of whoever has this
     /// number of a person or key.
     ///

@@ -41,10 +41,18 @@ pub enum NoticeKind {
     CertificateRevoked,
     /// Somebody approved a login at another service.
     LoginApproved,
+    /// A card was revoked, and the sessions that it had opened ended.
+    CardRevoked,
+    /// A My Number Card was linked.
+    CardLinked,
+    /// The linking of a My Number Card ended.
+    CardUnlinked,
+    /// The certificate of the linked My Number Card runs out soon.
+    CardExpires,
 }
 
 impl NoticeKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 17] = [
         Self::PhoneLinked,
         Self::PhoneChanged,
         Self::PhoneUnlinked,
@@ -58,6 +66,10 @@ impl NoticeKind {
         Self::SessionEnded,
         Self::CertificateRevoked,
         Self::LoginApproved,
+        Self::CardRevoked,
+        Self::CardLinked,
+        Self::CardUnlinked,
+        Self::CardExpires,
     ];
 
     /// The name in rows and interfaces.
@@ -76,6 +88,10 @@ impl NoticeKind {
             Self::SessionEnded => "session-ended",
             Self::CertificateRevoked => "certificate-revoked",
             Self::LoginApproved => "login-approved",
+            Self::CardRevoked => "card-revoked",
+            Self::CardLinked => "card-linked",
+            Self::CardUnlinked => "card-unlinked",
+            Self::CardExpires => "card-expires",
         }
     }
 }

@@ -50,7 +50,7 @@ impl Authn {
         act: OwnersAct,
         now: Timestamp,
     ) -> Result<OwnerAskAnswer, Failed<Refusal>> {
-        let binding = &visit.binding;
+        let binding = visit.phone()?;
         let (issuer, rp_id) = (self.config.issuer.clone(), self.config.rp_id.clone());
         let (nonce, person, key) = (self.nonce(), binding.person, binding.key);
         let statement = match act {
@@ -84,16 +84,13 @@ impl Authn {
         credential: &Value,
         now: Timestamp,
     ) -> Result<Approval, Failed<Refusal>> {
-        let answered = self.answered(&visit.binding, credential, now)?;
+        let answered = self.answered(visit.phone()?, credential, now)?;
         match &answered.approval.statement {
             Statement::Stop(_) | Statement::Restart(_) => self.counted(answered).await,
             Statement::Loss(_) => self.lose(answered, now).await,
             Statement::Dispute(_) => self.dispute(answered, now).await,
             Statement::Change(_) => self.change(answered, now).await,
-            Statement::Link(_)
-            | Statement::Session(_)
-            | Statement::Documents(_)
-            | Statement::Login(_) => Err(Failed::Refused(Refusal::QuestionUnknown)),
+            _ => Err(Failed::Refused(Refusal::QuestionUnknown)),
         }
     }
 

@@ -52,6 +52,21 @@ pub enum Refusal {
     /// The phone that scanned is not linked to anybody (any more).
     #[error("this phone is not linked")]
     PhoneNotLinked,
+    /// The My Number Card in the reader is linked to nobody (any more).
+    #[error("this card is not linked")]
+    CardNotLinked,
+    /// The card speaks for a key already, or the key has this card already.
+    #[error("this card is linked already")]
+    CardAlreadyLinked,
+    /// This means may not do that: a My Number Card links no other, and not every card orders sheets.
+    #[error("this cannot be done with this card")]
+    CardActNotAllowed,
+    /// Three sheets were made by card within a day.
+    #[error("too many sheets were made by card today")]
+    SheetsTooMany,
+    /// She came to her page by card; this is approved on the phone.
+    #[error("this is approved on the phone, and she came by card")]
+    PhoneNeeded,
     /// No such ceremony, not its secret, or not the certificate that began it: all look alike.
     #[error("no such ceremony")]
     CeremonyUnknown,
@@ -191,6 +206,11 @@ pub const CODES: &[&str] = &[
     "phone-holds-another",
     "phone-name-malformed",
     "phone-not-linked",
+    "card-not-linked",
+    "card-already-linked",
+    "card-act-not-allowed",
+    "sheets-too-many",
+    "phone-needed",
     "ceremony-unknown",
     "qr-already-used",
     "qr-expired",
@@ -247,6 +267,11 @@ impl Refuse for Refusal {
             Self::PhoneHoldsAnother => "phone-holds-another",
             Self::PhoneNameMalformed => "phone-name-malformed",
             Self::PhoneNotLinked => "phone-not-linked",
+            Self::CardNotLinked => "card-not-linked",
+            Self::CardAlreadyLinked => "card-already-linked",
+            Self::CardActNotAllowed => "card-act-not-allowed",
+            Self::SheetsTooMany => "sheets-too-many",
+            Self::PhoneNeeded => "phone-needed",
             Self::CeremonyUnknown => "ceremony-unknown",
             Self::QrAlreadyUsed => "qr-already-used",
             Self::QrExpired => "qr-expired",
@@ -311,6 +336,11 @@ mod tests {
             Refusal::PhoneHoldsAnother,
             Refusal::PhoneNameMalformed,
             Refusal::PhoneNotLinked,
+            Refusal::CardNotLinked,
+            Refusal::CardAlreadyLinked,
+            Refusal::CardActNotAllowed,
+            Refusal::SheetsTooMany,
+            Refusal::PhoneNeeded,
             Refusal::CeremonyUnknown,
             Refusal::QrAlreadyUsed,
             Refusal::QrExpired,

@@ -1,8 +1,10 @@
 //! The room itself: what it holds while it runs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use approval::CardTrust;
+use hpki::encoding::Digest32;
 use hpki::id::{BindingId, CeremonyId, FacilityCode, SheetId};
 use hpki::sign::Random;
 use hpki::time::Timestamp;
@@ -12,6 +14,7 @@ use serde_json::{Value, json};
 use wire::token::base64url_encode;
 
 use crate::asking::Question;
+use crate::at_home::{Asked, Ticket};
 use crate::ceremony::Ceremony;
 use crate::changing::Change;
 use crate::config::AuthnConfig;
@@ -58,6 +61,12 @@ pub struct Authn {
     openings: Mutex<HashMap<SheetId, (Timestamp, u32)>>,
     pub(crate) at_desk: AtDesk,
     pub(crate) registry: Registry,
+    /// Whom HPKI cards are believed by.
+    pub(crate) trusted: RwLock<Arc<CardTrust>>,
+    /// Whom My Number Cards are believed by.
+    pub(crate) trusted_jpki: RwLock<Arc<CardTrust>>,
+    pub(crate) homes: Mutex<HashMap<CeremonyId, Asked>>,
+    pub(crate) tickets: Mutex<HashMap<Digest32, Ticket>>,
 }
 
 impl std::fmt::Debug for Authn {
@@ -88,6 +97,10 @@ impl Authn {
             openings: Mutex::default(),
             at_desk: AtDesk::default(),
             registry: Registry::default(),
+            trusted: RwLock::default(),
+            trusted_jpki: RwLock::default(),
+            homes: Mutex::default(),
+            tickets: Mutex::default(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Sessions: one row for each token, which is known by its SHA-256 only.
 
+use approval::{Approval, Means};
 use hpki::encoding::{Digest32, sha256};
-use hpki::id::{BudgetId, FacilityCode, KeyId, PersonId, TokenId};
+use hpki::id::{BindingId, BudgetId, FacilityCode, KeyId, PersonId, TokenId};
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Row, Tx};
@@ -39,6 +40,8 @@ pub struct Session {
     pub count: u64,
     /// When the person approved.
     pub auth_time: Timestamp,
+    /// By which means.
+    pub means: Means,
     /// Until when.
     pub until: Timestamp,
     /// When the facility fetched the token.
@@ -71,12 +74,14 @@ impl Session {
             released: row.opt_time(11)?,
             ended: row.opt_time(12)?,
             x5t: row.array(13)?,
+            means: Means::from_name(row.text(14)?)
+                .ok_or_else(|| Fault::Row("the means of a session".into()))?,
         })
     }
 }
 
 const COLUMNS: &str = "id, person, key, facility, facility_name, terminal, budget, kinds, count, \
-                       auth_time, until, released, ended, x5t";
+                       auth_time, until, released, ended, x5t, means";
 
 /// Ends every live session of a key; gives those that were ended.
 pub(crate) fn end_all(tx: &Tx<'_>, key: KeyId, now: Timestamp) -> Result<Vec<Session>, Fault> {
@@ -117,6 +122,33 @@ pub(crate) fn end_and_tell(
     now: Timestamp,
 ) -> Result<(), Fault> {
     end(tx, (session.id, session.budget), Some(session.key), reason, now)
+}
+
+/// Ends the live sessions of a key that were approved by this means; gives how many.
+pub(crate) fn end_of_means(
+    tx: &Tx<'_>,
+    key: KeyId,
+    binding: BindingId,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let rows = tx.query(
+        "SELECT id, evidence FROM authn_session
+         JOIN authn_approval ON authn_approval.ceremony = authn_session.ceremony
+         WHERE authn_session.key = $1 AND ended IS NULL AND until > $2",
+        &[key.into(), now.into()],
+    )?;
+    let mut ended = 0;
+    for row in &rows {
+        let approval: Approval = serde_json::from_str(row.text(1)?)
+            .map_err(|why| Fault::Row(format!("an approval: {why}")))?;
+        if approval.binding == binding {
+            ended += tx.exec(
+                "UPDATE authn_session SET ended = $2 WHERE id = $1 AND ended IS NULL",
+                &[row.blob(0)?.into(), now.into()],
+            )?;
+        }
+    }
+    Ok(ended)
 }
 
 /// Ends a session whose token was never handed out, and tells custody.

@@ -163,6 +163,17 @@ impl SheetRow {
         Ok(sheet)
     }
 
+    /// A new sheet for whoever had this one, not sealed yet.
+    pub(crate) fn again(
+        self,
+        id: SheetId,
+        secret_hash: Digest32,
+        (issued, expires): (Timestamp, Timestamp),
+    ) -> Self {
+        let (standing, tries) = (Standing::Issued, 0);
+        Self { id, secret_hash, issued, expires, standing, tries, ..self }
+    }
+
     pub(crate) fn seal_with(&mut self, desk: &TokenDesk) -> Result<(), Failed<Refusal>> {
         self.seal = desk.mac(&self.sealed())?.to_vec();
         Ok(())

@@ -47,6 +47,25 @@ CREATE TABLE authn_binding (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX authn_binding_live ON authn_binding (key) WHERE state = 'live';
 
+-- A My Number Card linked to a person and key. `seal` covers everything but `told` (whether its holder
+-- was told that it runs out) and `leaf`, where the journal says so (which proves itself).
+CREATE TABLE authn_card (
+    id BLOB PRIMARY KEY,
+    person BLOB NOT NULL,
+    key BLOB NOT NULL,
+    certificate BLOB NOT NULL,
+    commitment BLOB NOT NULL,
+    expires INTEGER NOT NULL,
+    linked INTEGER NOT NULL,
+    ended INTEGER,
+    seal BLOB NOT NULL,
+    told INTEGER NOT NULL,
+    leaf INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX authn_card_key ON authn_card (key) WHERE ended IS NULL;
+CREATE UNIQUE INDEX authn_card_commitment ON authn_card (commitment) WHERE ended IS NULL;
+CREATE INDEX authn_card_expiry ON authn_card (expires) WHERE ended IS NULL AND told = 0;
+
 -- What a person approved, kept for as long as the signatures it allowed.
 CREATE TABLE authn_approval (
     ceremony BLOB PRIMARY KEY,
@@ -76,6 +95,7 @@ CREATE TABLE authn_session (
     count INTEGER NOT NULL,
     auth_time INTEGER NOT NULL,
     until INTEGER NOT NULL,
+    means TEXT NOT NULL,
     released INTEGER,
     ended INTEGER
 ) WITHOUT ROWID;
@@ -131,11 +151,15 @@ CREATE INDEX authn_desk_order_open ON authn_desk_order (opened) WHERE closed IS 
 CREATE INDEX authn_desk_order_key ON authn_desk_order (key, opened);
 CREATE INDEX authn_sheet_display ON authn_sheet (display_id);
 
--- A visit to the owner's page, by the SHA-256 of its cookie; `evidence` is what her passkey signed,
--- which the journal has the hash of. It lasts as long as its phone is linked and she is not quiet.
+-- A visit to the owner's page, by the SHA-256 of its cookie; `evidence` is what her passkey or card
+-- signed, which the journal has the hash of. It lasts as long as its phone or card is hers and she is
+-- not quiet.
 CREATE TABLE authn_visit (
     hash BLOB PRIMARY KEY,
+    means TEXT NOT NULL,
     binding BLOB NOT NULL,
+    person BLOB NOT NULL,
+    key BLOB NOT NULL,
     begun INTEGER NOT NULL,
     seen INTEGER NOT NULL,
     ended INTEGER NOT NULL,

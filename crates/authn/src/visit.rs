@@ -10,22 +10,25 @@ use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 
 use approval::webauthn::assertion;
-use approval::{AssertionEvidence, AssertionResponse, SigninStatement};
+use approval::{AssertionEvidence, AssertionResponse, Means, SigninStatement};
 use hpki::encoding::{Digest32, Statement as Encoded};
 use hpki::id::{BindingId, CeremonyId, KeyId, PersonId};
 use hpki::sign::Mac;
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Fault, Note, Record};
+use hsm::TokenDesk;
+use ledger::{Event, Failed, Fault, Note, Record, Tx};
 use serde::Serialize;
 use wire::{SigninBeginAnswer, SigninFinishRequest};
 
 use crate::binding::BindingRow;
 use crate::config::{FINISH_S, VISIT_IDLE_S, VISIT_S};
+use crate::my_number::CardRow;
 use crate::notice::{NoticeKind, tell};
 use crate::options;
 use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::secret::Secret;
+use crate::sheet::SheetRow;
 
 /// How many may be signing in at once; the oldest unanswered are forgotten after two minutes.
 const SIGNING_IN: usize = 20_000;
@@ -70,7 +73,13 @@ impl std::fmt::Debug for Visiting {
 #[derive(Debug, Clone)]
 pub struct Visit {
     pub(crate) hash: Digest32,
-    pub(crate) binding: BindingRow,
+    /// By which means she came.
+    pub means: Means,
+    person: PersonId,
+    key: KeyId,
+    display_id: String,
+    /// Her phone, where she came by it.
+    phone: Option<BindingRow>,
     /// Until when at most.
     pub until: Timestamp,
 }
@@ -78,24 +87,40 @@ pub struct Visit {
 impl Visit {
     /// Who.
     pub fn person(&self) -> PersonId {
-        self.binding.person
+        self.person
     }
     /// Her kept key.
     pub fn key(&self) -> KeyId {
-        self.binding.key
+        self.key
     }
     /// 本人ID.
     pub fn display_id(&self) -> &str {
-        &self.binding.display_id
+        &self.display_id
     }
-    /// What she calls her phone.
-    pub fn label(&self) -> &str {
-        &self.binding.label
+    /// The phone by which she came: what matters is approved on it.
+    pub(crate) fn phone(&self) -> Result<&BindingRow, Failed<Refusal>> {
+        self.phone.as_ref().ok_or(Failed::Refused(Refusal::PhoneNeeded))
     }
-    /// When her phone was linked.
-    pub fn linked(&self) -> Timestamp {
-        self.binding.linked
+}
+
+/// The phone, where she came by one, and her 本人ID, if the means by which she came is still hers. An
+/// HPKI card's visits are ended when its revocation is delivered.
+fn by_means(
+    tx: &Tx<'_>,
+    means: Means,
+    id: BindingId,
+    key: KeyId,
+    desk: &TokenDesk,
+) -> Result<(Option<BindingRow>, String), Failed<Refusal>> {
+    if means == Means::Phone {
+        let binding = BindingRow::live(tx, id, desk)?;
+        let display_id = binding.display_id.clone();
+        return Ok((Some(binding), display_id));
     }
+    if means == Means::Jpki {
+        CardRow::still(tx, id, desk)?;
+    }
+    Ok((None, SheetRow::latest(tx, key, desk)?.display_id))
 }
 
 impl Authn {
@@ -223,9 +248,17 @@ impl Authn {
                     )));
                 }
                 tx.exec(
-                    "INSERT INTO authn_visit (hash, binding, begun, seen, ended, evidence)
-                     VALUES ($1, $2, $3, $3, 0, $4)",
-                    &[visit_hash.into(), after.id.into(), now.into(), (&evidence).into()],
+                    "INSERT INTO authn_visit (hash, means, binding, person, key, begun, seen,
+                        ended, evidence)
+                     VALUES ($1, 'phone', $2, $3, $4, $5, $5, 0, $6)",
+                    &[
+                        visit_hash.into(),
+                        after.id.into(),
+                        after.person.into(),
+                        after.key.into(),
+                        now.into(),
+                        (&evidence).into(),
+                    ],
                 )?;
                 tell(tx, after.key, NoticeKind::SignedIn, &after.label, now)?;
                 let mut record = Record::of_key(Event::OwnerSignedIn, after.key, now);
@@ -257,7 +290,8 @@ impl Authn {
             .ledger
             .read(move |tx| {
                 let row = tx.query_opt(
-                    "SELECT binding, begun, seen FROM authn_visit WHERE hash = $1 AND ended = 0",
+                    "SELECT binding, begun, seen, means, person, key FROM authn_visit
+                     WHERE hash = $1 AND ended = 0",
                     &[hash.into()],
                 )?;
                 let row = row.ok_or_else(needed)?;
@@ -266,11 +300,18 @@ impl Authn {
                     return Err(needed());
                 }
                 let id = BindingId::from_octets(row.array(0)?);
-                let binding = match BindingRow::live(tx, id, &desk) {
-                    Err(Failed::Refused(Refusal::PhoneNotLinked)) => return Err(needed()),
+                let means = Means::from_name(row.text(3)?)
+                    .ok_or_else(|| Fault::Row("the means of a visit".into()))?;
+                let (person, key) =
+                    (PersonId::from_octets(row.array(4)?), KeyId::from_octets(row.array(5)?));
+                let until = begun.plus(VISIT_S);
+                let (phone, display_id) = match by_means(tx, means, id, key, &desk) {
+                    Err(Failed::Refused(Refusal::PhoneNotLinked | Refusal::CardNotLinked)) => {
+                        return Err(needed());
+                    }
                     other => other?,
                 };
-                Ok((Visit { hash, binding, until: begun.plus(VISIT_S) }, seen))
+                Ok((Visit { hash, means, person, key, display_id, phone, until }, seen))
             })
             .await?;
         if now.since(seen) >= SEEN_S {

@@ -30,7 +30,7 @@ async fn visit(house: &House, phone: &mut Phone) -> Visit {
 
 /// The QR on the old phone's screen.
 fn shown(house: &House, visit: &Visit) -> ChangeOpenRequest {
-    let qr = house.room().begin_change(visit, NOW).0;
+    let qr = house.room().begin_change(visit, NOW).unwrap().0;
     let rest = qr.strip_prefix(&format!("{ORIGIN}/n#1.")).unwrap();
     let (sheet, secret) = rest.split_once('.').unwrap();
     ChangeOpenRequest { sheet: sheet.into(), secret: secret.into() }

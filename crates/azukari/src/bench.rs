@@ -5,6 +5,7 @@
 //! says what each figure means.
 
 mod authenticate;
+mod cards;
 mod check;
 mod custody;
 mod device;

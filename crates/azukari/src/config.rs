@@ -8,6 +8,7 @@ mod card;
 mod client;
 mod device;
 mod gateway;
+pub(crate) mod jpki;
 mod kind;
 mod maker;
 mod relying;
@@ -23,8 +24,10 @@ pub(crate) use client::{ClientConfig, registered};
 pub(crate) use gateway::GatewayConfig;
 pub(crate) use witness::{WitnessAt, WitnessConfig};
 
+use approval::CardMeans;
 use approval::webauthn::Makers;
 use custody::Policy;
+use jpki::JpkiConfig;
 use serde::Deserialize;
 
 /// Why a configuration is refused.
@@ -110,6 +113,13 @@ struct PlatformFile {
     importer: Vec<ImporterFile>,
     #[serde(default)]
     authenticator: Vec<maker::AuthenticatorFile>,
+    #[serde(default = "sheet_by_card")]
+    sheet_by_card: Vec<String>,
+    jpki: Option<jpki::JpkiFile>,
+}
+
+fn sheet_by_card() -> Vec<String> {
+    ["hpki", "jpki"].map(str::to_owned).to_vec()
 }
 
 const fn yes() -> bool {
@@ -230,6 +240,10 @@ pub(crate) struct PlatformConfig {
     pub(crate) importers: Vec<ImporterConfig>,
     /// Whose authenticators may be linked.
     pub(crate) makers: Makers,
+    /// By which cards a sheet for a new phone is ordered on the screen.
+    pub(crate) sheet_by_card: Vec<CardMeans>,
+    /// Whom My Number Cards are believed by; without it none proves anything.
+    pub(crate) jpki: Option<JpkiConfig>,
     pub(crate) policy: Policy,
     pub(crate) clients: Vec<ClientConfig>,
     /// Services that log holders in.
@@ -347,6 +361,16 @@ impl PlatformConfig {
             contact: written.contact,
             pool_level: bounded("pool_level", written.pool_level, 0, Limits::POOL_MAX)?,
             audit_after_start: written.audit_after_start,
+            sheet_by_card: written
+                .sheet_by_card
+                .iter()
+                .map(|name| match name.as_str() {
+                    "hpki" => Ok(CardMeans::Hpki),
+                    "jpki" => Ok(CardMeans::Jpki),
+                    other => Err(ConfigRefusal::Value("sheet_by_card", format!("{other:?}"))),
+                })
+                .collect::<Result<_, _>>()?,
+            jpki: written.jpki.map(|jpki| jpki.read(base)).transpose()?,
             makers: Makers::only(
                 written
                     .authenticator

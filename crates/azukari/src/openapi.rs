@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::demo::service;
 use crate::hospital;
-use crate::platform::{approvals, batch, csc, door, holder, import, journal, phone};
+use crate::platform::{approvals, batch, cards, csc, door, holder, import, journal, phone, reader};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,8 @@ use crate::platform::{approvals, batch, csc, door, holder, import, journal, phon
         door::start,
         door::state,
         door::number,
+        reader::ask,
+        reader::answer,
         door::end,
         door::checkpoint,
         door::consistency,
@@ -43,7 +45,10 @@ use crate::platform::{approvals, batch, csc, door, holder, import, journal, phon
         phone::stop_begin,
         phone::stop_finish,
         phone::history,
+        cards::begin,
+        cards::finish,
         holder::signin_begin,
+        holder::signin_card,
         holder::signin_finish,
         holder::signout,
         holder::state,
@@ -101,6 +106,7 @@ use crate::platform::{approvals, batch, csc, door, holder, import, journal, phon
         (name = "authority", description = "基盤。鍵を引き渡す認証局から（固定したクライアント証明書）"),
         (name = "phone", description = "基盤。電話から"),
         (name = "holder", description = "基盤。本人のページと新しい電話から（cookie と X-Azukari-CSRF）"),
+        (name = "card", description = "基盤。手元のカードリーダーから（本人の HPKI カード・マイナンバーカード）"),
         (name = "csc", description = "基盤。Cloud Signature Consortium の API（1.0.4.0 と 2.0.0.2）。登録したクライアントから、相互 TLS とトークンで"),
         (name = "journal", description = "基盤。公開している署名記録。だれでも"),
         (name = "gateway", description = "医療機関側。電子カルテ・レセコンから、loopback で"),

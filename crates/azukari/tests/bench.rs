@@ -50,9 +50,15 @@ fn complete(figures: &Value) {
 
 #[test]
 fn a_short_morning_prints_one_object_with_every_figure() {
+    for means in ["phone", "hpki", "jpki"] {
+        a_short_morning(means);
+    }
+}
+
+fn a_short_morning(means: &str) {
     let run = Command::new(env!("CARGO_BIN_EXE_azukari"))
         .args(["bench", "authenticate", "--seconds", "1", "--keys", "4", "--in-flight", "4"])
-        .arg("--json")
+        .args(["--json", "--means", means])
         .output()
         .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
@@ -74,4 +80,5 @@ fn a_short_morning_prints_one_object_with_every_figure() {
     }
     assert_eq!((&figures["keys"], &figures["in_flight"]), (&4.into(), &4.into()));
     assert!(figures["authentications"].as_u64().unwrap() > 0);
+    assert_eq!(figures["means"], means);
 }

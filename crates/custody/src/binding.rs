@@ -217,7 +217,7 @@ impl Custody {
             // We died, or were told twice, after the commit: only the budgets may be left.
             return inner.end_budgets_of(key, Some(old), now).await;
         }
-        let mut decided = inner.decided(&evidence.approval).await?;
+        let mut decided = inner.decided(&evidence.approval, now).await?;
         let before = inner.binding(old).await?;
         let (credential, _) =
             approval::check_change(evidence, &before.credential(), &inner.config.rp)

@@ -8,6 +8,7 @@ use ledger::Fault;
 use crate::Failed as Bad;
 use crate::binding::BindingRow;
 use crate::budget::BudgetRow;
+use crate::card::CardRow;
 use crate::key::KeyRow;
 use crate::order::OrderRow;
 use crate::prepared::PreparedRow;
@@ -24,6 +25,8 @@ pub struct Books {
     pub keys: u64,
     /// Phones ever linked.
     pub bindings: u64,
+    /// My Number Cards ever linked.
+    pub cards: u64,
     /// Budgets ever opened.
     pub budgets: u64,
     /// Signatures handed out or ready to be.
@@ -57,10 +60,11 @@ impl Books {
 }
 
 impl Custody {
-    /// Reads every row once: keys and phones a page at a time, budgets and what was approved at once.
+    /// Reads every row once: keys, phones and cards a page at a time, budgets and what was approved at once.
     pub async fn books(&self) -> Result<Books, Bad> {
         let (prepared, sads, approved) = self.0.approvals().await?;
         let (keys, bindings) = (self.0.keys().await?, self.0.bindings().await?);
+        let cards = self.0.cards().await?;
         let (budgets, states, drawn) = self
             .0
             .ledger
@@ -82,6 +86,7 @@ impl Custody {
         let mut books = Books {
             keys: keys.count,
             bindings: bindings.count,
+            cards: cards.count,
             budgets: budgets.len() as u64,
             ..Books::default()
         };
@@ -104,7 +109,8 @@ impl Custody {
         let broken_sads =
             sads.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
         let broken = [broken_budgets, broken_prepared, broken_sads];
-        books.broken_seals = keys.broken + bindings.broken + broken.iter().sum::<usize>() as u64;
+        books.broken_seals =
+            keys.broken + bindings.broken + cards.broken + broken.iter().sum::<usize>() as u64;
         books.misapproved = misapproved(&prepared, &approved);
         let wrong = budgets.iter().filter(|row| {
             i64::from(row.count) - row.remaining != drawn.get(&row.id).copied().unwrap_or(0)
@@ -127,6 +133,20 @@ impl Inner {
         loop {
             let from = after;
             let page = self.ledger.read(move |tx| Ok(KeyRow::page(tx, &from, PAGE)?)).await?;
+            let Some(last) = page.last() else { return Ok(counted) };
+            after = last.id.octets().to_vec();
+            for row in &page {
+                counted.count += 1;
+                counted.broken += u64::from(!self.room.seal_holds(&row.statement(), &row.seal));
+            }
+        }
+    }
+
+    async fn cards(&self) -> Result<Counted, Bad> {
+        let (mut counted, mut after) = (Counted::default(), Vec::new());
+        loop {
+            let from = after;
+            let page = self.ledger.read(move |tx| Ok(CardRow::page(tx, &from, PAGE)?)).await?;
             let Some(last) = page.last() else { return Ok(counted) };
             after = last.id.octets().to_vec();
             for row in &page {

@@ -11,6 +11,7 @@ use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Note, Record, Row, Tx, Value};
 
 use crate::activation::{may_sign, usable};
+use crate::believed::Believed;
 use crate::limits::{CLOCK_AHEAD_S, FRESH_S, LONGEST_S};
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
@@ -232,11 +233,10 @@ enum Stumble {
 }
 
 impl Custody {
-    /// Verifies an approval against this room's own copy of the phone, and opens the budget that it
-    /// allows. The same approval again gives the same budget.
+    /// Verifies an approval with this room's own eyes (its copy of the phone or My Number Card, or the
+    /// HPKI card's chain), and opens the budget that it allows. The same approval again gives the same budget.
     ///
-    /// Refused: what `approval::check` refuses; `binding-unknown`, `binding-ended`, `seal-broken`,
-    /// `approval-elsewhere`, `approval-too-old`, `allowance-too-large`, `kind-not-allowed`,
+    /// Refused: what `Inner::believed` refuses; `seal-broken`, `approval-elsewhere`, `approval-too-old`, `allowance-too-large`, `kind-not-allowed`,
     /// `history-mismatch`, the key's and the certificate's state; `token-ended` for an approval
     /// whose budget was ended.
     pub async fn open_budget(&self, approval: &Approval, now: Timestamp) -> Result<Budget, Bad> {
@@ -246,31 +246,21 @@ impl Custody {
         if let Some(row) = inner.budget_by_grant(grant).await? {
             return opened(&row);
         }
-        let (row, binding_seal, counter) = inner.judge(approval, grant, now).await?;
+        let (row, believed) = inner.judge(approval, grant, now).await?;
         let mut record = Record::of_key(Event::BudgetOpened, row.key, now);
         record.person = Some(row.person);
         record.facility = Some(row.facility.clone());
         record.evidence = Some(row.evidence_hash);
-        let stored = Arc::new((row, record, binding_seal, counter));
+        let stored = Arc::new((row, record, believed));
         let work = Arc::clone(&stored);
         let recorded = inner
             .ledger
             .record(move |tx| {
-                let (row, record, binding_seal, counter) = &*work;
+                let (row, record, believed) = &*work;
                 if !row.insert(tx)? {
                     return Err(Failed::Refused(Stumble::Raced));
                 }
-                // The counter is raised under the seal that was checked: a phone that was
-                // unlinked meanwhile opens nothing.
-                let raised = tx.exec(
-                    "UPDATE custody_binding
-                     SET counter = CASE WHEN counter < $2 THEN $2 ELSE counter END
-                     WHERE id = $1 AND seal = $3",
-                    &[row.binding.into(), (*counter).into(), binding_seal.into()],
-                )?;
-                if raised != 1 {
-                    return Err(Failed::Refused(Stumble::Refused(Refusal::BindingEnded)));
-                }
+                believed.hold(tx).map_err(|failed| failed.map(Stumble::Refused))?;
                 Ok(((), Note(record.clone())))
             })
             .await;
@@ -323,14 +313,14 @@ fn opened(row: &BudgetRow) -> Result<Budget, Bad> {
 }
 
 impl Inner {
-    /// Every rule about an approval, with this room's own eyes. Gives the budget to open, the seal
-    /// of the phone's row that was believed, and the phone's new counter.
+    /// Every rule about an approval, with this room's own eyes. Gives the budget to open, and what
+    /// was believed.
     async fn judge(
         &self,
         approval: &Approval,
         grant: Digest32,
         now: Timestamp,
-    ) -> Result<(BudgetRow, Vec<u8>, u32), Bad> {
+    ) -> Result<(BudgetRow, Believed), Bad> {
         let Approved::Session(statement) = &approval.statement else {
             return refused(approval::Refusal::EvidenceWrong("statement"));
         };
@@ -343,12 +333,7 @@ impl Inner {
         if !fresh {
             return refused(Refusal::ApprovalTooOld);
         }
-        let binding = self.binding(approval.binding).await?;
-        if binding.person != statement.person || binding.key != statement.key {
-            return refused(Refusal::BindingUnknown);
-        }
-        let outcome = approval::check(approval, &binding.credential(), &self.config.rp)
-            .map_err(|refusal| Failed::Refused(refusal.into()))?;
+        let believed = self.believed(approval, now).await?;
 
         let kept = self.kept(statement.key).await?;
         if kept.row.owner != statement.person {
@@ -397,7 +382,7 @@ impl Inner {
             seal: Vec::new(),
         };
         row.seal = self.room.seal(&row.statement())?.to_vec();
-        Ok((row, binding.seal, outcome.sign_count))
+        Ok((row, believed))
     }
 
     /// The approval acknowledges the history that the key had then: it cannot be longer than it

@@ -1,16 +1,17 @@
-//! The owner rules her own key by a phone that is linked to it: she stops it, and starts it again
-//! where nobody else has stopped it. No desk, no officer, no institution.
+//! The owner rules her own key by a phone or My Number Card that is linked to it, or by her HPKI card:
+//! she stops it, and starts it again where nobody else has stopped it. No desk, no officer, no institution.
 
 use std::sync::Arc;
 
 use approval::Approval;
 use approval::statement::Statement as Said;
 use hpki::encoding::Digest32;
-use hpki::id::{BindingId, KeyId};
+use hpki::id::KeyId;
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Tx};
 use serde::{Deserialize, Serialize};
 
+use crate::believed::Believed;
 use crate::key::{KeyRow, KeyState, StopReason, stops};
 use crate::life::{TRIES, add_stop, lift};
 use crate::refusal::Refusal;
@@ -35,31 +36,28 @@ pub struct OwnerDecided {
     pub approval: String,
 }
 
-/// A decision of hers that was checked against this room's own copy of her phone.
+/// A decision of hers that was checked with this room's own eyes.
 pub(crate) struct Decided {
     /// What she signed; each decision is taken once.
     pub(crate) grant: Digest32,
     pub(crate) key: KeyId,
     pub(crate) evidence: String,
     pub(crate) evidence_hash: Digest32,
-    pub(crate) binding: BindingId,
-    pub(crate) binding_seal: Vec<u8>,
-    pub(crate) counter: u32,
+    believed: Believed,
 }
 
 impl Custody {
-    /// Stops a key as its owner approved it, after checking that against this room's own copy of her
-    /// phone. From this commit, which keeps and journals the evidence, the key signs nothing; it is
+    /// Stops a key as its owner approved it, after checking that with this room's own eyes. From this commit, which keeps and journals the evidence, the key signs nothing; it is
     /// unloaded and its open budgets end. A key that she has stopped already stays so.
     ///
-    /// Refused: what `approval::check` refuses; `approval-elsewhere`, `binding-unknown`,
-    /// `binding-ended`, `key-unknown`, `key-wrong-state` (destroyed), `decision-spent`.
+    /// Refused: what `Inner::believed` refuses; `approval-elsewhere`, `key-unknown`,
+    /// `key-wrong-state` (destroyed), `decision-spent`.
     pub async fn stop_by_owner(&self, approval: &Approval, now: Timestamp) -> Result<(), Bad> {
         let inner = &*self.0;
         if !matches!(approval.statement, Said::Stop(_)) {
             return refused(approval::Refusal::EvidenceWrong("statement"));
         }
-        let decided = Arc::new(inner.decided(approval).await?);
+        let decided = Arc::new(inner.decided(approval, now).await?);
         let key = decided.key;
         let stop = |row: &mut KeyRow| add_stop(row, StopReason::Owner, now);
         inner.carry_out_for_owner(approval, decided, Event::KeySuspended, now, stop).await?;
@@ -80,7 +78,7 @@ impl Custody {
         if !matches!(approval.statement, Said::Restart(_)) {
             return refused(approval::Refusal::EvidenceWrong("statement"));
         }
-        let decided = Arc::new(inner.decided(approval).await?);
+        let decided = Arc::new(inner.decided(approval, now).await?);
         let start = |row: &mut KeyRow| {
             if row.state != KeyState::Suspended {
                 return Err(Refusal::KeyWrongState(row.state.name()));
@@ -97,17 +95,16 @@ impl Custody {
 
 impl Inner {
     /// Checks an owner's approval about her own key.
-    pub(crate) async fn decided(&self, approval: &Approval) -> Result<Decided, Bad> {
+    pub(crate) async fn decided(
+        &self,
+        approval: &Approval,
+        now: Timestamp,
+    ) -> Result<Decided, Bad> {
         let said = &approval.statement;
         if said.issuer() != self.config.issuer {
             return refused(Refusal::ApprovalElsewhere);
         }
-        let binding = self.binding(approval.binding).await?;
-        if binding.person != said.person() || binding.key != said.key() {
-            return refused(Refusal::BindingUnknown);
-        }
-        let outcome = approval::check(approval, &binding.credential(), &self.config.rp)
-            .map_err(|refusal| Failed::Refused(refusal.into()))?;
+        let believed = self.believed(approval, now).await?;
         let evidence = serde_json::to_string(approval)
             .map_err(|error| Fault::Misuse(format!("an approval cannot be kept: {error}")))?;
         Ok(Decided {
@@ -115,9 +112,7 @@ impl Inner {
             key: said.key(),
             evidence,
             evidence_hash: approval.evidence_hash(),
-            binding: binding.id,
-            binding_seal: binding.seal,
-            counter: outcome.sign_count,
+            believed,
         })
     }
 
@@ -144,7 +139,7 @@ impl Inner {
             let stopped = event == Event::KeySuspended;
             let keep = move |tx: &Tx<'_>| {
                 work.keep(tx, event.name(), now)?;
-                work.raise_counter(tx)?;
+                work.believed.hold(tx)?;
                 let told = OwnerDecided {
                     key: work.key,
                     stopped,
@@ -188,17 +183,5 @@ impl Decided {
             ],
         )?;
         if fresh == 1 { Ok(()) } else { Err(Failed::Refused(Refusal::DecisionSpent)) }
-    }
-
-    /// The counter is raised under the seal that was checked: a phone that was unlinked meanwhile
-    /// decides nothing.
-    fn raise_counter(&self, tx: &Tx<'_>) -> Result<(), Failed<Refusal>> {
-        let raised = tx.exec(
-            "UPDATE custody_binding
-             SET counter = CASE WHEN counter < $2 THEN $2 ELSE counter END
-             WHERE id = $1 AND seal = $3",
-            &[self.binding.into(), self.counter.into(), (&self.binding_seal).into()],
-        )?;
-        if raised == 1 { Ok(()) } else { Err(Failed::Refused(Refusal::BindingEnded)) }
     }
 }

@@ -98,8 +98,8 @@ pub struct Evidence {
     pub index: u64,
     /// The way from its commitment to the root.
     pub path: Vec<Digest32>,
-    /// The journal's proof that the phone was linked (`c2sp.org/tlog-proof@v1`).
-    pub binding: String,
+    /// The journal's proof that the phone was linked (`c2sp.org/tlog-proof@v1`); none where a card approved.
+    pub binding: Option<String>,
     /// The journal's proof of the outcome.
     pub outcome: String,
     /// The signature value.

@@ -207,6 +207,16 @@ refusals! {
     /// A phone is linked to this key, or this phone to another.
     AlreadyLinked "phone-already-linked" "a phone is already linked to this key, or this phone to another key";
 
+    // ── the card ──
+    /// No My Number Card is linked under this number here, or not to this key.
+    CardUnknown "card-unknown" "this card is not linked here";
+    /// The linking of the card was ended.
+    CardEnded "card-ended" "the linking of this card was ended";
+    /// A card is linked to this key, or this card to another.
+    CardAlreadyLinked "card-already-linked" "a card is already linked to this key, or this card to another key";
+    /// The card's certificate is of another holder than the kept key's, or of another qualification.
+    CardOtherPerson "card-other-person" "the card is not that of the kept key's owner";
+
     // ── the order ──
     /// The number was used for another request.
     OrderReused "order-reused" "this order number was used for another request";

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, RwLock};
 
-use approval::RelyingParty;
+use approval::{CardTrust, RelyingParty};
 use hpki::id::{BudgetId, KeyId};
 use hpki::kind::{DocumentKind, Form};
 use hpki::sign::Random;
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) budgets: Recent<BudgetId, Arc<BudgetRow>>,
     /// The authorities from which keys are taken over.
     pub(crate) importers: RwLock<Vec<Importer>>,
+    /// Whom HPKI cards are believed by.
+    pub(crate) cards: RwLock<Arc<CardTrust>>,
     /// What tokens and facilities asked for in this hour.
     pub(crate) hourly: Arc<Hourly>,
     /// This process, in reservations.
@@ -89,6 +91,7 @@ impl Custody {
             kept: Recent::new(REMEMBERED),
             budgets: Recent::new(REMEMBERED),
             importers: RwLock::default(),
+            cards: RwLock::default(),
             hourly: Arc::default(),
             holder,
             config,

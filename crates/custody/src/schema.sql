@@ -42,6 +42,26 @@ CREATE TABLE custody_binding (
 CREATE UNIQUE INDEX custody_binding_key ON custody_binding (kept) WHERE ended IS NULL;
 CREATE UNIQUE INDEX custody_binding_credential ON custody_binding (credential) WHERE ended IS NULL;
 
+-- Our own copy of a linked My Number Card: its authentication certificate. All of it is sealed.
+CREATE TABLE custody_card (
+    id BLOB NOT NULL PRIMARY KEY,
+    person BLOB NOT NULL,
+    kept BLOB NOT NULL,
+    certificate BLOB NOT NULL,
+    evidence BLOB NOT NULL,
+    linked INTEGER NOT NULL,
+    ended INTEGER,
+    seal BLOB NOT NULL
+);
+CREATE UNIQUE INDEX custody_card_key ON custody_card (kept) WHERE ended IS NULL;
+CREATE UNIQUE INDEX custody_card_certificate ON custody_card (certificate) WHERE ended IS NULL;
+
+-- HPKI cards whose revocation was delivered. A row takes power away only: it needs no seal.
+CREATE TABLE custody_ended_card (
+    id BLOB NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL
+);
+
 -- What one approval allows; all of it is sealed.
 CREATE TABLE custody_budget (
     id BLOB NOT NULL PRIMARY KEY,

@@ -89,7 +89,12 @@ async fn three_documents_are_prepared_approved_signed_and_proven() {
     assert!(belongs(&commitment, evidence.index, 3, &evidence.path, &said.root));
     assert_eq!(evidence.approval.statement.challenge(), said.challenge());
     let key = house.ledger.verify_key();
-    let linked = Proof::parse(&evidence.binding).unwrap().verify(key).unwrap().opening.record;
+    let linked = Proof::parse(evidence.binding.as_ref().unwrap())
+        .unwrap()
+        .verify(key)
+        .unwrap()
+        .opening
+        .record;
     assert_eq!((linked.event.name(), linked.key), ("phone.linked", Some(doctor.key)));
     let made = Proof::parse(&evidence.outcome).unwrap().verify(key).unwrap().opening.record;
     assert_eq!(made.dtbsr, Some(document.dtbsr));

@@ -98,6 +98,10 @@ events! {
     PhoneLinked = "phone.linked" "電話の登録",
     /// The linking of a phone ended.
     PhoneUnlinked = "phone.unlinked" "電話の登録の終了",
+    /// A My Number Card was linked to a person and key.
+    CardLinked = "card.linked" "マイナンバーカードの紐付け",
+    /// The linking of a My Number Card ended.
+    CardUnlinked = "card.unlinked" "マイナンバーカードの紐付けの終了",
     /// An approval opened a budget.
     BudgetOpened = "budget.opened" "承認（当日の署名）",
     /// The owner approved exactly these documents.

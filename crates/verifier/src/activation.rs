@@ -6,7 +6,7 @@
 //! journal says is brought in through [`Journal`], because proofs are the ledger's business: this
 //! room only judges what an entry is about.
 
-use approval::Bundle;
+use approval::{Bundle, CardEvidence, CardMeans, card_commitment};
 use const_oid::ObjectIdentifier;
 use hpki::encoding::{Digest32, sha256};
 use hpki::id::{FacilityCode, KeyId, PersonId};
@@ -99,6 +99,9 @@ pub enum Refusal {
     /// Another phone was linked than the one that signed.
     #[error("another phone was linked than the one that signed")]
     BindingOtherPhone,
+    /// The HPKI card is of another holder than the signer's certificate.
+    #[error("the card is of another holder than the signer's certificate")]
+    CardOtherHolder,
     /// The signature is not of this hash and certificate.
     #[error("the signature is not of this hash under this certificate")]
     SignatureWrong,
@@ -139,6 +142,7 @@ pub const CODES: &[&str] = &[
     "binding-other-person",
     "binding-other-key",
     "binding-other-phone",
+    "card-other-holder",
     "activation-signature-wrong",
     "signed-info-other",
     "outcome-proof-wrong",
@@ -160,6 +164,7 @@ impl Refuse for Refusal {
             Self::BindingOtherPerson => "binding-other-person",
             Self::BindingOtherKey => "binding-other-key",
             Self::BindingOtherPhone => "binding-other-phone",
+            Self::CardOtherHolder => "card-other-holder",
             Self::SignatureWrong => "activation-signature-wrong",
             Self::SignedInfoOther => "signed-info-other",
             Self::OutcomeProofWrong(_) => "outcome-proof-wrong",
@@ -304,7 +309,8 @@ pub fn verify_activation(text: &[u8], grounds: &Grounds<'_>) -> ActivationReport
     };
     facts.signed = Some(outcome.time.rfc3339());
     facts.index = Some(outcome.index);
-    let (in_force, revocation) = in_force(&bundle, &certificate, &binding, &outcome, grounds);
+    let (in_force, revocation) =
+        in_force(&bundle, &certificate, binding.as_ref(), &outcome, grounds);
     ActivationReport::of(approved, in_force, Some(facts), revocation)
 }
 
@@ -333,26 +339,51 @@ fn approved(
     bundle: &Bundle,
     certificate: &Certificate,
     grounds: &Grounds<'_>,
-) -> Result<(Entry, Entry), Judgement> {
+) -> Result<(Option<Entry>, Entry), Judgement> {
     let wrong = |refusal| Judgement::no(Verdict::Invalid, &refusal);
     bundle.check_document().map_err(wrong)?;
-    bundle.check_assertion().map_err(wrong)?;
+    bundle.check_proof().map_err(wrong)?;
     let binding = match grounds.journal {
-        Some(journal) => Some(linked(bundle, journal)?),
+        Some(journal) => linked(bundle, journal)?,
         None => None,
     };
+    if hpki_card(bundle).is_some() {
+        same_holder(bundle, certificate)?;
+    }
     signature(bundle, certificate, grounds.at_hand)?;
     let outcome = match grounds.journal {
         Some(journal) => Some(signed(bundle, journal)?),
         None => None,
     };
-    binding.zip(outcome).ok_or_else(|| Refusal::LogKeyMissing.into())
+    outcome.map(|outcome| (binding, outcome)).ok_or_else(|| Refusal::LogKeyMissing.into())
 }
 
-/// The binding's entry opens to this person, key and phone.
-fn linked(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
-    let entry = journal.entry(&bundle.binding).map_err(Refusal::BindingProofWrong)?;
-    if entry.event != "phone.linked" {
+/// The HPKI card that approved it, if one did.
+fn hpki_card(bundle: &Bundle) -> Option<&CardEvidence> {
+    bundle.card.as_ref().filter(|card| card.means == CardMeans::Hpki)
+}
+
+/// An HPKI card speaks for keys of its own holder alone: the same number at the same organisation, with
+/// the same qualification, as in the signer's certificate.
+fn same_holder(bundle: &Bundle, signer: &Certificate) -> Result<(), Refusal> {
+    let card = hpki_card(bundle).and_then(|card| Certificate::from_der(&card.certificate).ok());
+    let same = card.is_some_and(|card| {
+        card.subject_serial_number().is_some()
+            && card.subject_serial_number() == signer.subject_serial_number()
+            && card.issuer().organization().is_some()
+            && card.issuer().organization() == signer.issuer().organization()
+            && card.qualification().is_some()
+            && card.qualification() == signer.qualification()
+    });
+    if same { Ok(()) } else { Err(Refusal::CardOtherHolder) }
+}
+
+/// The binding's entry opens to this person, key and phone or My Number Card. An HPKI card has none.
+fn linked(bundle: &Bundle, journal: &dyn Journal) -> Result<Option<Entry>, Refusal> {
+    let Some(proof) = &bundle.binding else { return Ok(None) };
+    let entry = journal.entry(proof).map_err(Refusal::BindingProofWrong)?;
+    let expected = if bundle.card.is_some() { "card.linked" } else { "phone.linked" };
+    if entry.event != expected {
         return Err(Refusal::BindingNotALinking(entry.event));
     }
     if entry.person != Some(bundle.statement.person) {
@@ -361,12 +392,15 @@ fn linked(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
     if entry.key != Some(bundle.statement.key) {
         return Err(Refusal::BindingOtherKey);
     }
-    let phone = &bundle.webauthn;
-    let commitment = approval::binding_commitment(&phone.credential_id, &phone.cose);
-    if entry.evidence != Some(commitment) {
+    let phone = bundle
+        .webauthn
+        .as_ref()
+        .map(|phone| approval::binding_commitment(&phone.credential_id, &phone.cose));
+    let card = bundle.card.as_ref().map(|card| card_commitment(&card.certificate));
+    if entry.evidence.is_none() || entry.evidence != phone.or(card) {
         return Err(Refusal::BindingOtherPhone);
     }
-    Ok(entry)
+    Ok(Some(entry))
 }
 
 /// The signature verifies over dtbsr, and what is at hand has this digest.
@@ -410,16 +444,43 @@ fn signed(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
     }
 }
 
+/// What speaks against the card's own chain at the moment when it was signed.
+fn card_in_force(card: &CardEvidence, outcome: &Entry, grounds: &Grounds<'_>) -> Option<Judgement> {
+    let certificate = match approval::card::read(&card.certificate) {
+        Ok(certificate) => certificate,
+        Err(refusal) => return Some(Judgement::no(Verdict::Invalid, &refusal)),
+    };
+    let valid = path::validate(&Question {
+        leaf: &certificate,
+        intermediates: grounds.intermediates,
+        anchors: grounds.anchors,
+        revocation: match grounds.crls {
+            None => path::Revocation::NotChecked,
+            Some(lists) => path::Revocation::Lists(lists),
+        },
+        at: outcome.time,
+        policies: &[hpki::oid::POLICY_AUTHENTICATION],
+        usage: Usage::Authentication,
+    });
+    let refusal = approval::card::of_chain(valid.err()?);
+    let verdict = match refusal {
+        approval::Refusal::CardStatusUnknown => Verdict::CannotTell,
+        _ => Verdict::Invalid,
+    };
+    Some(Judgement::no(verdict, &refusal))
+}
+
 /// Whether everything counted when the journal says that it was signed.
 fn in_force(
     bundle: &Bundle,
     certificate: &Certificate,
-    binding: &Entry,
+    binding: Option<&Entry>,
     outcome: &Entry,
     grounds: &Grounds<'_>,
 ) -> (Judgement, Revocation) {
     let unchecked = Revocation::NotChecked;
-    if binding.index >= outcome.index || binding.time > outcome.time {
+    let later = |linked: &Entry| linked.index >= outcome.index || linked.time > outcome.time;
+    if binding.is_some_and(later) {
         return (Refusal::LinkedLater.into(), unchecked);
     }
     if outcome.time > bundle.statement.not_after.plus(LATE_S) {
@@ -430,6 +491,11 @@ fn in_force(
     }
     if grounds.anchors.is_empty() {
         return (Refusal::RootMissing.into(), unchecked);
+    }
+    if let Some(judgement) =
+        hpki_card(bundle).and_then(|card| card_in_force(card, outcome, grounds))
+    {
+        return (judgement, unchecked);
     }
     let valid = path::validate(&Question {
         leaf: certificate,

@@ -4,10 +4,10 @@
 
 mod support;
 
-use approval::Bundle;
-use approval::bundle::{Assertion, Document, Hash};
+use approval::bundle::{Document, Hash};
 use approval::simulator::Phone;
 use approval::statement::{DocumentsStatement, document_commitment, path, root};
+use approval::{AssertionEvidence, Bundle, Proof};
 use hpki::encoding::{Digest32, sha256};
 use hpki::id::{CeremonyId, KeyId, PersonId};
 use hpki::kind::DocumentKind;
@@ -107,14 +107,15 @@ fn case() -> Case {
             index: 1,
             path: path(&commitments, 1).into_iter().map(Hash).collect(),
         },
-        Assertion {
+        &Proof::Phone(AssertionEvidence {
             credential_id: answer.credential_id,
             client_data_json: answer.client_data_json,
             authenticator_data: answer.authenticator_data,
             signature: answer.signature,
+            user_handle: None,
             cose: phone.cose(),
-        },
-        ("binding".into(), "outcome".into()),
+        }),
+        (Some("binding".into()), "outcome".into()),
         (signature, certificate.der().to_vec()),
     );
     Case { bundle, journal: Believed { binding: Ok(binding), outcome: Ok(outcome) }, phone }
@@ -167,9 +168,9 @@ fn each_member_of_a_bundle_has_its_own_refusal() {
         Box::new(move |case| {
             change(&mut case.phone);
             let answer = case.phone.get(&case.bundle.statement.challenge());
-            case.bundle.webauthn.client_data_json = answer.client_data_json;
-            case.bundle.webauthn.authenticator_data = answer.authenticator_data;
-            case.bundle.webauthn.signature = answer.signature;
+            case.bundle.webauthn.as_mut().unwrap().client_data_json = answer.client_data_json;
+            case.bundle.webauthn.as_mut().unwrap().authenticator_data = answer.authenticator_data;
+            case.bundle.webauthn.as_mut().unwrap().signature = answer.signature;
         })
     }
     let cases: Vec<(Change, &str)> = vec![
@@ -195,17 +196,20 @@ fn each_member_of_a_bundle_has_its_own_refusal() {
         (on(|b| b.document.dtbsr[0] ^= 1), "document-not-approved"),
         (on(|b| b.document.index = 0), "document-not-approved"),
         (on(|b| b.document.path.reverse()), "document-not-approved"),
-        (on(|b| b.webauthn.credential_id[0] ^= 1), "binding-other-phone"),
-        (on(|b| b.webauthn.client_data_json.push(b'x')), "webauthn-malformed"),
-        (on(|b| b.webauthn.client_data_json.push(b' ')), "assertion-signature-wrong"),
-        (on(|b| b.webauthn.authenticator_data.truncate(9)), "webauthn-malformed"),
-        (on(|b| b.webauthn.authenticator_data[0] ^= 1), "rp-id-wrong"),
-        (on(|b| b.webauthn.signature.reverse()), "assertion-signature-wrong"),
-        (on(|b| b.webauthn.cose[0] ^= 1), "webauthn-malformed"),
+        (on(|b| b.webauthn.as_mut().unwrap().credential_id[0] ^= 1), "binding-other-phone"),
+        (on(|b| b.webauthn.as_mut().unwrap().client_data_json.push(b'x')), "webauthn-malformed"),
+        (
+            on(|b| b.webauthn.as_mut().unwrap().client_data_json.push(b' ')),
+            "assertion-signature-wrong",
+        ),
+        (on(|b| b.webauthn.as_mut().unwrap().authenticator_data.truncate(9)), "webauthn-malformed"),
+        (on(|b| b.webauthn.as_mut().unwrap().authenticator_data[0] ^= 1), "rp-id-wrong"),
+        (on(|b| b.webauthn.as_mut().unwrap().signature.reverse()), "assertion-signature-wrong"),
+        (on(|b| b.webauthn.as_mut().unwrap().cose[0] ^= 1), "webauthn-malformed"),
         (signed_again(|phone| phone.flags = 1), "user-not-verified"),
         (signed_again(|phone| phone.flags = 4), "user-not-present"),
         (signed_again(|phone| phone.origin = "https://evil.test".into()), "origin-wrong"),
-        (on(|b| b.binding.push('x')), "binding-proof-wrong"),
+        (on(|b| b.binding.as_mut().unwrap().push('x')), "binding-proof-wrong"),
         (on(|b| b.outcome.push('x')), "outcome-proof-wrong"),
         (on(|b| b.signature[9] ^= 1), "activation-signature-wrong"),
         (on(|b| b.certificate.truncate(99)), "certificate-malformed"),

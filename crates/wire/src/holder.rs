@@ -77,7 +77,14 @@ pub struct HolderState {
     /// Her key.
     pub key: KeyStanding,
     /// Her phone.
-    pub phone: PhoneStanding,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<PhoneStanding>,
+    /// Her My Number Card, where one is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub my_number_card: Option<LinkedCardStanding>,
+    /// By which means she is signed in: `phone`, `hpki` or `jpki`. What matters is approved on the
+    /// phone; whoever came by card sees, and ends sessions.
+    pub means: String,
     /// What may be signed now, and where; the newest first.
     pub sessions: Vec<HolderSession>,
     /// What happened, the newest first.
@@ -133,6 +140,17 @@ pub struct PhoneStanding {
     /// The terms that she agreed to then: SHA-256 of the Japanese text, base64url, as `/terms` lists it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<String>,
+}
+
+/// A linked My Number Card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LinkedCardStanding {
+    /// Since when.
+    #[schema(value_type = u64)]
+    pub linked: Timestamp,
+    /// Until when its certificate is valid; a renewed card is linked again.
+    #[schema(value_type = u64)]
+    pub expires: Timestamp,
 }
 
 /// One authentication of hers at one institution.

@@ -15,6 +15,7 @@ pub mod history;
 pub mod holder;
 pub mod import;
 pub mod path;
+pub mod reader;
 pub mod refusal;
 pub mod token;
 
@@ -24,3 +25,4 @@ pub use batch::{BatchAnswer, BatchDocument, BatchRequest};
 pub use history::{HISTORY_PAGE, HistoryAnswer, HistoryEntry, HistoryRequest};
 pub use holder::*;
 pub use import::{ImportAnswer, ImportKeyAnswer, ImportRequest};
+pub use reader::*;

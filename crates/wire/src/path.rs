@@ -22,6 +22,16 @@ pub const CEREMONIES: &str = "/v1/ceremonies";
 pub const CEREMONY: &str = "/v1/ceremonies/{ceremony}";
 /// The three digits that the phone shows, typed at the terminal (POST).
 pub const CEREMONY_NUMBER: &str = "/v1/ceremonies/{ceremony}/number";
+/// A card is in the terminal's reader: what it is asked to sign (POST).
+pub const CEREMONY_CARD: &str = "/v1/ceremonies/{ceremony}/card";
+/// The card's signature (POST).
+pub const CEREMONY_CARD_ANSWER: &str = "/v1/ceremonies/{ceremony}/card/answer";
+/// A card in the reader of any computer: what it is asked to sign (POST).
+pub const CARD_BEGIN: &str = "/card/begin";
+/// That card's signature (POST).
+pub const CARD_FINISH: &str = "/card/finish";
+/// Take a page that a card opened to this browser (POST, browser).
+pub const SIGNIN_CARD: &str = "/me/signin/card";
 /// End the presented token (POST).
 pub const SESSIONS_END: &str = "/v1/sessions/end";
 /// The newest signed checkpoint of the journal (GET).

@@ -93,6 +93,7 @@ impl House {
             terms_hash: [6; 32],
             token_lifetime_s: 1_000_000,
             makers: self.makers.clone(),
+            sheet_by_card: vec![approval::CardMeans::Hpki],
             count_max: 300,
         };
         self.authn = Some(Authn::new(ledger.clone(), desks.token, Arc::new(SystemRandom), config));

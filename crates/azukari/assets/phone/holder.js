@@ -21,6 +21,7 @@ const NOTICES = {
   disputed: both("「自分ではない」と申し出ました", "You said that it was not you"), "signed-in": both("このページにサインインしました", "You signed in to this page"),
   "session-ended": both("認証局の窓口が認証を終わらせました", "The authority’s desk ended a session"), "certificate-revoked": both("証明書が失効し、鍵は使えなくなりました", "The certificate was revoked; the key cannot be used"),
   "login-approved": both("他のサービスへのログインを承認しました", "You logged in to another service"),
+  "card-linked": both("マイナンバーカードを紐付けました", "A My Number Card was linked"), "card-unlinked": both("マイナンバーカードの紐付けが終わりました", "The My Number Card was unlinked"), "card-expires": both("マイナンバーカードの証明書の期限が近づいています。更新したら、もう一度紐付けてください", "The certificate of your My Number Card runs out soon. Link the card again once it is renewed"), "card-revoked": both("カードが失効し、その承認を終えました", "Your card was revoked, and what it had allowed has ended"),
 };
 let state, signin, signinAt = 0, after = () => {};
 
@@ -133,9 +134,9 @@ function home() {
     return el("li", notice.seen ? "" : "new", el("span", "", plus(NOTICES[notice.kind] ?? notice.kind, where)), el("small", "", when(notice.at)));
   }));
   if (!state.notices.length) $("notices").append(el("li", "hint", both("ありません", "None")));
-  $("phone").textContent = state.phone.label;
-  $("terms").hidden = !state.phone.terms;
-  $("terms").href = `/terms#${state.phone.terms}`;
+  $("phone").textContent = state.phone?.label ?? "–";
+  $("terms").hidden = !state.phone?.terms;
+  $("terms").href = `/terms#${state.phone?.terms}`;
   $("to-stop").hidden = !state.key.usable;
   show("home");
   const newest = state.notices.find((notice) => !notice.seen);
@@ -343,4 +344,11 @@ async function fresh() { $("card-qr").innerHTML = (await act("/me/card", {})).sv
 for (const button of document.querySelectorAll("[data-home]")) button.addEventListener("click", () => { showing += 1; looking.abort(); open(); });
 tried($("signout"), async () => { await act("/me/signout", {}); state = undefined; localStorage.removeItem(KEPT); await toSignin(); });
 navigator.serviceWorker?.register("/sw.js", { scope: "/me" }).catch(() => {});
-open();
+
+/// A card at a reader opened this page: what stands in the fragment is good for a minute, and once.
+async function byCard(ticket) {
+  history.replaceState(null, "", location.pathname);
+  try { await ask("/me/signin/card", { ticket }); } catch (refused) { return fail(refused, toSignin); }
+  await open();
+}
+if (location.hash.startsWith("#c.")) byCard(location.hash.slice(3)); else open();

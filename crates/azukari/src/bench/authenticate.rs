@@ -1,28 +1,35 @@
 //! `azukari bench authenticate`: the national morning. Physicians authenticate at a terminal of one
-//! institution, each by her phone, and the terminal fetches her token: how many a second, beside
-//! what the processors do if they verify P-256 signatures and nothing else.
+//! institution, each by her phone or card, and the terminal fetches her token: how many a second, beside
+//! what the processors do if they verify such signatures and nothing else: P-256 of phones, RSA-2048 of
+//! cards.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use approval::SessionStatement;
+use approval::{CardMeans, SessionStatement};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
     UnparsedPublicKey,
 };
 use clap::Args;
+use hpki::id::PersonId;
 use hpki::kind::DocumentKind;
+use hpki::policy::{Algorithm, VerifyingKey};
+use hpki::sign::Sign as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
+use town::card::CardKey;
 use wire::{
-    CeremonyState, SessionApproveAnswer, SessionApproveRequest, SessionClaimAnswer,
-    SessionClaimRequest, StartAnswer, StartRequest, Terminal,
+    Base64, CardAnswerAnswer, CardAnswerRequest, CardAskAnswer, CardAskRequest, CeremonyState,
+    SessionApproveAnswer, SessionApproveRequest, SessionClaimAnswer, SessionClaimRequest,
+    StartAnswer, StartRequest, Terminal,
 };
 
+use super::cards::{self, Card, Means};
 use super::drive::Latencies;
 use super::estate::{self, FACILITY, Person, URL};
 use super::phone::scan;
@@ -58,6 +65,9 @@ pub(crate) struct AuthenticateArguments {
     /// 同時に進む本人認証の数 (authentications under way)
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=256))]
     in_flight: u64,
+    /// 手段 (by which means everybody authenticates)
+    #[arg(long, value_enum, default_value_t = Means::Phone)]
+    means: Means,
     /// 準備した鍵を残して次も使うフォルダ (keep and reuse prepared persons here)
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -68,7 +78,7 @@ pub(super) async fn measure(
     arguments: &AuthenticateArguments,
     ended: &Arc<AtomicBool>,
 ) -> Result<(), Stop> {
-    let AuthenticateArguments { seconds, json, keys, in_flight, folder } = arguments;
+    let AuthenticateArguments { seconds, json, keys, in_flight, folder, means } = arguments;
     let (keys, in_flight) = (usize::try_from(*keys)?, usize::try_from(*in_flight)?);
     if in_flight > keys {
         return Err("--in-flight は --keys 以下にしてください。一人は一度に一つだけ認証します (one person authenticates once at a time)".into());
@@ -79,9 +89,15 @@ pub(super) async fn measure(
     let signing = Signing::Prescriptions;
     let estate = estate::prepare(folder.path(), keys, listen, Keys::Vault, signing, false).await?;
     let persons = estate::persons(folder.path(), keys, signing)?;
+    let cards = match means {
+        Means::Phone => Vec::new(),
+        Means::Hpki => cards::issue(&estate.config, &estate.signatories, CardMeans::Hpki).await?,
+        Means::Jpki => cards::issue(&estate.config, &estate.signatories, CardMeans::Jpki).await?,
+    };
+    let owners = estate.signatories.iter().map(|person| person.person).collect();
 
     let raw_time = time.min(Duration::from_secs(3));
-    let before = measure_raw(raw_time, ended).await?;
+    let before = measure_raw(*means, raw_time, ended).await?;
     let mut started = process::serve(&estate.config, listen).await?;
     let platform = started.process.id().ok_or("基盤が終わりました (the platform ended)")?;
     let ca = estate.tls.join("facility-ca.pem");
@@ -93,18 +109,21 @@ pub(super) async fn measure(
         gateway: Client::new(&url, Some(facility), patience)?,
         phones: Client::new(&url, Some(http::tls::client(&ca, None)?), patience)?,
         persons,
+        cards,
+        owners,
         next: AtomicUsize::default(),
         counting: AtomicBool::default(),
         ended: AtomicBool::default(),
     });
     let driven = morning.drive(platform, in_flight, time).await?;
     crate::runtime::terminate(&mut started.process).await;
-    let raw = before.mean(measure_raw(raw_time, ended).await?);
+    let raw = before.mean(measure_raw(*means, raw_time, ended).await?);
 
     let authentications = driven.whole.count() as u64;
     let each_us = |cpu: Cpu| cpu.0 * 1e6 / authentications as f64;
     let per_s = authentications as f64 / driven.seconds;
     let figures = Figures {
+        means: means.name(),
         raw_per_s: raw.per_s,
         end_to_end_per_s: per_s,
         ratio: per_s / raw.per_s,
@@ -127,9 +146,36 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// P-256 verifications on all cores, as an assertion is verified: the key as octets, a message of
-/// that length.
-async fn measure_raw(time: Duration, ended: &Arc<AtomicBool>) -> Result<Raw, Stop> {
+/// Verifications on all cores, as an answer of this means is verified.
+async fn measure_raw(means: Means, time: Duration, ended: &Arc<AtomicBool>) -> Result<Raw, Stop> {
+    match means {
+        Means::Phone => measure_p256(time, ended).await,
+        Means::Hpki | Means::Jpki => measure_rsa(time, ended).await,
+    }
+}
+
+/// RSA-2048 over the 32 octets of a challenge: one verification, where judging an HPKI card takes that
+/// of its chain and lists besides.
+async fn measure_rsa(time: Duration, ended: &Arc<AtomicBool>) -> Result<Raw, Stop> {
+    let ended = Arc::clone(ended);
+    blocking(move || {
+        let card = CardKey::generate().map_err(|fault| fault.to_string())?;
+        let signed = (0..64_u8)
+            .map(|number| {
+                Ok(([number; 32], card.sign(&[number; 32]).map_err(|why| why.to_string())?))
+            })
+            .collect::<Result<Vec<_>, Stop>>()?;
+        let key = VerifyingKey::new(Algorithm::RsaSha256, card.spki_der())?;
+        raw::on_all_cores(time, &ended, |turn| {
+            let (challenge, signature) = &signed[turn % signed.len()];
+            Ok(key.verify(challenge, signature)?)
+        })
+    })
+    .await
+}
+
+/// P-256, as an assertion is verified: the key as octets, a message of that length.
+async fn measure_p256(time: Duration, ended: &Arc<AtomicBool>) -> Result<Raw, Stop> {
     let ended = Arc::clone(ended);
     blocking(move || {
         let random = SystemRandom::new();
@@ -155,6 +201,9 @@ struct Morning {
     gateway: Client,
     phones: Client,
     persons: Vec<Person>,
+    /// In the order of `owners`; none where everybody has her phone.
+    cards: Vec<Card>,
+    owners: Vec<PersonId>,
     next: AtomicUsize,
     counting: AtomicBool,
     ended: AtomicBool,
@@ -211,8 +260,11 @@ impl Morning {
         let mut took = Vec::new();
         while !self.ended.load(Ordering::Relaxed) {
             let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.persons.len();
-            let Some(person) = self.persons.get(turn) else { break };
-            let one = self.one(person).await?;
+            let one = match (self.cards.get(turn), self.owners.get(turn), self.persons.get(turn)) {
+                (Some(card), Some(owner), _) => self.by_card(card, *owner).await?,
+                (_, _, Some(person)) => self.one(person).await?,
+                _ => break,
+            };
             if self.counting.load(Ordering::Relaxed) {
                 took.push(one);
             }
@@ -220,20 +272,39 @@ impl Morning {
         Ok(took)
     }
 
+    /// The same by card: no page, no QR, and the terminal computes the challenge itself.
+    async fn by_card(&self, card: &Card, owner: PersonId) -> Result<(f32, f32), Stop> {
+        let whole = Stopwatch::start();
+        let started: StartAnswer =
+            ask(&self.gateway, "POST", wire::path::CEREMONIES, Some(&begins(owner))).await?;
+        let at = |path: &str| path.replace("{ceremony}", &started.ceremony.to_string());
+        let request = CardAskRequest {
+            means: card.means.name().to_owned(),
+            certificate: Base64(card.certificate.clone()),
+        };
+        let asked: CardAskAnswer =
+            ask(&self.gateway, "POST", &at(wire::path::CEREMONY_CARD), Some(&request)).await?;
+        let shown: SessionStatement = serde_json::from_value(asked.statement)?;
+        let signature = card.key.sign(&shown.challenge()).map_err(|fault| fault.to_string())?;
+        let answer = CardAnswerRequest { signature: Base64(signature) };
+        let approving = Stopwatch::start();
+        let path = at(wire::path::CEREMONY_CARD_ANSWER);
+        let _: CardAnswerAnswer = ask(&self.gateway, "POST", &path, Some(&answer)).await?;
+        let approving = approving.elapsed().as_secs_f32();
+        let path = at(wire::path::CEREMONY);
+        let state: CeremonyState = ask::<(), _>(&self.gateway, "GET", &path, None).await?;
+        if state.token.is_none_or(|token| token.person != owner) {
+            return Err("トークンが出ません (no token of hers was released)".into());
+        }
+        Ok((whole.elapsed().as_secs_f32(), approving))
+    }
+
     /// One authentication, from the terminal's question to its token: seconds of the whole, and of
     /// the phone's answer alone.
     async fn one(&self, person: &Person) -> Result<(f32, f32), Stop> {
         let whole = Stopwatch::start();
-        let terminal = FACILITY.terminals[0];
-        let start = StartRequest {
-            terminal: Terminal { id: terminal.id.into(), label: terminal.label.into() },
-            expected_person: Some(person.id),
-            kinds: vec![DocumentKind::Prescription],
-            count: 300,
-            hours: 18,
-        };
         let started: StartAnswer =
-            ask(&self.gateway, "POST", wire::path::CEREMONIES, Some(&start)).await?;
+            ask(&self.gateway, "POST", wire::path::CEREMONIES, Some(&begins(person.id))).await?;
         let (ceremony, secret) = scan(&started.qr)?;
         let cookie = format!("{DEVICE}={}", person.device);
         let phone = self.phones.as_page(URL, Some(cookie));
@@ -258,6 +329,18 @@ impl Morning {
             return Err("トークンが出ません (no token of hers was released)".into());
         }
         Ok((whole.elapsed().as_secs_f32(), approving))
+    }
+}
+
+/// What the terminal asks for.
+fn begins(person: PersonId) -> StartRequest {
+    let terminal = FACILITY.terminals[0];
+    StartRequest {
+        terminal: Terminal { id: terminal.id.into(), label: terminal.label.into() },
+        expected_person: Some(person),
+        kinds: vec![DocumentKind::Prescription],
+        count: 300,
+        hours: 18,
     }
 }
 
@@ -291,7 +374,9 @@ async fn pause<T: 'static>(
 /// The result, in the order in which it is printed.
 #[derive(Debug, Serialize)]
 struct Figures {
-    /// P-256 verifications per second on all cores, nothing else running.
+    /// `phone`, `hpki` or `jpki`.
+    means: &'static str,
+    /// Verifications per second on all cores (P-256 of phones, RSA-2048 of cards), nothing else running.
     raw_per_s: f64,
     /// Authentications per second, from the terminal's question to its token.
     end_to_end_per_s: f64,
@@ -320,12 +405,12 @@ impl Figures {
         let mark = if self.national_mornings >= 1.0 { "✓" } else { "△" };
         let mut lines = vec![
             format!(
-                "■ 本人認証の速さ  {} 人の電話、{} コア (authentication speed)",
-                self.keys, self.cores
+                "■ 本人認証の速さ  {} 人、手段 {}、{} コア (authentication speed)",
+                self.keys, self.means, self.cores
             ),
             String::new(),
             format!(
-                "  P-256 の検証だけ    {:>9.0} /s   検証 1 件の CPU {:>6.0} µs   (raw verification)",
+                "  検証だけ            {:>9.0} /s   検証 1 件の CPU {:>6.0} µs   (raw verification)",
                 self.raw_per_s, self.raw_cpu_us
             ),
             format!(
@@ -346,7 +431,7 @@ impl Figures {
                 self.p50_ms, self.p99_ms
             ),
             format!(
-                "    電話が待つ時間     {:>9.1} ms   99% は {:.1} ms 以内   (approve p50, p99)",
+                "    電話・カードが待つ     {:>9.1} ms   99% は {:.1} ms 以内   (approve p50, p99)",
                 self.approve_p50_ms, self.approve_p99_ms
             ),
             format!(

@@ -188,7 +188,7 @@ pub(super) fn layout(authority: Authority) -> &'static str {
 }
 
 /// The authority that certifies this person.
-pub(super) fn authority_of(person: &Person) -> SigningAuthority {
+pub(crate) fn authority_of(person: &Person) -> SigningAuthority {
     match person.authority {
         Authority::Jma => SigningAuthority::Jma,
         Authority::Jpa => SigningAuthority::Jpa,
@@ -197,7 +197,7 @@ pub(super) fn authority_of(person: &Person) -> SigningAuthority {
 }
 
 /// Where she works.
-pub(super) fn organization_of(person: &Person) -> Organization {
+pub(crate) fn organization_of(person: &Person) -> Organization {
     Organization {
         romaji: person.workplace().name_en.to_owned(),
         ja: person.workplace().name_ja.to_owned(),

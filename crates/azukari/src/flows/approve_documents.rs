@@ -6,7 +6,8 @@
 //! the statement with its own documents, asks for the signatures: one that finds something else
 //! never asks, and nothing is signed.
 
-use approval::bundle::{Assertion, Bundle, Document, Hash};
+use approval::Means;
+use approval::bundle::{Bundle, Document, Hash};
 use approval::statement::Statement;
 use ca::Facility;
 use custody::{Asked, PreparedDocument};
@@ -134,11 +135,18 @@ pub(crate) async fn evidence(
     let Statement::Documents(statement) = found.approval.statement.clone() else {
         return Err(odd("not an approval of documents"));
     };
-    // Authentication's own entry commits to the phone's key; custody's, to the whole registration.
-    let linked = platform.authn.linked_at(found.approval.binding).await?;
-    let linked = linked.ok_or_else(|| odd("a phone that was never linked"))?;
-    let binding = platform.ledger.prove(linked).await?;
-    let phone = found.approval.proof.phone().ok_or_else(|| odd("not approved by a phone"))?;
+    // Authentication's own entry commits to the phone's key or the card's certificate; custody's, to
+    // the whole evidence. An HPKI card is linked by nobody.
+    let linked = match found.approval.means() {
+        Means::Phone => platform.authn.linked_at(found.approval.binding).await?,
+        Means::Jpki => platform.authn.card_linked_at(found.approval.binding).await?,
+        Means::Hpki => None,
+    };
+    let binding = match linked {
+        Some(leaf) => Some(platform.ledger.prove(leaf).await?),
+        None if found.approval.means() == Means::Hpki => None,
+        None => return Err(odd("a means that was never linked")),
+    };
     let document = Document {
         kind: found.document.kind,
         hash_oid: custody::SHA256_OID.to_owned(),
@@ -150,7 +158,7 @@ pub(crate) async fn evidence(
     let bundle = Bundle::new(
         statement,
         document,
-        Assertion::from(phone),
+        &found.approval.proof,
         (binding, found.outcome),
         (found.signature, found.certificate.to_vec()),
     );

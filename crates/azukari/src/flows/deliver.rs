@@ -1,10 +1,12 @@
 //! Delivering what rooms committed for each other. Each message is delivered at least once, in the
 //! order of commits, and handled so that a second time changes nothing.
 
+use approval::card::CardLinkEvidence;
 use approval::{ChangeEvidence, DeskAct, DeskApproval, LinkEvidence, OfficerEvidence};
 use authn::{
-    NoticeKind, TOPIC_DESK_DECIDED, TOPIC_OFFICER_DISMISSED, TOPIC_OFFICER_ENROLLED,
-    TOPIC_PHONE_CHANGED, TOPIC_PHONE_LINKED, TOPIC_PHONE_UNLINKED, TOPIC_SESSION_ENDED,
+    NoticeKind, TOPIC_CARD_LINKED, TOPIC_CARD_UNLINKED, TOPIC_DESK_DECIDED,
+    TOPIC_OFFICER_DISMISSED, TOPIC_OFFICER_ENROLLED, TOPIC_PHONE_CHANGED, TOPIC_PHONE_LINKED,
+    TOPIC_PHONE_UNLINKED, TOPIC_SESSION_ENDED,
 };
 use ca::{REVOCATION_TOPIC, Revocation};
 use custody::{OwnerDecided, StopReason, TOPIC_OWNER_DECIDED};
@@ -20,6 +22,11 @@ use crate::platform::Platform;
 #[derive(Deserialize)]
 struct Unlinked {
     binding: BindingId,
+}
+
+#[derive(Deserialize)]
+struct CardUnlinked {
+    card: BindingId,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +114,22 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 &["binding-unknown"],
             )?;
         }
+        TOPIC_CARD_LINKED => {
+            let evidence: CardLinkEvidence = read(message)?;
+            match platform.custody.accept_card(&evidence, now).await {
+                Ok(()) => {}
+                // Custody will never believe it (the key was stopped in between, say): so nobody does.
+                Err(Failed::Refused(refusal)) => {
+                    tracing::warn!(%refusal, "a linked card is unlinked: custody refuses it");
+                    platform.authn.unlink_card(evidence.approval.statement.key(), now).await?;
+                }
+                Err(failed) => return Err(failed.into()),
+            }
+        }
+        TOPIC_CARD_UNLINKED => {
+            let unlinked: CardUnlinked = read(message)?;
+            settled(platform.custody.end_card(unlinked.card, now).await, &["card-unknown"])?;
+        }
         TOPIC_SESSION_ENDED => {
             let ended: Ended = read(message)?;
             settled(platform.custody.end_budget(ended.budget, now).await, &["budget-unknown"])?;
@@ -114,6 +137,7 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
         REVOCATION_TOPIC => {
             let revocation = Revocation::from_payload(&message.payload)
                 .ok_or_else(|| unreadable(message, "not a revocation"))?;
+            super::by_card::revoked(platform, &revocation, now).await?;
             if let Some(key) = revocation.key {
                 settled(
                     platform.custody.stop_key(key, StopReason::Revoked, now).await,
@@ -125,6 +149,7 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 let told = NoticeKind::CertificateRevoked;
                 platform.authn.tell_once(key, told, revocation.at, &message.payload).await?;
                 unlink(platform, key, now).await?;
+                platform.authn.unlink_card(key, now).await?;
             }
         }
         TOPIC_OFFICER_ENROLLED => {

@@ -11,6 +11,7 @@ use hpki::refusal::Refuse as _;
 use hpki::time::Timestamp;
 use ledger::tlog::Proof;
 use ledger::{Failed, Fault, LeafOpening, Record};
+use wire::LinkedCardStanding;
 use wire::token::base64url_encode;
 use wire::{
     Base64, CardCheckAnswer, CardFace, HolderEntry, HolderHistory, HolderNotice, HolderSession,
@@ -43,7 +44,7 @@ pub(crate) async fn state(
             session: session.id,
             facility: session.facility_name,
             terminal: session.terminal,
-            means: "phone".into(),
+            means: session.means.name().to_owned(),
             kinds: session.kinds,
             since: session.auth_time,
             until: session.until,
@@ -59,11 +60,17 @@ pub(crate) async fn state(
         until: visit.until,
         card,
         key,
-        phone: PhoneStanding {
-            label: visit.label().to_owned(),
-            linked: visit.linked(),
+        means: visit.means.name().to_owned(),
+        phone: platform.authn.phone_of_key(visit.key()).await?.map(|phone| PhoneStanding {
+            label: phone.label,
+            linked: phone.linked,
             terms: agreed.map(|(hash, _)| base64url_encode(&hash)),
-        },
+        }),
+        my_number_card: platform
+            .authn
+            .linked_card(visit.key())
+            .await?
+            .map(|card| LinkedCardStanding { linked: card.linked, expires: card.expires }),
         sessions,
         notices: notices
             .into_iter()
@@ -193,7 +200,7 @@ pub(crate) async fn begin_change(
     if facts.state != KeyState::Held {
         return Err(Trouble::refused("key-suspended", "the key is stopped; start it again first"));
     }
-    Ok(platform.authn.begin_change(visit, now))
+    Ok(platform.authn.begin_change(visit, now)?)
 }
 
 /// A page of her history. The announcements of signatures are left out: each has its outcome.

@@ -3,6 +3,8 @@
 //! message with its change, and `deliver` repeats it until it arrived.
 
 pub(crate) mod approve_documents;
+pub(crate) mod at_home;
+pub(crate) mod by_card;
 pub(crate) mod certify;
 pub(crate) mod csc;
 pub(crate) mod deliver;

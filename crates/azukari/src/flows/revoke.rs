@@ -21,5 +21,6 @@ pub(crate) async fn revoke(
     // nothing here, but everybody else only knows the lists.
     let delivered = super::deliver::all(platform, now).await;
     platform.ca.issue_crls_of(authority, now).await?;
+    super::by_card::refresh_trust(platform).await?;
     delivered
 }

@@ -4,11 +4,14 @@
 
 mod approvals;
 mod breaking;
+mod cards;
 mod desk;
 #[path = "../../../ledger/tests/common/engine.rs"]
 mod engine;
 mod holder;
+mod home_cards;
 mod login;
+mod made;
 mod orders;
 mod owner;
 mod revocation;

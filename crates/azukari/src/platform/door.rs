@@ -18,7 +18,8 @@ use wire::{
 };
 
 use super::{
-    Platform, approvals, batch, csc, desk, holder, import, journal, oauth, pages, phone, repository,
+    Platform, approvals, batch, cards, csc, desk, holder, import, journal, oauth, pages, phone,
+    reader, repository,
 };
 use crate::clock::now;
 use crate::flows;
@@ -43,6 +44,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .merge(oauth::routes())
         .merge(desk::routes(origins))
         .merge(pages::routes())
+        .merge(cards::routes())
         .route_layer(axum::middleware::from_fn_with_state(limits, limit::within));
     Router::new()
         .route("/v1/facility", get(facility))
@@ -57,6 +59,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
         .merge(import::routes())
         .merge(approvals::routes())
         .merge(batch::routes())
+        .merge(reader::routes())
         .merge(browsers)
         .merge(repository::routes())
         .merge(csc::routes())

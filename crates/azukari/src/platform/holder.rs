@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use authn::Visit;
+use authn::{Visit, Visiting};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use wire::{
-    CardCheckAnswer, CardCheckRequest, CardCodeAnswer, ChangeBeginAnswer, ChangeOfferAnswer,
-    ChangeOfferRequest, ChangeOpenAnswer, ChangeOpenRequest, ChangeStandAnswer, ChangeStandRequest,
-    ChangeState, DoneAnswer, HolderEndRequest, HolderHistory, HolderHistoryRequest, HolderState,
-    NoticesSeenRequest, OwnerActRequest, OwnerAnswerRequest, OwnerAskAnswer, SigninAnswer,
-    SigninBeginAnswer, SigninBeginRequest, SigninFinishRequest,
+    CardCheckAnswer, CardCheckRequest, CardCodeAnswer, CardTicketRequest, ChangeBeginAnswer,
+    ChangeOfferAnswer, ChangeOfferRequest, ChangeOpenAnswer, ChangeOpenRequest, ChangeStandAnswer,
+    ChangeStandRequest, ChangeState, DoneAnswer, HolderEndRequest, HolderHistory,
+    HolderHistoryRequest, HolderState, NoticesSeenRequest, OwnerActRequest, OwnerAnswerRequest,
+    OwnerAskAnswer, SigninAnswer, SigninBeginAnswer, SigninBeginRequest, SigninFinishRequest,
 };
 
 use super::Platform;
@@ -35,6 +35,7 @@ pub(crate) fn routes(origins: Arc<[String]>) -> Router<Arc<Platform>> {
     Router::new()
         .route(wire::path::SIGNIN_BEGIN, post(signin_begin))
         .route(wire::path::SIGNIN_FINISH, post(signin_finish))
+        .route(wire::path::SIGNIN_CARD, post(signin_card))
         .route(wire::path::SIGNOUT, post(signout))
         .route(wire::path::ME_SESSION_END, post(session_end))
         .route(wire::path::ME_NOTICES_SEEN, post(notices_seen))
@@ -97,7 +98,21 @@ pub(crate) async fn signin_finish(
     State(platform): Rooms,
     Ask(request): Ask<SigninFinishRequest>,
 ) -> Result<Response, Trouble> {
-    let signed = platform.authn.finish_visit(&request, now()).await?;
+    opened(&platform.authn.finish_visit(&request, now()).await?)
+}
+
+/// カードで開いたページを、この閲覧ソフトで見る（cookie を置く）
+#[utoipa::path(post, path = "/me/signin/card", tag = "holder", request_body = CardTicketRequest,
+    responses((status = 200, body = SigninAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
+pub(crate) async fn signin_card(
+    State(platform): Rooms,
+    Ask(request): Ask<CardTicketRequest>,
+) -> Result<Response, Trouble> {
+    opened(&platform.authn.redeem_ticket(&request.ticket, now()).await?)
+}
+
+/// The cookies of a visit that has begun.
+fn opened(signed: &Visiting) -> Result<Response, Trouble> {
     let answer = SigninAnswer { csrf: browser::csrf(&signed.visit), until: signed.until };
     let mut answer = Json(answer).into_response();
     let mut set = |(name, value): (HeaderName, String)| {

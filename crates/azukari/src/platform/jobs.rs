@@ -134,6 +134,14 @@ async fn tidy_up(platform: &Platform) {
     if let Err(failed) = renew_lists(platform).await {
         tracing::warn!(%failed, "revocation lists could not be renewed yet");
     }
+    // Also for what another process over the same store has revoked.
+    if let Err(trouble) = flows::by_card::refresh_trust(platform).await {
+        tracing::warn!(%trouble, "cards are judged by the lists known before");
+    }
+    flows::by_card::refresh_jpki(platform).await;
+    if let Err(failed) = platform.authn.foresee_card_expiry(now()).await {
+        tracing::warn!(%failed, "holders of cards that run out soon wait to be told");
+    }
 }
 
 /// A device that is gone is told each time, until it is back.

@@ -2,6 +2,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod batch;
+pub(crate) mod cards;
 pub(crate) mod csc;
 pub(crate) mod desk;
 pub(crate) mod door;
@@ -13,6 +14,7 @@ pub(crate) mod oauth;
 pub(crate) mod open;
 pub(crate) mod pages;
 pub(crate) mod phone;
+pub(crate) mod reader;
 pub(crate) mod repository;
 pub(crate) mod standing;
 

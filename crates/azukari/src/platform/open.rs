@@ -100,6 +100,7 @@ pub(crate) async fn open_as(
             terms_hash: crate::pages::terms::current().hash(),
             token_lifetime_s: config.token_seconds,
             makers: config.makers.clone(),
+            sheet_by_card: config.sheet_by_card.clone(),
             count_max: config.signatures_per_budget,
         },
     )
@@ -156,6 +157,9 @@ pub(crate) async fn open_as(
         true => platform.custody.sweep(now()).await?,
         false => platform.custody.recover(now()).await?,
     };
+    flows::by_card::refresh_trust(&platform).await?;
+    flows::by_card::begin_jpki(&platform);
+    flows::by_card::refresh_jpki(&platform).await;
     flows::deliver::all(&platform, now()).await?;
     Ok(platform)
 }

@@ -209,9 +209,17 @@ fn pkilint(linter: &str, arguments: &[&str], file: &std::path::Path) -> Ran {
 
 #[test]
 fn pkilint_finds_no_error_in_any_certificate() {
-    for name in
-        ["root.pem", "ca-jma.pem", "ca-jpa.pem", "ca-medis.pem", "physician.pem", "pharmacist.pem"]
-    {
+    for name in [
+        "root.pem",
+        "ca-jma.pem",
+        "ca-jpa.pem",
+        "ca-medis.pem",
+        "ca-jma-auth.pem",
+        "ca-jpa-auth.pem",
+        "ca-medis-auth.pem",
+        "physician.pem",
+        "pharmacist.pem",
+    ] {
         let ran = pkilint("lint_pkix_cert", &[], &paper(name));
         assert!(ran.well() && ran.out.trim().is_empty(), "{name}: {ran:?}");
     }
@@ -219,9 +227,16 @@ fn pkilint_finds_no_error_in_any_certificate() {
 
 #[test]
 fn pkilint_finds_no_error_in_any_list() {
-    for (name, kind) in
-        [("rarl", "ARL"), ("sarl", "ARL"), ("jma", "CRL"), ("jpa", "CRL"), ("medis", "CRL")]
-    {
+    for (name, kind) in [
+        ("rarl", "ARL"),
+        ("sarl", "ARL"),
+        ("jma", "CRL"),
+        ("jpa", "CRL"),
+        ("medis", "CRL"),
+        ("jma-auth", "CRL"),
+        ("jpa-auth", "CRL"),
+        ("medis-auth", "CRL"),
+    ] {
         let file = paper(&format!("crl/{name}.crl"));
         let ran = pkilint("lint_crl", &["-t", kind, "-p", "PKIX"], &file);
         assert!(ran.well() && ran.out.trim().is_empty(), "{name}: {ran:?}");

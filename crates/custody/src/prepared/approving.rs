@@ -19,13 +19,11 @@ use crate::sad::{Granted, SAD_S, SadRow};
 use crate::{Failed as Bad, refused};
 
 impl Custody {
-    /// Believes an approval of prepared documents, after checking it against this room's own copy
-    /// of the phone: each document becomes one activation, good for sixty seconds. The same
+    /// Believes an approval of prepared documents, after checking it with this room's own eyes: each document becomes one activation, good for sixty seconds. The same
     /// approval again gives another SAD and ends the one before.
     ///
-    /// Refused: what `approval::check` refuses; `prepared-unknown`, `prepared-expired`,
-    /// `approval-mismatch`, `approval-spent`, `approval-elsewhere`, `binding-unknown`,
-    /// `binding-ended`, `token-ended`, the key's and the certificate's state.
+    /// Refused: what `Inner::believed` refuses; `prepared-unknown`, `prepared-expired`,
+    /// `approval-mismatch`, `approval-spent`, `approval-elsewhere`, `token-ended`, the key's and the certificate's state.
     pub async fn authorise(
         &self,
         prepared: PreparedId,
@@ -83,12 +81,8 @@ impl Inner {
         if now > said.not_after {
             return refused(Refusal::PreparedExpired);
         }
-        let binding = self.binding(approval.binding).await?;
-        if binding.person != row.person || binding.key != row.key {
-            return refused(Refusal::BindingUnknown);
-        }
-        let outcome = approval::check(approval, &binding.credential(), &self.config.rp)
-            .map_err(|refusal| Failed::Refused(refusal.into()))?;
+        // The statement is about the person and key for whom it was prepared: `fits` has said so.
+        let believed = self.believed(approval, now).await?;
         let kept = self.kept(row.key).await?;
         let certified = usable(&kept, now).map_err(Failed::Refused)?;
         for kind in row.kinds() {
@@ -119,7 +113,6 @@ impl Inner {
         // If we die before this commit nothing was approved, and the phone can send it again; after
         // it, the same approval gives another SAD.
         let work = Arc::new((row, before, activations, sad, budget, kept));
-        let (binding_seal, counter) = (binding.seal, outcome.sign_count);
         self.ledger
             .record(move |tx| {
                 let (row, before, activations, sad, budget, kept) = &*work;
@@ -129,21 +122,7 @@ impl Inner {
                 if !row.approve(tx, before)? {
                     return Err(Failed::Refused(Refusal::ApprovalSpent));
                 }
-                // The counter is raised under the seal that was checked: a phone that was
-                // unlinked meanwhile approves nothing.
-                let raised = tx.exec(
-                    "UPDATE custody_binding
-                     SET counter = CASE WHEN counter < $2 THEN $2 ELSE counter END
-                     WHERE id = $1 AND seal = $3",
-                    &[
-                        row.approved.as_ref().map(|approved| approved.binding).into(),
-                        counter.into(),
-                        (&binding_seal).into(),
-                    ],
-                )?;
-                if raised != 1 {
-                    return Err(Failed::Refused(Refusal::BindingEnded));
-                }
+                believed.hold(tx)?;
                 if BudgetRow::still_open(tx, budget, &kept.row.seal)?.is_none() {
                     return Err(Failed::Refused(Refusal::TokenEnded));
                 }

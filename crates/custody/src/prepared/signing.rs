@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use approval::Approval;
+use approval::{Approval, Means};
 use hpki::id::{FacilityCode, OrderNumber};
 use hpki::kind::Form;
 use hpki::time::Timestamp;
@@ -75,8 +75,13 @@ impl Custody {
         let document = &prepared.documents[index];
         let approval: Approval = serde_json::from_str(&approved.evidence)
             .map_err(|_| Fault::Row("custody_prepared: evidence".into()))?;
-        let binding = inner.binding_leaf(approved.binding).await?;
-        let binding = inner.ledger.prove(binding).await.map_err(unproven)?;
+        let binding = match approval.means() {
+            Means::Phone => {
+                let leaf = inner.binding_leaf(approved.binding).await?;
+                Some(inner.ledger.prove(leaf).await.map_err(unproven)?)
+            }
+            Means::Hpki | Means::Jpki => None,
+        };
         Ok(Evidence {
             approval,
             document: prepared.shown(document),

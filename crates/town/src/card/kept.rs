@@ -85,7 +85,11 @@ impl KeptKey {
         self
     }
 
-    pub(crate) fn key(&self) -> Result<CardKey, Refusal> {
+    /// The key itself, for a program that needs no reader.
+    ///
+    /// # Errors
+    /// `card-failed` for a damaged file.
+    pub fn key(&self) -> Result<CardKey, Refusal> {
         CardKey::from_pkcs8(&octets(&self.key)?).map_err(|no| Refusal::CardFailed(no.to_string()))
     }
 

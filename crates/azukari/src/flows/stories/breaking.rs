@@ -11,12 +11,12 @@ use super::holder::{Page, offer};
 use super::*;
 
 /// Failing and coming back; having acted and dying.
-const HOWS: [Break; 2] = [Break::Before, Break::DieAfter];
+pub(super) const HOWS: [Break; 2] = [Break::Before, Break::DieAfter];
 
 impl House {
     /// What broke is over: a platform whose store died is started again, and delivers what waits.
     /// Whether there was a step to break at all.
-    async fn mended(&mut self, how: Break) -> bool {
+    pub(super) async fn mended(&mut self, how: Break) -> bool {
         let happened = self.faults.happened();
         self.faults.arm(u64::MAX, Break::Before);
         if happened && how == Break::DieAfter {

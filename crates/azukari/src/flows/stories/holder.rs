@@ -242,7 +242,7 @@ async fn she_moves_to_a_new_phone_and_reports_it_lost() {
 
     // She loses that one as well, and says so while it is still in her hand to say it with.
     let mut page = Page::open(&house, &mut hanako).await;
-    assert_eq!(page.state().await.unwrap().phone.label, "新しい電話");
+    assert_eq!(page.state().await.unwrap().phone.unwrap().label, "新しい電話");
     page.decide(json!({"act": "loss"})).await.unwrap();
     assert_eq!(code(page.state().await), "signin-needed");
     let refused = send(&house.at(&SANDBOX), &token, &some_order()).await;
