@@ -1,4 +1,5 @@
-//! `azukari card`: made-up IC cards for the virtual reader of pcscd.
+//! `azukari card`: made-up IC cards for the virtual reader of pcscd, and (`card_home`) what a card in a
+//! reader is and can do.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,17 @@ use town::card::{Kept, KeptKey, Pin, vpcd};
 use town::jpki::{Jpki, Resident};
 use town::people::{self, Person};
 
+use crate::card_home;
 use crate::clock::now;
 use crate::runtime::Stop;
 
 /// What can be done with a card.
 #[derive(Subcommand, Clone)]
 pub(crate) enum CardCommand {
+    /// リーダーにあるカードと、暗証番号の残りの回数を見る (what is in which reader)
+    List(card_home::WaysArguments),
+    /// カードで本人であることを示して手続きする。自宅でもできる (prove who you are, from anywhere)
+    Prove(card_home::ProveArguments),
     /// 架空のマイナンバーカードを作る (make a My Number Card of a made-up resident)
     Create {
         /// カードと、試験用の公的個人認証の認証局を置くフォルダ (folder for the card and its test authorities)
@@ -52,6 +58,8 @@ pub(crate) enum CardCommand {
 pub(crate) fn run(command: CardCommand) -> ExitCode {
     crate::runtime::run(async move {
         match command {
+            CardCommand::List(arguments) => card_home::list(&arguments).await,
+            CardCommand::Prove(arguments) => card_home::prove(&arguments).await,
             CardCommand::Create { out, person, pin, password } => {
                 create(&out, &person, &pin, &password)
             }

@@ -86,6 +86,7 @@ pub(crate) struct Hospital {
     door: String,
     terminals: terminal::Pages,
     pins: pin_page::Pages,
+    uses_cards: bool,
 }
 
 type Desk = State<Arc<Hospital>>;
@@ -156,6 +157,7 @@ pub(crate) async fn open_with(
         Way(client.clone()),
         Arc::new(hsm::SystemRandom),
     );
+    let uses_cards = config.cards.is_some() && cards.is_some();
     let gateway = match (&config.cards, cards) {
         (Some(used), Some(cards)) => gateway.with_cards(CardDesk::new(cards, journal, used.policy)),
         _ => gateway,
@@ -169,6 +171,7 @@ pub(crate) async fn open_with(
         door: format!("http://{}", config.listen),
         terminals: terminal::Pages::default(),
         pins: pin_page::Pages::default(),
+        uses_cards,
     });
     // What was being signed with a card when this process ended last time.
     hospital.gateway.close_interrupted(0, now()).await?;
@@ -336,6 +339,9 @@ impl Hospital {
 pub(crate) struct BeginRequest {
     /// 端末 ID
     terminal: String,
+    /// `phone` (default), or the card in this host's reader: `hpki` or `jpki`. The page then asks for
+    /// its PIN.
+    means: Option<String>,
 }
 
 /// What the terminal shows.
@@ -448,8 +454,21 @@ pub(crate) async fn begin(
         .parse()
         .map_err(|_| Trouble::refused("terminal-unknown", "not a terminal ID"))?;
     let staff = staff_id(&staff)?;
+    let usage = match request.means.as_deref() {
+        None | Some("phone") => None,
+        Some(_) if !hospital.uses_cards => {
+            return Err(Trouble::refused("cards-not-configured", "no cards are used here"));
+        }
+        Some(means) => Some(terminal::card_means(means)?),
+    };
     let begun = hospital.gateway.authenticate(&staff, &terminal, now()).await?;
-    let page = hospital.page(&staff, &terminal, &begun);
+    let page = match usage {
+        None => hospital.page(&staff, &terminal, &begun),
+        Some(usage) => {
+            let ceremony = (begun.ceremony, begun.until);
+            hospital.page_of_card_session(&staff, &terminal, usage, ceremony)
+        }
+    };
     Ok(Json(BeginAnswer {
         page,
         ceremony: begun.ceremony.to_string(),

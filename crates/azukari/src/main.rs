@@ -2,6 +2,7 @@
 
 mod bench;
 mod card;
+mod card_home;
 mod clock;
 mod config;
 mod criteria;
@@ -90,7 +91,7 @@ enum Role {
     Journal(journal::JournalCommand),
     /// 検証項目: 守る場所・試験・この基盤の証跡 (criteria for a committee, with live evidence)
     Criteria(criteria::CriteriaArguments),
-    /// 架空の IC カードを作り、仮想リーダーに差し込む (made-up IC cards for a virtual reader)
+    /// IC カード: リーダーの中身、カードでの手続き、試験用のカード (cards in readers, what they can do, and made-up ones)
     #[command(subcommand)]
     Card(card::CardCommand),
     /// 速さを測る (measure)

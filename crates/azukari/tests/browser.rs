@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ::town::ehr::prescription_csv;
-use ::town::people::{AKIKO, SANDBOX};
+use ::town::people::{AKIKO, HANAKO, HOSPITAL, SANDBOX};
 use support::{Ran, judge};
 use town::Town;
 
@@ -92,6 +92,15 @@ fn a_morning_at_a_terminal_is_approved_on_the_phone_for_the_place_that_it_shows(
     let town = Town::open_with("browser-session", &["--newcomers"]);
     record(&town, "prescription.csv");
     walk(&town, "session");
+}
+
+#[test]
+fn a_card_in_the_terminals_reader_authenticates_and_signs() {
+    let town = Town::open_with("browser-card", &[]);
+    let issued = hpki::time::Timestamp::from_seconds(1_790_000_000);
+    let csv = prescription_csv(&HANAKO, &HOSPITAL, issued);
+    std::fs::write(town.out.join("prescription.csv"), csv).unwrap();
+    walk(&town, "card");
 }
 
 #[test]

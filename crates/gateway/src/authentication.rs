@@ -198,11 +198,20 @@ impl<P: Platform> Gateway<P> {
         ceremony: CeremonyId,
         asking: &StaffId,
     ) -> Result<&Staff, Failed<Refusal>> {
+        Ok(self.begun(ceremony, asking).await?.0)
+    }
+
+    /// That staff member, and the terminal at which it was begun.
+    pub(crate) async fn begun(
+        &self,
+        ceremony: CeremonyId,
+        asking: &StaffId,
+    ) -> Result<(&Staff, TerminalId), Failed<Refusal>> {
         let row = self
             .store
             .read(move |tx| {
                 Ok::<_, Failed<Refusal>>(tx.query_opt(
-                    "SELECT staff FROM gateway_ceremony WHERE ceremony = $1",
+                    "SELECT staff, terminal FROM gateway_ceremony WHERE ceremony = $1",
                     &[ceremony.into()],
                 )?)
             })
@@ -212,10 +221,10 @@ impl<P: Platform> Gateway<P> {
         if staff != *asking {
             return Err(Failed::Refused(Refusal::CeremonyUnknown));
         }
-        self.staff(&staff)
+        Ok((self.staff(&staff)?, row.parsed::<TerminalId>(1)?))
     }
 
-    async fn post<T: serde::de::DeserializeOwned>(
+    pub(crate) async fn post<T: serde::de::DeserializeOwned>(
         &self,
         path: String,
         request: &(impl Serialize + Sync),

@@ -32,6 +32,7 @@ mod approving;
 mod authentication;
 mod batch;
 mod batched;
+mod by_card;
 mod card_orders;
 mod carddesk;
 mod checkpoint;

@@ -27,8 +27,13 @@ function face(card) {
 function display(view) {
   $("place").hidden = false;
   for (const name of ["facility", "terminal", "person"]) $(name).textContent = view[name];
-  $("kind").replaceChildren($("kinds").content.querySelector(`[data-kind="${CSS.escape(view.kind)}"]`).cloneNode(true));
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(view.purpose);
+  if (view.kind) $("kind").replaceChildren($("kinds").content.querySelector(`[data-kind="${CSS.escape(view.kind)}"]`).cloneNode(true));
   if (view.card) face(view.card);
+  if (view.until) {
+    const until = when(view.until);
+    say($("valid"), both(`アクセストークンの有効期限は ${until.ja} までです`, `The access token is valid until ${until.en}`));
+  }
   clearTimeout(looking);
   if (view.state === "over") return refuse(new Refused(view.trouble));
   if (view.state === "card") {

@@ -33,6 +33,7 @@ function display(view) {
     const names = $("kinds").content;
     $("kinds-seen").replaceChildren(...view.documents.kinds.map((kind) => names.querySelector(`[data-kind="${CSS.escape(kind)}"]`).cloneNode(true)));
   }
+  $("by-card").hidden = !view.cards;
   clearInterval(ticking);
   if (view.qr) {
     const { side, path } = view.qr;
@@ -123,6 +124,14 @@ async function number(event) {
   }
 }
 
+/// A card instead: its PIN has a page of its own.
+async function card(means) {
+  try { location.assign((await ask("/t/card", { secret, means })).page); }
+  catch (refused) { trouble(refused); }
+}
+
+for (const button of document.querySelectorAll("[data-means]"))
+  button.addEventListener("click", () => busy(button, () => card(button.dataset.means)));
 $("number-form").addEventListener("submit", (event) => busy($("number-form").querySelector("button"), () => number(event)));
 $("again").addEventListener("click", () => busy($("again"), restart));
 if (secret) watch();

@@ -170,7 +170,15 @@ async fn sign_by_card(
     csv: &[u8],
     timeline: &mut Timeline,
 ) -> Result<Vec<u8>, Stop> {
-    timeline.chapter("HPKI カードでの署名", "signing with the HPKI card");
+    timeline.chapter("HPKI カード", "the HPKI card");
+    let state = hospital.authenticate_by_card(&HANAKO, "hpki", super::cards::PIN).await?;
+    let until = hpki::time::Timestamp::from_seconds(state["until"].as_u64().unwrap_or_default());
+    timeline.done(
+        &HANAKO.display_ja(),
+        "電話の代わりに、リーダーの HPKI カードで認証",
+        "authenticated with the card in the reader instead of the phone",
+        format!("アクセストークンの有効期限は {} までです", until.jst_ja()),
+    );
     let signed = hospital.prescribe_by_card(&HANAKO, csv, super::cards::PIN).await?;
     timeline.done(
         &HANAKO.display_ja(),

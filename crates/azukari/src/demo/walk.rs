@@ -15,6 +15,9 @@ use wire::refusal::Problem;
 
 use crate::http::client::{Answer, CallFault, Client};
 
+/// How long a person waits for her card.
+const BROWSER_PATIENCE: Duration = Duration::from_secs(40);
+
 /// Why a step did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepFailed {
@@ -298,6 +301,38 @@ impl Door {
         signed(self.ask("POST", "/v1/prescriptions", Some(&body)).await?)
     }
 
+    /// The morning with the card in this host's reader: its holder types the PIN on the page of this
+    /// host's browser.
+    pub(crate) async fn authenticate_by_card(
+        &self,
+        person: &Person,
+        means: &str,
+        pin: &str,
+    ) -> Result<Value, StepFailed> {
+        let path = format!("/v1/staff/{}/authentication", self.staff(person)?);
+        let body = json!({"terminal": self.facility.terminals[0].id, "means": means});
+        let secret = page_secret(&self.ask("POST", &path, Some(&body)).await?)?;
+        let browser = self.browser()?;
+        let here = json!({"secret": secret});
+        let _: Value = call(&browser, "POST", "/c/state", None, Some(&here)).await?;
+        let typed = json!({"secret": secret, "pin": pin, "last": false});
+        let _: Value = call(&browser, "POST", "/c/pin", None, Some(&typed)).await?;
+        for _ in 0..200 {
+            let view: Value = call(&browser, "POST", "/c/state", None, Some(&here)).await?;
+            match view["state"].as_str() {
+                Some("done") => return Ok(view),
+                Some("busy") => tokio::time::sleep(Duration::from_millis(10)).await,
+                _ => return Err(StepFailed::Odd(format!("the authentication ended: {view}"))),
+            }
+        }
+        Err(StepFailed::Odd("the authentication did not end".into()))
+    }
+
+    /// This host's browser, on a line of its own: no tap of the page hears a PIN.
+    fn browser(&self) -> Result<Client, StepFailed> {
+        Ok(Client::new(&self.url, None, BROWSER_PATIENCE)?)
+    }
+
     /// The EHR asks for a signature with the card in this host's reader, its holder types the PIN on
     /// the page of this host's browser, and the EHR fetches the document.
     pub(crate) async fn prescribe_by_card(
@@ -312,12 +347,10 @@ impl Door {
             "document": {"kind": "prescription", "csv": STANDARD.encode(csv)},
         });
         let asked = self.ask("POST", &orders, Some(&body)).await?;
-        let odd = || StepFailed::Odd(format!("no page: {asked}"));
-        let page = asked["page"].as_str().and_then(|page| page.split_once('#'));
-        let (_, secret) = page.ok_or_else(odd)?;
+        let secret = page_secret(&asked)?;
         let typed = json!({"secret": secret, "pin": pin, "last": false});
-        let _: Value = call(&self.client, "POST", "/c/pin", None, Some(&typed)).await?;
-        let order = asked["order"].as_str().ok_or_else(odd)?;
+        let _: Value = call(&self.browser()?, "POST", "/c/pin", None, Some(&typed)).await?;
+        let order = asked["order"].as_str().unwrap_or_default();
         let state = self.ask("GET", &format!("{orders}/{order}"), None).await?;
         Ok(SignedDocument { document: octets(&state, "document")?, answer: asked })
     }
@@ -336,6 +369,13 @@ impl Door {
         });
         signed(self.ask("POST", "/v1/dispensings", Some(&body)).await?)
     }
+}
+
+/// The secret of the page that an answer names.
+fn page_secret(answer: &Value) -> Result<String, StepFailed> {
+    let page = answer["page"].as_str().and_then(|page| page.split_once('#'));
+    let secret = page.map(|(_, secret)| secret.to_owned());
+    secret.ok_or_else(|| StepFailed::Odd(format!("no page: {answer}")))
 }
 
 fn signed(answer: Value) -> Result<SignedDocument, StepFailed> {

@@ -13,20 +13,22 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use gateway::reader::{CardFace, CardUse, LastTry, Pin, choose};
-use gateway::{CardAsked, CardOrderState, SignedHere, StaffId, TerminalId};
+use gateway::reader::{CardUse, Chosen, LastTry, Pin};
+use gateway::{CardAsked, CardOrderState, Entered, SignedHere, StaffId, TerminalId};
 use hpki::encoding::{Digest32, sha256};
-use hpki::id::OrderNumber;
+use hpki::id::{CeremonyId, OrderNumber};
 use hpki::kind::DocumentKind;
 use hpki::sign::Random as _;
 use hpki::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use wire::CeremonyStep;
 use wire::refusal::Problem;
 use wire::token::base64url_encode;
 use zeroize::Zeroizing;
 
 use super::Hospital;
 use super::cards::FaceAnswer;
+use super::terminal::plainly;
 use crate::clock::now;
 use crate::http::ask::{Ask, With};
 use crate::http::problem::Trouble;
@@ -47,15 +49,40 @@ pub(super) fn routes() -> Router<Arc<Hospital>> {
 #[derive(Default)]
 pub(super) struct Pages(Mutex<HashMap<Digest32, Open>>);
 
-/// What one of them is for.
+/// One of them.
 #[derive(Clone)]
 struct Open {
     at: Timestamp,
     staff: StaffId,
     terminal: TerminalId,
-    order: OrderNumber,
-    kind: DocumentKind,
-    reader: String,
+    purpose: Purpose,
+}
+
+/// What the PIN is for.
+#[derive(Clone)]
+enum Purpose {
+    /// Signing a document that waits for the card in this reader.
+    Document { order: OrderNumber, kind: DocumentKind, reader: String },
+    /// Authenticating with a card of this use.
+    Session {
+        usage: CardUse,
+        ceremony: CeremonyId,
+        /// Until when that ceremony can be answered; later a new one is begun.
+        until: Timestamp,
+        /// The card that the page shows: the PIN is for no other.
+        shown: Option<Box<Chosen>>,
+        /// It was answered.
+        answered: bool,
+    },
+}
+
+impl Purpose {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Document { .. } => "sign",
+            Self::Session { usage, .. } => usage.name(),
+        }
+    }
 }
 
 /// The page as it stands.
@@ -64,9 +91,14 @@ struct View {
     facility: String,
     terminal: String,
     person: String,
-    kind: DocumentKind,
+    /// `sign`, `hpki` or `jpki` (authentication).
+    purpose: &'static str,
+    /// The kind of document to be signed.
+    kind: Option<DocumentKind>,
     /// `card` (put the card in), `pin`, `busy`, `done` or `over`.
     state: &'static str,
+    /// Once authenticated: until when this person can sign.
+    until: Option<Timestamp>,
     /// The card in the reader.
     card: Option<FaceAnswer>,
     /// What is wrong with it, or why it is over.
@@ -97,12 +129,29 @@ impl Hospital {
         terminal: &TerminalId,
         asked: &CardAsked,
     ) -> String {
+        let (order, kind, reader) = (asked.order, asked.kind, asked.reader.clone());
+        self.pin_page(staff, terminal, Purpose::Document { order, kind, reader })
+    }
+
+    /// The address of a page on which somebody authenticates with a card of this use.
+    pub(super) fn page_of_card_session(
+        &self,
+        staff: &StaffId,
+        terminal: &TerminalId,
+        usage: CardUse,
+        (ceremony, until): (CeremonyId, Timestamp),
+    ) -> String {
+        let (shown, answered) = (None, false);
+        let purpose = Purpose::Session { usage, ceremony, until, shown, answered };
+        self.pin_page(staff, terminal, purpose)
+    }
+
+    fn pin_page(&self, staff: &StaffId, terminal: &TerminalId, purpose: Purpose) -> String {
         let mut octets = [0; 16];
         hsm::SystemRandom.fill(&mut octets);
         let secret = base64url_encode(&octets);
         let (staff, terminal) = (staff.clone(), terminal.clone());
-        let (order, kind, reader) = (asked.order, asked.kind, asked.reader.clone());
-        self.pins.put(&secret, Open { at: now(), staff, terminal, order, kind, reader });
+        self.pins.put(&secret, Open { at: now(), staff, terminal, purpose });
         format!("{}/c#{secret}", self.door)
     }
 
@@ -123,42 +172,100 @@ impl Hospital {
         }
     }
 
-    async fn pin_view(&self, open: Open) -> Result<View, Trouble> {
+    async fn pin_view(&self, secret: &str, mut open: Open) -> Result<View, Trouble> {
         let config = self.gateway.config();
         let mut view = View {
             facility: self.name.clone(),
             terminal: config.terminal(&open.terminal).unwrap_or_default().to_owned(),
             person: config.staff(&open.staff).map(|staff| staff.name.clone()).unwrap_or_default(),
-            kind: open.kind,
+            purpose: open.purpose.name(),
+            kind: None,
             state: "pin",
+            until: None,
             card: None,
             trouble: None,
         };
-        match self.gateway.card_order(&open.staff, open.order).await? {
-            CardOrderState::Waiting => match self.signing_card(&open.reader).await {
-                Ok(face) => view.card = Some(FaceAnswer::from(&face)),
-                Err(trouble) => {
-                    view.state = "card";
-                    view.trouble = Some(trouble.problem());
+        let (usage, reader) = match &open.purpose {
+            Purpose::Document { order, kind, reader } => {
+                view.kind = Some(*kind);
+                match self.gateway.card_order(&open.staff, *order).await? {
+                    CardOrderState::Waiting => {}
+                    CardOrderState::Signing => view.state = "busy",
+                    CardOrderState::Done(_) => view.state = "done",
+                    CardOrderState::Refused(code) => {
+                        view.state = "over";
+                        view.trouble = Some(Problem::refused(&code, ""));
+                    }
                 }
-            },
-            CardOrderState::Signing => view.state = "busy",
-            CardOrderState::Done(_) => view.state = "done",
-            CardOrderState::Refused(code) => {
-                view.state = "over";
-                view.trouble = Some(Problem::refused(&code, ""));
+                (CardUse::Signing, Some(reader.clone()))
+            }
+            Purpose::Session { usage, ceremony, answered, .. } => {
+                if *answered {
+                    let gateway = &self.gateway;
+                    let found = gateway.authentication_state(&open.staff, *ceremony, now()).await;
+                    let found = found.map_err(plainly)?;
+                    view.until = found.until;
+                    view.state = match found.state {
+                        CeremonyStep::Released => "done",
+                        CeremonyStep::Refused | CeremonyStep::Expired => "over",
+                        _ => "busy",
+                    };
+                    if view.state == "over" {
+                        view.trouble = Some(Problem::refused("qr-expired", ""));
+                    }
+                }
+                (*usage, None)
+            }
+        };
+        if view.state != "pin" {
+            return Ok(view);
+        }
+        match self.gateway.card_for(usage, reader.as_deref()).await {
+            Ok((chosen, face)) => {
+                view.card = Some(FaceAnswer::from(&face));
+                if let Purpose::Session { shown, .. } = &mut open.purpose {
+                    *shown = Some(Box::new(chosen));
+                    self.pins.put(secret, open);
+                }
+            }
+            Err(failed) => {
+                view.state = "card";
+                view.trouble = Some(Trouble::from(failed).problem());
             }
         }
         Ok(view)
     }
 
-    /// The card in this reader that signs.
-    async fn signing_card(&self, reader: &str) -> Result<CardFace, Trouble> {
-        let slots = self.gateway.look_at_cards().await?;
-        match choose(&slots, CardUse::Signing, Some(reader)) {
-            Ok((_, face)) => Ok(face),
-            Err(refusal) => Err(Trouble::refused(refusal.code(), refusal.to_string())),
+    /// Authenticates to the end, also when whoever asked hangs up.
+    async fn authenticated(
+        self: Arc<Self>,
+        secret: &str,
+        mut open: Open,
+        entered: Entered,
+    ) -> Result<Open, Trouble> {
+        let Purpose::Session { ceremony, until, shown, answered, .. } = &mut open.purpose else {
+            return Err(Trouble::refused("terminal-page-unknown", "a document is signed here"));
+        };
+        let Some(card) = shown.clone() else {
+            return Err(Trouble::refused("card-missing", "no card was shown"));
+        };
+        if now() >= *until {
+            let begun = self.gateway.authenticate(&open.staff, &open.terminal, now()).await;
+            let begun = begun.map_err(plainly)?;
+            (*ceremony, *until) = (begun.ceremony, begun.until);
         }
+        let (hospital, staff, ceremony) = (Arc::clone(&self), open.staff.clone(), *ceremony);
+        let answering = tokio::spawn(async move {
+            let gateway = &hospital.gateway;
+            gateway.authenticate_with_card(&staff, ceremony, &card, entered, now()).await
+        });
+        match answering.await {
+            Ok(answer) => answer.map_err(plainly)?,
+            Err(error) => return Err(Trouble::fault(&error)),
+        };
+        *answered = true;
+        self.pins.put(secret, open.clone());
+        Ok(open)
     }
 }
 
@@ -203,7 +310,7 @@ async fn state(
 ) -> Result<Json<View>, Trouble> {
     here(peer)?;
     let open = hospital.pins.get(&request.secret, now())?;
-    Ok(Json(hospital.pin_view(open).await?))
+    Ok(Json(hospital.pin_view(&request.secret, open).await?))
 }
 
 async fn pin(
@@ -212,9 +319,20 @@ async fn pin(
     Ask(request): Ask<PinRequest>,
 ) -> Result<Json<View>, Trouble> {
     here(peer)?;
-    let open = hospital.pins.get(&request.secret, now())?;
+    let secret = request.secret;
+    let open = hospital.pins.get(&secret, now())?;
     let last = if request.last { LastTry::Wanted } else { LastTry::Unasked };
-    let typed = Some((Pin::new(request.pin), last));
-    Arc::clone(&hospital).signed(open.staff.clone(), open.order, typed).await?;
-    Ok(Json(hospital.pin_view(open).await?))
+    let pin = Pin::new(request.pin);
+    let open = match &open.purpose {
+        Purpose::Document { order, .. } => {
+            let typed = Some((pin, last));
+            Arc::clone(&hospital).signed(open.staff.clone(), *order, typed).await?;
+            open
+        }
+        Purpose::Session { .. } => {
+            let entered = Entered::new(pin, last);
+            Arc::clone(&hospital).authenticated(&secret, open, entered).await?
+        }
+    };
+    Ok(Json(hospital.pin_view(&secret, open).await?))
 }

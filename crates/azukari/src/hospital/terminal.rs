@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
+use gateway::reader::CardUse;
 use gateway::{Approving, Authentication, StaffId, TerminalId};
 use hpki::encoding::{Digest32, sha256};
 use hpki::id::CeremonyId;
@@ -51,6 +52,7 @@ pub(super) fn routes() -> Router<Arc<Hospital>> {
         .route("/t/events", post(events))
         .route("/t/number", post(number))
         .route("/t/again", post(again))
+        .route("/t/card", post(card))
         .route("/assets/{*name}", get(asset))
 }
 
@@ -92,6 +94,8 @@ struct View {
     /// Once released: until when this person can sign.
     until: Option<Timestamp>,
     documents: Option<Documents>,
+    /// Whether a card in a reader of this host can be used instead of the phone.
+    cards: bool,
 }
 
 impl Pages {
@@ -199,6 +203,7 @@ impl Hospital {
             left: open.until.since(now),
             state,
             until,
+            cards: self.uses_cards && open.documents.is_none(),
             documents: open.documents,
         }
     }
@@ -217,6 +222,45 @@ struct PageRequest {
 struct DigitsRequest {
     secret: String,
     number: String,
+}
+
+/// Which card instead of the phone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CardRequest {
+    secret: String,
+    /// `hpki` or `jpki`.
+    means: String,
+}
+
+/// The page on which the card's PIN is typed.
+#[derive(Serialize)]
+struct CardAnswer {
+    page: String,
+}
+
+/// A card instead of the phone.
+async fn card(
+    State(hospital): Desk,
+    Ask(request): Ask<CardRequest>,
+) -> Result<Json<CardAnswer>, Trouble> {
+    let open = hospital.terminals.get(&request.secret, now())?;
+    let usage = card_means(&request.means)?;
+    if open.documents.is_some() || !hospital.uses_cards {
+        return Err(Trouble::refused("cards-not-configured", "no cards are used for this"));
+    }
+    let begun = (open.ceremony, open.until);
+    let page = hospital.page_of_card_session(&open.staff, &open.terminal, usage, begun);
+    Ok(Json(CardAnswer { page }))
+}
+
+/// The use of a card that this means of authentication names.
+pub(super) fn card_means(means: &str) -> Result<CardUse, Trouble> {
+    match means {
+        "hpki" => Ok(CardUse::Authentication),
+        "jpki" => Ok(CardUse::Jpki),
+        _ => Err(Trouble::refused("request-malformed", "means is phone, hpki or jpki")),
+    }
 }
 
 async fn page(With(asked): With<Shown>) -> Result<Response, Trouble> {
@@ -304,7 +348,7 @@ async fn events(
 }
 
 /// The platform's own refusal, in its own words: here a person reads it, not a program.
-fn plainly(failed: Failed<gateway::Refusal>) -> Trouble {
+pub(super) fn plainly(failed: Failed<gateway::Refusal>) -> Trouble {
     if let Failed::Refused(gateway::Refusal::PlatformRefused { code, detail }) = &failed
         && let Some(text) = lookup(code)
     {

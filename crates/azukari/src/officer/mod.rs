@@ -9,7 +9,7 @@ mod backup;
 pub(crate) mod door;
 mod init;
 mod manifest;
-mod passphrase;
+pub(crate) mod passphrase;
 mod record;
 mod restore;
 mod rotate;

@@ -28,6 +28,15 @@ impl Qr {
     }
 }
 
+/// The code in characters, for a terminal. An empty text where the content is too long.
+pub(crate) fn text(content: &str) -> String {
+    let code = qrcode::QrCode::with_error_correction_level(content, qrcode::EcLevel::M);
+    code.map_or_else(
+        |_| String::new(),
+        |code| code.render::<qrcode::render::unicode::Dense1x2>().build(),
+    )
+}
+
 /// The code as SVG without style attributes, which the policy of the pages forbids. An empty text
 /// where the content is too long for a code.
 pub(crate) fn svg(content: &str) -> String {

@@ -41,16 +41,16 @@ fn journal(folder: &Path, now: Timestamp) -> Ledger {
     .unwrap()
 }
 
-const EACH_TIME: CardPolicy =
+pub(crate) const EACH_TIME: CardPolicy =
     CardPolicy { signs: true, keeping: Keeping::EachTime, patience: Duration::from_secs(20) };
 
 /// A hospital with a reader, and a card in it.
-struct Ward {
-    town: Town,
-    gateway: Gateway<Wire>,
+pub(crate) struct Ward {
+    pub(crate) town: Town,
+    pub(crate) gateway: Gateway<Wire>,
     journal: Ledger,
-    chip: Watched,
-    reader: InProcess,
+    pub(crate) chip: Watched,
+    pub(crate) reader: InProcess,
 }
 
 fn card(who: Who, serial: u8) -> Kept {
@@ -58,7 +58,7 @@ fn card(who: Who, serial: u8) -> Kept {
 }
 
 impl Ward {
-    async fn with(kept: &Kept, policy: CardPolicy) -> Self {
+    pub(crate) async fn with(kept: &Kept, policy: CardPolicy) -> Self {
         Self::configured(kept, policy, |_| {}).await
     }
 
@@ -114,7 +114,7 @@ impl Ward {
     }
 
     /// Every intention has its outcome, and the journal is whole.
-    fn balanced(&self, entries: u64) {
+    pub(crate) fn balanced(&self, entries: u64) {
         let key = facility_key();
         let report = audit::verify(&audit::Audit {
             place: self.town.folder.path().join("ward").as_path().into(),

@@ -5,6 +5,7 @@
 mod answers;
 mod authentication;
 mod batch;
+mod card_authentication;
 mod card_modules;
 mod card_reading;
 mod card_signing;

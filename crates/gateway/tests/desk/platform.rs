@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use approval::SessionStatement;
 use gateway::{Call, Method, Platform, Reply, Unreachable};
+use hpki::Certificate;
 use hpki::encoding::sha256;
 use hpki::id::{CeremonyId, FacilityCode, KeyId, OrderNumber, PersonId, TokenId};
 use hpki::kind::DocumentKind;
+use hpki::policy::VerifyingKey;
+use hpki::sign::SignatureAlgorithm;
 use hpki::time::Timestamp;
 use ledger::{
     Event, Failed, Intention, Ledger, Note, Opening, Outcome, OutcomeFields, Record, Refusal,
@@ -17,9 +21,9 @@ use ledger::{
 use wire::refusal::Problem;
 use wire::token::{Allowance, Claims, Confirmation, Header};
 use wire::{
-    ApprovalOutcome, Base64, BatchAnswer, BatchRequest, CeremonyState, CeremonyStep,
-    CheckpointAnswer, ConsistencyAnswer, SignAnswer, SignRequest, StartAnswer, StartRequest,
-    TokenAnswer,
+    ApprovalOutcome, Base64, BatchAnswer, BatchRequest, CardAnswerAnswer, CardAnswerRequest,
+    CardAskAnswer, CardAskRequest, CeremonyState, CeremonyStep, CheckpointAnswer,
+    ConsistencyAnswer, SignAnswer, SignRequest, StartAnswer, StartRequest, TokenAnswer,
 };
 use xades::compose::{Draft, Recipe, Signer};
 
@@ -37,6 +41,7 @@ pub(crate) enum Trouble {
     Says(u16, &'static str),
 }
 
+type Ask = Box<dyn Fn(&mut SessionStatement) + Send>;
 type Falsify = Box<dyn Fn(&mut SignAnswer) + Send>;
 
 pub(crate) struct World {
@@ -62,6 +67,11 @@ pub(crate) struct World {
     /// One signature at a time.
     signing: tokio::sync::Mutex<()>,
     pub(crate) ceremonies: Mutex<HashMap<CeremonyId, (StartRequest, CeremonyState)>>,
+    /// Whose card it is, the certificate that was sent, and what it is asked to sign.
+    pub(crate) card_person: PersonId,
+    card: Mutex<Option<(Certificate, [u8; 32])>>,
+    /// Changes the statement that a card is asked to sign.
+    pub(crate) ask_instead: Mutex<Option<Ask>>,
     /// The checkpoint that is published for all, with its cosignatures.
     pub(crate) published: Mutex<Option<String>>,
 }
@@ -114,8 +124,47 @@ impl World {
             not_now: Mutex::default(),
             signing: tokio::sync::Mutex::default(),
             ceremonies: Mutex::default(),
+            card_person: PersonId::from_octets([1; 16]),
+            card: Mutex::default(),
+            ask_instead: Mutex::default(),
             published: Mutex::default(),
         }
+    }
+
+    /// What a card at this ceremony's terminal is asked to sign.
+    fn card_question(&self, id: &str, request: &StartRequest) -> (CardAskAnswer, [u8; 32]) {
+        let mut statement = SessionStatement {
+            issuer: "https://platform.example".into(),
+            rp_id: "platform.example".into(),
+            ceremony: id.parse().unwrap(),
+            nonce: [9; 32],
+            facility_id: self.facility.clone(),
+            facility_name: "架空総合病院（TEST）".into(),
+            x5t_s256: [1; 32],
+            terminal_id: request.terminal.id.clone(),
+            terminal_label: request.terminal.label.clone(),
+            person: self.card_person,
+            key: key_of(self.card_person),
+            kinds: request.kinds.clone(),
+            max_count: 300,
+            not_before: now(),
+            not_after: now().plus(64_800),
+            head_seq: 0,
+            head_commitment: None,
+        };
+        let honest = statement.challenge();
+        if let Some(change) = &*self.ask_instead.lock().unwrap() {
+            change(&mut statement);
+        }
+        // Whoever changes a statement asks for its signature, unless only the words are changed.
+        let challenge = if statement.nonce == [0; 32] { honest } else { statement.challenge() };
+        let answer = CardAskAnswer {
+            statement_type: "session".into(),
+            statement: serde_json::to_value(&statement).unwrap(),
+            challenge: Base64(challenge.to_vec()),
+            until: self.time().plus(120),
+        };
+        (answer, challenge)
     }
 
     pub(crate) fn time(&self) -> Timestamp {
@@ -259,6 +308,27 @@ impl World {
                     return problem(404, "ceremony-unknown");
                 };
                 match (method, number) {
+                    (Method::Post, "card") => {
+                        let asked: CardAskRequest = serde_json::from_slice(body).unwrap();
+                        let certificate = Certificate::from_der(&asked.certificate.0).unwrap();
+                        let request = ceremonies[&id.parse().unwrap()].0.clone();
+                        let (answer, challenge) = self.card_question(id, &request);
+                        *self.card.lock().unwrap() = Some((certificate, challenge));
+                        ok(&answer)
+                    }
+                    (Method::Post, "card/answer") => {
+                        let given: CardAnswerRequest = serde_json::from_slice(body).unwrap();
+                        let (certificate, challenge) = self.card.lock().unwrap().take().unwrap();
+                        let key = VerifyingKey::new(
+                            SignatureAlgorithm::RsaSha256,
+                            certificate.spki_der(),
+                        );
+                        key.unwrap().verify(&challenge, &given.signature.0).unwrap();
+                        drop(ceremonies);
+                        let until = now().plus(64_800);
+                        self.release(id.parse().unwrap(), self.card_person, until);
+                        ok(&CardAnswerAnswer { approved: true })
+                    }
                     (Method::Get, "") => ok(state),
                     (Method::Post, "number") => {
                         let request: wire::NumberRequest = serde_json::from_slice(body).unwrap();
