@@ -72,7 +72,7 @@ pub(crate) struct Asked {
 #[derive(Clone)]
 enum Said {
     Signin(SigninStatement),
-    Act(Statement),
+    Act(Box<Statement>),
 }
 
 impl Said {
@@ -161,7 +161,7 @@ impl Authn {
     fn home_statement(&self, card: &Card, act: &HomeAct, now: Timestamp) -> Said {
         let (issuer, rp_id) = (self.config.issuer.clone(), self.config.rp_id.clone());
         let (nonce, person, key) = (self.nonce(), card.person, card.key);
-        Said::Act(match act {
+        let statement = match act {
             HomeAct::Signin => {
                 return Said::Signin(SigninStatement {
                     issuer,
@@ -191,7 +191,8 @@ impl Authn {
                 key,
                 card: card_commitment(second),
             }),
-        })
+        };
+        Said::Act(Box::new(statement))
     }
 
     /// A card whose holder is known wants something: what it is asked to sign.
@@ -273,7 +274,7 @@ impl Authn {
             CardEvidence { means: card.means, certificate: card.certificate.clone(), signature };
         let statement = match asked.said {
             Said::Signin(statement) => return self.ticket(card, &statement, &evidence, now),
-            Said::Act(statement) => statement,
+            Said::Act(statement) => *statement,
         };
         let approval = Approval {
             statement,
