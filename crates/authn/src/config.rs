@@ -66,6 +66,9 @@ pub struct AuthnConfig {
     pub makers: Makers,
     /// By which cards a sheet for a new phone is ordered on the screen; by none where it is empty.
     pub sheet_by_card: Vec<CardMeans>,
+    /// Whether the birth date is not enough for a first phone: only a sheet that her card ordered
+    /// links one then, and the card's proof takes the place of the birth date.
+    pub require_card_proof: bool,
     /// How many signatures one approval may allow; more than [`COUNT_CEILING`] is taken as that.
     pub count_max: u64,
 }

@@ -28,7 +28,7 @@ use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::secret::{Secret, same};
 use crate::session::{Session, end_all};
-use crate::sheet::{SheetRow, birth_hash, is_birth_date};
+use crate::sheet::{SheetRow, Standing, birth_hash, is_birth_date};
 use crate::sitting::{self, SittingRow};
 
 /// Outbox topic: a phone was linked. The payload is a [`LinkEvidence`] as JSON; custody verifies
@@ -73,7 +73,8 @@ impl Authn {
     /// # Errors
     /// `sheet-unknown` for whoever does not have the secret, whatever the sheet is. With it:
     /// `phone-linked-here`, `phone-holds-another`, `phone-already-linked`, `sheet-locked`,
-    /// `sheet-expired`, `sheet-revoked`, `sheet-void`, `slow-down`.
+    /// `sheet-expired`, `sheet-revoked`, `sheet-void`, `slow-down`; `card-proof-needed` where a
+    /// card must have ordered the sheet and none did.
     pub async fn open(
         &self,
         request: &LinkOpenRequest,
@@ -91,6 +92,8 @@ impl Authn {
         };
         sheet.check_seal(&self.desk)?;
         self.holds_nothing(device, sheet.key).await?;
+        self.enough(&sheet)?;
+        let by_card = self.config.require_card_proof;
         if !self.may_open(id, now) {
             return no(Refusal::SlowDown);
         }
@@ -104,9 +107,11 @@ impl Authn {
             until: now.plus(SITTING_S),
             nonce,
             user_handle,
-            proven: false,
+            proven: by_card,
             ended: false,
         };
+        let opened = sitting.clone();
+        let standing = if by_card { Standing::Proven } else { Standing::Opened };
         self.ledger
             .record(move |tx| {
                 let sheet =
@@ -116,12 +121,16 @@ impl Authn {
                     "UPDATE authn_sitting SET ended = 1 WHERE sheet = $1 AND ended = 0",
                     &[id.into()],
                 )?;
-                tx.exec("UPDATE authn_sheet SET state = 'opened' WHERE id = $1", &[id.into()])?;
+                tx.exec(
+                    "UPDATE authn_sheet SET state = $2 WHERE id = $1",
+                    &[id.into(), standing.name().into()],
+                )?;
                 sitting.insert(tx)?;
                 Ok(((), sheet.note(Event::SheetOpened, now)))
             })
             .await?;
-        Ok(LinkOpenAnswer { session: session.to_string() })
+        let proven = by_card.then(|| self.proven(session, &opened, &sheet)).transpose()?;
+        Ok(LinkOpenAnswer { session: session.to_string(), proven })
     }
 
     /// One certificate for each phone: a browser that is known as a linked phone links nothing
@@ -158,13 +167,32 @@ impl Authn {
         let hash = sitting::hash(session);
         let (sitting, sheet) = self.count_try(hash, now).await?;
         sheet.check_seal(&self.desk)?;
+        self.enough(&sheet)?;
         let given = birth_hash(&self.desk, sheet.person, &request.birth_date)?;
         if same(&given, &sheet.birth) {
             self.prove(hash, now).await?;
         } else {
             return self.mistaken(sitting, sheet, now).await;
         }
-        let statement = self.link_statement(session, &sitting, &sheet);
+        Ok(self.proven(session, &sitting, &sheet)?)
+    }
+
+    /// Whether such a sheet is enough here: also for a sitting that began before it was not.
+    fn enough(&self, sheet: &SheetRow) -> Result<(), Failed<Refusal>> {
+        if self.config.require_card_proof && !sheet.by_card {
+            return no(Refusal::CardProofNeeded);
+        }
+        Ok(())
+    }
+
+    /// What she is about to agree to, once it is proven that the sheet is hers.
+    fn proven(
+        &self,
+        session: SessionId,
+        sitting: &SittingRow,
+        sheet: &SheetRow,
+    ) -> Result<LinkBirthAnswer, Fault> {
+        let statement = self.link_statement(session, sitting, sheet);
         let options = options::create(
             &self.config,
             &statement.challenge(),
@@ -173,7 +201,7 @@ impl Authn {
         );
         let statement = serde_json::to_value(&statement)
             .map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
-        Ok(LinkBirthAnswer { person_display: sheet.display_id, statement, options })
+        Ok(LinkBirthAnswer { person_display: sheet.display_id.clone(), statement, options })
     }
 
     /// Commits one try; gives the sheet with that try counted.
@@ -322,6 +350,7 @@ impl Authn {
         let (sitting, sheet) =
             self.ledger.read(move |tx| SittingRow::going_on(tx, hash, now)).await?;
         sheet.check_seal(&self.desk)?;
+        self.enough(&sheet)?;
         if !sitting.proven {
             return no(Refusal::BirthDateMissing);
         }

@@ -22,6 +22,9 @@ pub enum Refusal {
     /// The certificate was revoked; a sheet leads nowhere.
     #[error("the certificate was revoked, and the sheet with it")]
     SheetVoid,
+    /// Here a card has to order the sheet, and none ordered this one.
+    #[error("a card has to order the sheet")]
+    CardProofNeeded,
     /// The sitting is over, was ended by a newer one, or never was.
     #[error("the sitting is over; scan the sheet again")]
     SittingUnknown,
@@ -197,6 +200,7 @@ pub const CODES: &[&str] = &[
     "sheet-expired",
     "sheet-revoked",
     "sheet-void",
+    "card-proof-needed",
     "sitting-unknown",
     "birth-date-wrong",
     "birth-date-malformed",
@@ -258,6 +262,7 @@ impl Refuse for Refusal {
             Self::SheetExpired => "sheet-expired",
             Self::SheetRevoked => "sheet-revoked",
             Self::SheetVoid => "sheet-void",
+            Self::CardProofNeeded => "card-proof-needed",
             Self::SittingUnknown => "sitting-unknown",
             Self::BirthDateWrong { .. } => "birth-date-wrong",
             Self::BirthDateMalformed => "birth-date-malformed",
@@ -327,6 +332,7 @@ mod tests {
             Refusal::SheetExpired,
             Refusal::SheetRevoked,
             Refusal::SheetVoid,
+            Refusal::CardProofNeeded,
             Refusal::SittingUnknown,
             Refusal::BirthDateWrong { left: 1 },
             Refusal::BirthDateMalformed,

@@ -106,11 +106,13 @@ pub(crate) struct SheetRow {
     pub(crate) expires: Timestamp,
     pub(crate) standing: Standing,
     pub(crate) tries: u64,
+    /// Whether her card ordered it, so that whoever has its secret has shown the card.
+    pub(crate) by_card: bool,
     seal: Vec<u8>,
 }
 
 const COLUMNS: &str =
-    "id, person, key, display_id, secret_hash, birth, issued, expires, state, tries, seal";
+    "id, person, key, display_id, secret_hash, birth, issued, expires, state, tries, by_card, seal";
 
 impl SheetRow {
     fn read(row: &Row) -> Result<Self, Fault> {
@@ -125,7 +127,8 @@ impl SheetRow {
             expires: row.time(7)?,
             standing: Standing::read(row.text(8)?)?,
             tries: row.number(9)?,
-            seal: row.blob(10)?.to_vec(),
+            by_card: row.flag(10)?,
+            seal: row.blob(11)?.to_vec(),
         })
     }
 
@@ -145,6 +148,7 @@ impl SheetRow {
             .octets_field(&self.birth)
             .time(self.issued)
             .time(self.expires)
+            .number(u64::from(self.by_card))
     }
 
     /// The newest sheet of a key, used or not: it says whose the key is.
@@ -163,7 +167,7 @@ impl SheetRow {
         Ok(sheet)
     }
 
-    /// A new sheet for whoever had this one, not sealed yet.
+    /// A new sheet by card for whoever had this one, not sealed yet.
     pub(crate) fn again(
         self,
         id: SheetId,
@@ -171,7 +175,7 @@ impl SheetRow {
         (issued, expires): (Timestamp, Timestamp),
     ) -> Self {
         let (standing, tries) = (Standing::Issued, 0);
-        Self { id, secret_hash, issued, expires, standing, tries, ..self }
+        Self { id, secret_hash, issued, expires, standing, tries, by_card: true, ..self }
     }
 
     pub(crate) fn seal_with(&mut self, desk: &TokenDesk) -> Result<(), Failed<Refusal>> {
@@ -204,8 +208,8 @@ impl SheetRow {
         )?;
         tx.exec(
             "INSERT INTO authn_sheet (id, person, key, display_id, secret_hash, birth,
-                issued, expires, state, tries, seal)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'issued', 0, $9)",
+                issued, expires, state, tries, by_card, seal)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'issued', 0, $9, $10)",
             &[
                 self.id.into(),
                 self.person.into(),
@@ -215,6 +219,7 @@ impl SheetRow {
                 self.birth.into(),
                 self.issued.into(),
                 self.expires.into(),
+                u64::from(self.by_card).into(),
                 (&self.seal).into(),
             ],
         )?;
@@ -295,6 +300,7 @@ impl Authn {
             expires: now.plus(SHEET_LIFE_S),
             standing: Standing::Issued,
             tries: 0,
+            by_card: false,
             seal: Vec::new(),
         };
         row.seal_with(&self.desk)?;

@@ -29,13 +29,14 @@ impl SittingRow {
     pub(crate) fn insert(&self, tx: &Tx<'_>) -> Result<(), Fault> {
         tx.exec(
             "INSERT INTO authn_sitting (hash, sheet, until, nonce, user_handle, proven, ended)
-             VALUES ($1, $2, $3, $4, $5, 0, 0)",
+             VALUES ($1, $2, $3, $4, $5, $6, 0)",
             &[
                 self.hash.into(),
                 self.sheet.into(),
                 self.until.into(),
                 self.nonce.into(),
                 (&self.user_handle).into(),
+                u64::from(self.proven).into(),
             ],
         )?;
         Ok(())

@@ -11,7 +11,8 @@ CREATE TABLE authn_sheet (
     expires INTEGER NOT NULL,
     seal BLOB NOT NULL,
     state TEXT NOT NULL,
-    tries INTEGER NOT NULL
+    tries INTEGER NOT NULL,
+    by_card INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX authn_sheet_key ON authn_sheet (key);
 

@@ -115,6 +115,8 @@ struct PlatformFile {
     authenticator: Vec<maker::AuthenticatorFile>,
     #[serde(default = "sheet_by_card")]
     sheet_by_card: Vec<String>,
+    #[serde(default)]
+    require_card_proof: bool,
     jpki: Option<jpki::JpkiFile>,
 }
 
@@ -242,6 +244,8 @@ pub(crate) struct PlatformConfig {
     pub(crate) makers: Makers,
     /// By which cards a sheet for a new phone is ordered on the screen.
     pub(crate) sheet_by_card: Vec<CardMeans>,
+    /// Whether only such a sheet links a phone.
+    pub(crate) require_card_proof: bool,
     /// Whom My Number Cards are believed by; without it none proves anything.
     pub(crate) jpki: Option<JpkiConfig>,
     pub(crate) policy: Policy,
@@ -361,6 +365,13 @@ impl PlatformConfig {
             contact: written.contact,
             pool_level: bounded("pool_level", written.pool_level, 0, Limits::POOL_MAX)?,
             audit_after_start: written.audit_after_start,
+            require_card_proof: match (written.require_card_proof, &written.sheet_by_card[..]) {
+                (true, []) => {
+                    let why = "sheet_by_card = []: nobody could link a phone";
+                    return Err(ConfigRefusal::Value("require_card_proof", why.into()));
+                }
+                (required, _) => required,
+            },
             sheet_by_card: written
                 .sheet_by_card
                 .iter()

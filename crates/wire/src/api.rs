@@ -239,6 +239,10 @@ pub struct LinkOpenRequest {
 pub struct LinkOpenAnswer {
     /// The sitting; 15 minutes.
     pub session: String,
+    /// Where her card ordered the sheet and the platform asks for that: no birth date is asked,
+    /// and this is what it would have been answered with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<LinkBirthAnswer>,
 }
 
 /// The birth date is given.
@@ -253,7 +257,7 @@ pub struct LinkBirthRequest {
 }
 
 /// What the phone shows and signs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LinkBirthAnswer {
     /// 本人ID
     pub person_display: String,

@@ -94,6 +94,7 @@ impl House {
             token_lifetime_s: 1_000_000,
             makers: self.makers.clone(),
             sheet_by_card: vec![approval::CardMeans::Hpki],
+            require_card_proof: false,
             count_max: 300,
         };
         self.authn = Some(Authn::new(ledger.clone(), desks.token, Arc::new(SystemRandom), config));

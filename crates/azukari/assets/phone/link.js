@@ -41,7 +41,11 @@ async function begin() {
   if (able === "none") return show("other-browser");
   if (able === "unlocked") return noLock();
   try {
-    session = (await ask("/phone/link/open", { sheet: sheet.id, secret: sheet.secret })).session;
+    const opened = await ask("/phone/link/open", { sheet: sheet.id, secret: sheet.secret });
+    session = opened.session;
+    // Her card ordered this sheet: that it is hers is proven.
+    asked = opened.proven;
+    if (asked) return await confirm();
     show("birth");
     $("date").focus();
   } catch (refused) { fail(refused, begin); }

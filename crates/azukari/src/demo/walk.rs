@@ -145,7 +145,10 @@ pub(crate) async fn link(
     let open = json!({"sheet": id, "secret": secret});
     let opened: Value = ask(platform, phone, wire::path::LINK_OPEN, &open).await?;
     let birth = json!({"session": opened["session"], "birth_date": person.birth_date});
-    let asked: Value = ask(platform, phone, wire::path::LINK_BIRTH, &birth).await?;
+    let asked: Value = match opened.get("proven") {
+        Some(asked) => asked.clone(),
+        None => ask(platform, phone, wire::path::LINK_BIRTH, &birth).await?,
+    };
     let shown: LinkStatement = displayed(&asked["statement"])?;
     let credential = phone.link(&shown.challenge(), &asked["options"])?;
     let finish = json!({

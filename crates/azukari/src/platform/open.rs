@@ -101,6 +101,7 @@ pub(crate) async fn open_as(
             token_lifetime_s: config.token_seconds,
             makers: config.makers.clone(),
             sheet_by_card: config.sheet_by_card.clone(),
+            require_card_proof: config.require_card_proof,
             count_max: config.signatures_per_budget,
         },
     )

@@ -6,6 +6,7 @@ use hpki::sign::Sign as _;
 use serde_json::json;
 use town::jpki::Jpki;
 use town::people::{HANAKO, JIRO, SANDBOX};
+use town::phone::Scanned;
 use wire::{Base64, CardBeginAnswer, CardFinishAnswer, DoneAnswer, HolderState};
 
 use super::breaking::HOWS;
@@ -319,6 +320,42 @@ async fn her_card_reports_a_lost_phone_and_gets_a_sheet_for_the_next_one() {
     act(&way, "hpki", &hpki, "sheet").await.unwrap();
     assert_eq!(code(act(&way, "hpki", &hpki, "sheet").await), "sheets-too-many");
     house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_policy_demands_it_only_a_card_links_a_phone() {
+    let mut nation = Nation::found().await;
+    let hpki = nation.hpki(&HANAKO).await;
+    let citizen = citizen(&nation.house, &HANAKO);
+    let posted = citizen.sheet.clone();
+    let way = nation.home();
+    let mut phone = Phone::new("電話", &nation.house.platform().config.url).unwrap();
+    // A sitting that began before the policy did.
+    let Ok(Scanned::Sheet { id, secret }) = phone.scan(&posted) else { panic!() };
+    let open = json!({"sheet": id, "secret": secret});
+    let opened: Value = call(&way, "POST", wire::path::LINK_OPEN, None, Some(&open)).await.unwrap();
+
+    let file = nation.house.founded.platform_config();
+    let written = std::fs::read_to_string(&file).unwrap();
+    let policy = written.replacen("[platform]\n", "[platform]\nrequire_card_proof = true\n", 1);
+    assert_ne!(policy, written);
+    std::fs::write(&file, policy).unwrap();
+    nation.house.again().await;
+
+    let way = nation.home();
+    let refused = link(&way, &mut phone, &posted, &HANAKO).await;
+    assert_eq!(code(refused), "card-proof-needed");
+    let birth = json!({"session": opened["session"], "birth_date": HANAKO.birth_date});
+    let refused = call::<Value>(&way, "POST", wire::path::LINK_BIRTH, None, Some(&birth)).await;
+    assert_eq!(code(refused), "card-proof-needed");
+
+    // The card's proof takes the place of the birth date.
+    let url = act(&way, "hpki", &hpki, "sheet").await.unwrap().url.unwrap();
+    let stranger = Person { birth_date: "19000101", ..HANAKO };
+    link(&way, &mut phone, &url, &stranger).await.unwrap();
+    let mut hanako = Resident { citizen, phone };
+    nation.house.morning(&mut hanako).await.unwrap();
+    nation.house.in_order().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
