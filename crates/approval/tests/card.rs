@@ -1,5 +1,5 @@
 //! A card's signature over a statement: what is believed, and each way in which it is not.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../../hpki/tests/support/mod.rs"]
 mod support;
@@ -135,7 +135,8 @@ fn the_evidence_hash_commits_to_means_certificate_and_signature() {
 
 #[test]
 fn each_part_of_a_cards_answer_has_its_own_refusal() {
-    let changes: [(fn(&mut Approval), &str); 7] = [
+    type Change = fn(&mut Approval);
+    let changes: [(Change, &str); 7] = [
         (|a| a.statement = statement(8), "card-signature-wrong"),
         (|a| card_of(a).signature[9] ^= 1, "card-signature-wrong"),
         (|a| card_of(a).signature.truncate(255), "card-signature-wrong"),
@@ -199,7 +200,8 @@ fn only_sha_256_with_the_padding_of_pkcs_1_counts() {
 #[test]
 fn the_chain_of_an_hpki_card_is_judged_whole() {
     let other_root = hpki::path::Anchor { certificate: estate().other_root.clone() };
-    let changes: [(&dyn Fn(&mut CardTrust), &str); 6] = [
+    type Change<'a> = &'a dyn Fn(&mut CardTrust);
+    let changes: [(Change<'_>, &str); 6] = [
         (&|t| t.anchors.clear(), "card-issuer-unknown"),
         (&|t| t.anchors = vec![other_root.clone()], "card-issuer-unknown"),
         (&|t| t.intermediates.clear(), "card-issuer-unknown"),

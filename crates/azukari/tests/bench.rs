@@ -1,5 +1,7 @@
 //! The benchmark measures what it says; how fast this machine is, is no test's business.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::error::Error;
 use std::process::Command;
 

@@ -234,7 +234,8 @@ async fn a_linking_that_only_one_card_signed_is_not_believed() {
     house.custody.trust_cards(Arc::new(trust()));
     let doctor = physician_with_a_card(&house, "Test117120").await;
     let (card, key) = (&estate::estate().pharmacist_card, &keys().other_card);
-    let changes: [(fn(&mut CardLinkEvidence), &str); 4] = [
+    type Change = fn(&mut CardLinkEvidence);
+    let changes: [(Change, &str); 4] = [
         (|e| e.card.signature[3] ^= 1, "card-signature-wrong"),
         (|e| e.card.means = CardMeans::Hpki, "means-wrong"),
         (|e| e.card.certificate = estate::estate().doctor.der().to_vec(), "evidence-wrong"),
