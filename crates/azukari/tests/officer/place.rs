@@ -161,7 +161,7 @@ impl Place {
         let other = other.join("town").canonicalize().unwrap();
         for entry in std::fs::read_dir(&self.home).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if name == "platform.toml" || name.ends_with(".vkey") {
+            if name == "platform.toml" || name.ends_with(".vkey") || name.ends_with(".jwks.json") {
                 std::fs::copy(self.path(&name), other.join(&name)).unwrap();
             }
         }
