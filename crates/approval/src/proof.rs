@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::CardEvidence;
 use crate::evidence::AssertionEvidence;
+use crate::webauthn::AssertionResponse;
 
 /// A means of authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,6 +74,15 @@ impl Proof {
             Self::Phone(assertion) => Some(assertion),
             Self::Card(_) => None,
         }
+    }
+
+    /// Whether it was made from this very assertion, which came a second time.
+    pub fn is_of(&self, response: &AssertionResponse) -> bool {
+        self.phone().is_some_and(|known| {
+            known.signature == response.signature
+                && known.authenticator_data == response.authenticator_data
+                && known.client_data_json == response.client_data_json
+        })
     }
 
     /// The card's signature, if it was a card.

@@ -3,14 +3,13 @@
 //! There is one open question for each phone: a newer one takes the place of the older. It is memory:
 //! whoever dies before the answer was carried out has decided nothing, and is asked again.
 
-use approval::{
-    Approval, AssertionEvidence, AssertionOutcome, AssertionResponse, Proof, Statement, check,
-};
+use approval::{Approval, AssertionResponse, Statement};
 use hpki::time::Timestamp;
-use ledger::{Failed, Fault, Tx};
+use ledger::{Failed, Fault};
 use serde_json::Value;
 use wire::OwnerAskAnswer;
 
+use crate::answered::Answered;
 use crate::binding::BindingRow;
 use crate::config::FINISH_S;
 use crate::options;
@@ -21,35 +20,6 @@ use crate::room::Authn;
 pub(crate) struct Question {
     pub(crate) at: Timestamp,
     pub(crate) statement: Statement,
-}
-
-/// An answer that holds, and what it does to the phone's counter.
-pub(crate) struct Answered {
-    pub(crate) approval: Approval,
-    outcome: AssertionOutcome,
-    before: u32,
-}
-
-impl Answered {
-    /// Counts the phone's answer. Refused where another answer of this phone came between, or it
-    /// was just unlinked.
-    pub(crate) fn count(&self, tx: &Tx<'_>) -> Result<(), Failed<Refusal>> {
-        let counted = tx.exec(
-            "UPDATE authn_binding SET sign_count = $1, backup_state = $2
-             WHERE id = $3 AND state = 'live' AND sign_count = $4",
-            &[
-                self.outcome.sign_count.into(),
-                self.outcome.backup_state.into(),
-                self.approval.binding.into(),
-                self.before.into(),
-            ],
-        )?;
-        if counted == 1 {
-            Ok(())
-        } else {
-            Err(Failed::Refused(Refusal::Approval(approval::Refusal::CounterNotRising)))
-        }
-    }
 }
 
 impl Authn {
@@ -92,18 +62,9 @@ impl Authn {
             }
             Some(asked) => asked.statement.clone(),
         };
-        let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
-        let response = AssertionResponse::from_json(credential).map_err(refused)?;
-        let approval = Approval {
-            statement,
-            proof: Proof::Phone(AssertionEvidence::new(&response, &binding.credential)),
-            binding: binding.id,
-            approved: now,
-            number_confirmed: false,
-        };
-        let outcome =
-            check(&approval, &binding.credential, &self.config.relying_party()).map_err(refused)?;
-        Ok(Answered { approval, outcome, before: binding.credential.sign_count })
+        let response = AssertionResponse::from_json(credential)
+            .map_err(|refusal| Failed::Refused(Refusal::Approval(refusal)))?;
+        self.approved_with(binding, statement, &response, now)
     }
 
     /// Closes the question that was answered; a newer one stays open.

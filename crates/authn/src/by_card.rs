@@ -20,7 +20,8 @@ use ledger::{Failed, Fault};
 
 use crate::ceremony::{Claim, Given, Step};
 use crate::config::FINISH_S;
-use crate::daily::{Approved, Keeping, statement_value};
+use crate::daily::{Approved, statement_value};
+use crate::keeping::Keeping;
 use crate::my_number::CardRow;
 use crate::notice::{NoticeKind, tell};
 use crate::refusal::Refusal;

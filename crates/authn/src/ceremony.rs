@@ -141,11 +141,7 @@ impl Ceremony {
             Step::Agreed(approval) => (&**approval, None),
             _ => return None,
         };
-        let known = approval.proof.phone()?;
-        let same = known.signature == response.signature
-            && known.authenticator_data == response.authenticator_data
-            && known.client_data_json == response.client_data_json;
-        same.then(|| Approved {
+        approval.proof.is_of(response).then(|| Approved {
             approval: approval.clone(),
             number: number.map(|number| number.digits.clone()),
         })

@@ -24,7 +24,7 @@ use wire::{
     ChangeStandAnswer, ChangeStandRequest, ChangeState, ChangeStep,
 };
 
-use crate::asking::Answered;
+use crate::answered::Answered;
 use crate::binding::{BindingRow, LIVE};
 use crate::config::CHANGE_S;
 use crate::label::is_label;

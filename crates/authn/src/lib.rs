@@ -22,6 +22,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod answered;
 mod asking;
 mod at_home;
 mod binding;
@@ -35,6 +36,7 @@ mod desk;
 mod documents;
 mod grant;
 mod history;
+mod keeping;
 mod label;
 mod linking;
 mod means;
@@ -52,6 +54,7 @@ mod sheet;
 mod sitting;
 mod stopping;
 mod tables;
+mod terminal;
 mod visit;
 
 pub use at_home::{HomeAct, HomeAsked, HomeDone};

@@ -13,7 +13,7 @@ use ledger::{Event, Failed, Fault, Note, Record, Tx};
 use serde_json::Value;
 use wire::OwnerAskAnswer;
 
-use crate::asking::Answered;
+use crate::answered::Answered;
 use crate::linking::unlink_in;
 use crate::notice::{NoticeKind, tell};
 use crate::refusal::Refusal;

@@ -4,6 +4,7 @@
 pub(crate) mod approvals;
 pub(crate) mod batch;
 pub(crate) mod cards;
+mod open_pages;
 mod pin_page;
 mod terminal;
 
@@ -35,6 +36,7 @@ use wire::{Base64, NumberRequest};
 
 use crate::clock::now;
 use crate::config::GatewayConfig;
+use crate::hospital::open_pages::OpenPages;
 use crate::http;
 use crate::http::ask::{Ask, At};
 use crate::http::client::Client;
@@ -84,8 +86,8 @@ pub(crate) struct Hospital {
     /// The facility's name, and the URL of this door, for the pages on its terminals.
     name: String,
     door: String,
-    terminals: terminal::Pages,
-    pins: pin_page::Pages,
+    terminals: OpenPages<terminal::Open>,
+    pins: OpenPages<pin_page::Open>,
     uses_cards: bool,
 }
 
@@ -169,8 +171,8 @@ pub(crate) async fn open_with(
         platform: client,
         name: config.facility_name.clone(),
         door: format!("http://{}", config.listen),
-        terminals: terminal::Pages::default(),
-        pins: pin_page::Pages::default(),
+        terminals: OpenPages::default(),
+        pins: OpenPages::default(),
         uses_cards,
     });
     // What was being signed with a card when this process ended last time.
@@ -438,6 +440,10 @@ fn staff_id(text: &str) -> Result<StaffId, Trouble> {
     text.parse().map_err(|_| Trouble::refused("staff-unknown", "not a staff ID"))
 }
 
+fn terminal_id(text: &str) -> Result<TerminalId, Trouble> {
+    text.parse().map_err(|_| Trouble::refused("terminal-unknown", "not a terminal ID"))
+}
+
 /// 本人認証を始める
 #[utoipa::path(post, path = "/v1/staff/{staff}/authentication", tag = "gateway", request_body = BeginRequest,
     params(("staff" = String, Path, description = "職員 ID")), security(("ehr" = [])),
@@ -449,10 +455,7 @@ pub(crate) async fn begin(
     Ask(request): Ask<BeginRequest>,
 ) -> Result<Json<BeginAnswer>, Trouble> {
     hospital.admit(&headers)?;
-    let terminal: TerminalId = request
-        .terminal
-        .parse()
-        .map_err(|_| Trouble::refused("terminal-unknown", "not a terminal ID"))?;
+    let terminal = terminal_id(&request.terminal)?;
     let staff = staff_id(&staff)?;
     let usage = match request.means.as_deref() {
         None | Some("phone") => None,

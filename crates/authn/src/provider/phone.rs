@@ -7,9 +7,7 @@
 
 use std::sync::Arc;
 
-use approval::{
-    Approval, AssertionEvidence, AssertionResponse, LoginStatement, Proof, Statement, check,
-};
+use approval::{AssertionResponse, LoginStatement, Statement};
 use hpki::id::CeremonyId;
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Note, Record};
@@ -233,7 +231,7 @@ impl Authn {
         let row = row.ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
         let response = AssertionResponse::from_json(&request.credential);
         if let (Ok(again), Some(kept)) = (&response, &row.evidence)
-            && is_of(kept, again)
+            && kept.proof.is_of(again)
         {
             return Ok(self.login_approved(&row, row.digits.clone()));
         }
@@ -244,34 +242,15 @@ impl Authn {
         let response = response.map_err(refused)?;
         let desk = Arc::clone(&self.desk);
         let binding = self.ledger.read(move |tx| BindingRow::live(tx, bound, &desk)).await?;
-        let approval = Approval {
-            statement: Statement::Login(statement.clone()),
-            proof: Proof::Phone(AssertionEvidence::new(&response, &binding.credential)),
-            binding: binding.id,
-            approved: now,
-            number_confirmed: false,
-        };
-        let outcome =
-            check(&approval, &binding.credential, &self.config.relying_party()).map_err(refused)?;
+        let said = Statement::Login(statement.clone());
+        let answered = self.approved_with(&binding, said, &response, now)?;
         let digits = (!row.here).then(|| three_digits(&*self.random));
-        let (evidence, hash) = (text(&approval)?, approval.evidence_hash());
+        let (evidence, hash) = (text(&answered.approval)?, answered.approval.evidence_hash());
         let hardware = !binding.credential.backup_eligible;
-        let (before, id, kept) = (binding.credential.sign_count, row.id, digits.clone());
+        let (id, kept) = (row.id, digits.clone());
         self.ledger
             .record(move |tx| {
-                let counted = tx.exec(
-                    "UPDATE authn_binding SET sign_count = $1, backup_state = $2
-                     WHERE id = $3 AND state = 'live' AND sign_count = $4",
-                    &[
-                        outcome.sign_count.into(),
-                        outcome.backup_state.into(),
-                        bound.into(),
-                        before.into(),
-                    ],
-                )?;
-                if counted != 1 {
-                    return no(Refusal::Approval(approval::Refusal::CounterNotRising));
-                }
+                answered.count(tx)?;
                 let done = tx.exec(
                     "UPDATE authn_login
                      SET step = 'approved', approved = $2, evidence = $3, digits = $4,
@@ -304,13 +283,4 @@ impl Authn {
         let back = row.here.then(|| format!("/oauth/continue/{}", row.id));
         LoginApproved { number, back }
     }
-}
-
-/// Whether this evidence was made from this very assertion.
-fn is_of(kept: &Approval, response: &AssertionResponse) -> bool {
-    kept.proof.phone().is_some_and(|known| {
-        known.signature == response.signature
-            && known.authenticator_data == response.authenticator_data
-            && known.client_data_json == response.client_data_json
-    })
 }

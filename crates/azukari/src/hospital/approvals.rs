@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gateway::{DocumentOutcome, Paper, TerminalId};
+use gateway::{DocumentOutcome, Paper};
 use hpki::id::{CeremonyId, OrderNumber};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::Base64;
 
-use super::{Hospital, staff_id};
+use super::{Hospital, staff_id, terminal_id};
 use crate::clock::now;
 use crate::http::ask::{Ask, At};
 use crate::http::problem::Trouble;
@@ -138,10 +138,7 @@ pub(crate) async fn begin(
     Ask(request): Ask<ApprovalRequest>,
 ) -> Result<Json<ApprovalAnswer>, Trouble> {
     hospital.admit(&headers)?;
-    let terminal: TerminalId = request
-        .terminal
-        .parse()
-        .map_err(|_| Trouble::refused("terminal-unknown", "not a terminal ID"))?;
+    let terminal = terminal_id(&request.terminal)?;
     let papers: Vec<Paper> = request.documents.into_iter().map(Paper::from).collect();
     let staff = staff_id(&staff)?;
     let asked = hospital.gateway.ask_approval(&staff, &terminal, &papers, now()).await?;

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use gateway::reader::{
     CardFace, CardRefusal, CardUse, Cards, Inside, Module, PinForm, Slot, Tries, Ways,
 };
-use gateway::{CardOrderState, Paper, SignedHere, TerminalId};
+use gateway::{CardOrderState, Paper, SignedHere};
 use hpki::id::OrderNumber;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use wire::Base64;
 use wire::refusal::Problem;
 
 use super::approvals::PaperRequest;
-use super::{Hospital, staff_id};
+use super::{Hospital, staff_id, terminal_id};
 use crate::clock::now;
 use crate::config::CardsConfig;
 use crate::http::ask::{Ask, At};
@@ -228,10 +228,7 @@ pub(crate) async fn begin(
     Ask(request): Ask<CardSignatureRequest>,
 ) -> Result<Json<CardSignatureAnswer>, Trouble> {
     hospital.admit(&headers)?;
-    let terminal: TerminalId = request
-        .terminal
-        .parse()
-        .map_err(|_| Trouble::refused("terminal-unknown", "not a terminal ID"))?;
+    let terminal = terminal_id(&request.terminal)?;
     if hospital.gateway.config().terminal(&terminal).is_none() {
         return Err(Trouble::refused("terminal-unknown", "not a registered terminal"));
     }

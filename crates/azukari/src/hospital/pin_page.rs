@@ -6,8 +6,7 @@
 //!
 //! What is known of an open page is memory, as with `terminal`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,15 +14,12 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use gateway::reader::{CardUse, Chosen, LastTry, Pin};
 use gateway::{CardAsked, CardOrderState, Entered, SignedHere, StaffId, TerminalId};
-use hpki::encoding::{Digest32, sha256};
 use hpki::id::{CeremonyId, OrderNumber};
 use hpki::kind::DocumentKind;
-use hpki::sign::Random as _;
 use hpki::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use wire::CeremonyStep;
 use wire::refusal::Problem;
-use wire::token::base64url_encode;
 use zeroize::Zeroizing;
 
 use super::Hospital;
@@ -38,21 +34,13 @@ use crate::platform::pages::{Shown, shown};
 
 type Desk = State<Arc<Hospital>>;
 
-/// For how long a page is known.
-const LIFE_S: u64 = 600;
-
 pub(super) fn routes() -> Router<Arc<Hospital>> {
     Router::new().route("/c", get(page)).route("/c/state", post(state)).route("/c/pin", post(pin))
 }
 
-/// The pages that are open, by the SHA-256 of their secrets.
-#[derive(Default)]
-pub(super) struct Pages(Mutex<HashMap<Digest32, Open>>);
-
-/// One of them.
+/// What one of these pages shows.
 #[derive(Clone)]
-struct Open {
-    at: Timestamp,
+pub(super) struct Open {
     staff: StaffId,
     terminal: TerminalId,
     purpose: Purpose,
@@ -105,22 +93,6 @@ struct View {
     trouble: Option<Problem>,
 }
 
-impl Pages {
-    fn put(&self, secret: &str, open: Open) {
-        let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.retain(|_, old| open.at.since(old.at) < LIFE_S);
-        pages.insert(sha256(secret.as_bytes()), open);
-    }
-
-    fn get(&self, secret: &str, now: Timestamp) -> Result<Open, Trouble> {
-        let pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = pages.get(&sha256(secret.as_bytes()));
-        found.filter(|open| now.since(open.at) < LIFE_S).cloned().ok_or_else(|| {
-            Trouble::refused("terminal-page-unknown", "no such page, or its time is over")
-        })
-    }
-}
-
 impl Hospital {
     /// The address of a page on which this document's signer types her PIN.
     pub(super) fn page_of_signature(
@@ -147,11 +119,8 @@ impl Hospital {
     }
 
     fn pin_page(&self, staff: &StaffId, terminal: &TerminalId, purpose: Purpose) -> String {
-        let mut octets = [0; 16];
-        hsm::SystemRandom.fill(&mut octets);
-        let secret = base64url_encode(&octets);
         let (staff, terminal) = (staff.clone(), terminal.clone());
-        self.pins.put(&secret, Open { at: now(), staff, terminal, purpose });
+        let secret = self.pins.open(Open { staff, terminal, purpose }, now());
         format!("{}/c#{secret}", self.door)
     }
 
@@ -225,7 +194,7 @@ impl Hospital {
                 view.card = Some(FaceAnswer::from(&face));
                 if let Purpose::Session { shown, .. } = &mut open.purpose {
                     *shown = Some(Box::new(chosen));
-                    self.pins.put(secret, open);
+                    self.pins.change(secret, open, None);
                 }
             }
             Err(failed) => {
@@ -264,7 +233,7 @@ impl Hospital {
             Err(error) => return Err(Trouble::fault(&error)),
         };
         *answered = true;
-        self.pins.put(secret, open.clone());
+        self.pins.change(secret, open.clone(), None);
         Ok(open)
     }
 }

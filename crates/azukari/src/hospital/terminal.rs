@@ -4,9 +4,8 @@
 //!
 //! What is known of an open page is memory: after a restart the EHR begins anew.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,17 +17,14 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use gateway::reader::CardUse;
 use gateway::{Approving, Authentication, StaffId, TerminalId};
-use hpki::encoding::{Digest32, sha256};
 use hpki::id::CeremonyId;
 use hpki::kind::DocumentKind;
-use hpki::sign::Random as _;
 use hpki::time::Timestamp;
 use http_body_util::channel::Channel;
 use ledger::Failed;
 use serde::{Deserialize, Serialize};
 use wire::CeremonyStep;
 use wire::refusal::lookup;
-use wire::token::base64url_encode;
 
 use super::Hospital;
 use crate::clock::now;
@@ -40,8 +36,6 @@ use crate::platform::pages::{Shown, asset, shown};
 
 type Desk = State<Arc<Hospital>>;
 
-/// For how long a page is known.
-const LIFE_S: u64 = 600;
 /// How often the platform is asked while a page is open.
 const GLANCE: Duration = Duration::from_secs(1);
 
@@ -56,14 +50,9 @@ pub(super) fn routes() -> Router<Arc<Hospital>> {
         .route("/assets/{*name}", get(asset))
 }
 
-/// The pages that terminals have open, by the SHA-256 of their secrets.
-#[derive(Default)]
-pub(super) struct Pages(Mutex<HashMap<Digest32, Open>>);
-
-/// What one of them shows.
+/// What one of these pages shows.
 #[derive(Clone)]
-struct Open {
-    at: Timestamp,
+pub(super) struct Open {
     staff: StaffId,
     terminal: TerminalId,
     ceremony: CeremonyId,
@@ -98,22 +87,6 @@ struct View {
     cards: bool,
 }
 
-impl Pages {
-    fn put(&self, secret: &str, open: Open) {
-        let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.retain(|_, old| open.at.since(old.at) < LIFE_S);
-        pages.insert(sha256(secret.as_bytes()), open);
-    }
-
-    fn get(&self, secret: &str, now: Timestamp) -> Result<Open, Trouble> {
-        let pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = pages.get(&sha256(secret.as_bytes()));
-        found.filter(|open| now.since(open.at) < LIFE_S).cloned().ok_or_else(|| {
-            Trouble::refused("terminal-page-unknown", "no such page, or its time is over")
-        })
-    }
-}
-
 impl Hospital {
     /// The address of a page about this authentication.
     pub(super) fn page(
@@ -123,7 +96,6 @@ impl Hospital {
         begun: &Authentication,
     ) -> String {
         let open = Open {
-            at: now(),
             staff: staff.clone(),
             terminal: terminal.clone(),
             ceremony: begun.ceremony,
@@ -142,7 +114,6 @@ impl Hospital {
         asked: &Approving,
     ) -> String {
         let open = Open {
-            at: now(),
             staff: staff.clone(),
             terminal: terminal.clone(),
             ceremony: asked.ceremony,
@@ -158,10 +129,7 @@ impl Hospital {
     }
 
     fn opened(&self, open: Open) -> String {
-        let mut octets = [0; 16];
-        hsm::SystemRandom.fill(&mut octets);
-        let secret = base64url_encode(&octets);
-        self.terminals.put(&secret, open);
+        let secret = self.terminals.open(open, now());
         format!("{}/t#{secret}", self.door)
     }
 
@@ -299,7 +267,8 @@ async fn again(
     let begun =
         hospital.gateway.authenticate(&open.staff, &open.terminal, at).await.map_err(plainly)?;
     let (ceremony, qr, until) = (begun.ceremony, Qr::of(&begun.qr), begun.until);
-    hospital.terminals.put(&request.secret, Open { at, ceremony, qr, until, ..open });
+    let renewed = Open { ceremony, qr, until, ..open };
+    hospital.terminals.change(&request.secret, renewed, Some(at));
     Ok(Json(hospital.view(&request.secret, at).await?))
 }
 

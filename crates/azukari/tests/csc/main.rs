@@ -4,19 +4,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod oauth;
 mod phone;
+mod reopened;
 #[path = "../support/mod.rs"]
 mod support;
 #[allow(dead_code, reason = "shared with the outside program's walk")]
 #[path = "../outside/town.rs"]
 mod town;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use oauth::a_program_takes_its_token_by_oauth;
 use phone::Writer;
+use reopened::{a_kind_that_is_off_is_not_signed, a_sad_of_a_minute_ago_has_expired};
 use serde_json::{Value, json};
 use support::*;
 use town::{Answer, Identity, Town};
@@ -543,170 +547,4 @@ fn the_published_description_has_every_path(town: &Town) {
             assert!(openapi.pointer(schema).unwrap()["example"].is_object(), "{path}: {schema}");
         }
     }
-}
-
-/// The same platform, opened again with one kind switched off and nobody registered for the other.
-fn a_kind_that_is_off_is_not_signed(mut town: Town, token: String) -> Town {
-    let credentials = town.demo["csc"]["persons"][1]["credentials"].clone();
-    assert!(town.interrupt().success());
-    let file = town.out.join("town/platform.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let off = changed(
-        &text,
-        "name = \"statement\"\nenabled = true",
-        "name = \"statement\"\nenabled = false",
-    );
-    let off = changed(&off, "kinds = [\"statement\", \"referral\"]", "kinds = [\"statement\"]");
-    std::fs::write(&file, off).unwrap();
-    town.serve(&file);
-    let his = Client { town: &town, over: town.facility(), token };
-    assert_eq!(his.ask("v1/credentials/list", json!({})).well()["credentialIDs"], json!([]));
-    for kind in ["statement", "referral"] {
-        let body =
-            json!({"credentialID": credentials[kind], "numSignatures": 1, "hash": [hash("a")]});
-        let answer = his.ask("v1/credentials/authorize", body);
-        assert_eq!(answer.status, 400, "{kind}: {answer:?}");
-    }
-    drop(his);
-    assert!(town.interrupt().success());
-    std::fs::write(&file, text).unwrap();
-    town
-}
-
-/// The same platform once more, and then on a machine on which a minute has passed.
-fn a_sad_of_a_minute_ago_has_expired(mut town: Town, haruko: &Value) {
-    let shim = town.out.join("clock.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/csc/clock.c");
-    let made = [
-        OsStr::new("-shared"),
-        OsStr::new("-fPIC"),
-        OsStr::new("-o"),
-        shim.as_ref(),
-        source.as_ref(),
-    ];
-    assert!(judge("gcc", &made).well());
-    let file = town.out.join("town/platform.toml");
-    let credential = haruko["credentials"]["statement"].as_str().unwrap();
-    let token = haruko["access_token"].as_str().unwrap();
-    let client = |town: &Town| (town.facility(), token.to_owned());
-
-    town.serve(&file);
-    let (over, bearer) = client(&town);
-    let sad = Client { town: &town, over, token: bearer }.sad(credential, 2);
-    assert!(town.interrupt().success());
-    // A minute is what a SAD lives; the token lives for hours.
-    let ahead = [("LD_PRELOAD", shim.as_os_str()), ("AHEAD_S", OsStr::new("60"))];
-    town.serve_with(&file, &ahead);
-    let (over, token) = client(&town);
-    let client = Client { town: &town, over, token };
-    invalid(&client.sign_v1(credential, &sad, &[hash("a")]), "SAD expired");
-    invalid(&client.sign_v2(credential, &sad, &[hash("a")]), "SAD expired");
-    let extend = json!({"credentialID": credential, "SAD": sad});
-    invalid(&client.ask("v1/credentials/extendTransaction", extend), "SAD expired");
-    let fresh = client.sad(credential, 1);
-    client.sign_v2(credential, &fresh, &[hash("a")]).well();
-}
-
-/// What a browser does with the page of a login: its cookie, and what the page's script asks.
-struct Browser<'a> {
-    town: &'a Town,
-    cookie: String,
-    login: String,
-}
-
-impl<'a> Browser<'a> {
-    fn open(town: &'a Town, path: &str) -> Self {
-        let answer = town.platform(path).get();
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let html = answer.body.as_str().unwrap();
-        let (_, rest) = html.split_once("data-login=\"").unwrap();
-        let login = rest.split_once('"').unwrap().0.to_owned();
-        let cookie = answer.cookies[0].split_once(';').unwrap().0.to_owned();
-        Self { town, cookie, login }
-    }
-
-    fn ask(&self, path: &str, mut body: Value) -> Value {
-        body["login"] = json!(self.login);
-        let asked = self.town.platform(path).header(&format!("Cookie: {}", self.cookie));
-        asked.header(&format!("Origin: {}", self.town.text("/platform"))).post(&body).well()
-    }
-
-    /// The code with which it goes back to the program.
-    fn code(&self) -> String {
-        let path = format!("/oauth/continue/{}", self.login);
-        let mut asked = self.town.platform(&path).header(&format!("Cookie: {}", self.cookie));
-        let head = self.town.out.join("back.txt");
-        asked.arguments.extend(["-D".into(), head.clone().into()]);
-        assert!(asked.run().well());
-        let head = std::fs::read_to_string(head).unwrap();
-        let (_, code) = head.split_once("?code=").unwrap_or_else(|| panic!("{head}"));
-        code.split_once('&').unwrap().0.to_owned()
-    }
-}
-
-/// A program takes its token by the specification's own OAuth (§8.4), with scope `service`.
-fn a_program_takes_its_token_by_oauth(town: &Town, writer: &mut Writer<'_>) {
-    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-    let back = "http://127.0.0.1:49999/callback";
-    let posted = |over: Option<&Identity>, method: &str, pairs: &[(&str, &str)]| {
-        let mut asked = town.platform(&format!("/csc/v2/oauth2/{method}"));
-        if let Some(identity) = over {
-            asked = asked.over(identity);
-        }
-        for (name, value) in pairs {
-            asked.arguments.extend(["--data-urlencode".into(), format!("{name}={value}").into()]);
-        }
-        asked.get()
-    };
-    let asking = [
-        ("client_id", "letters"),
-        ("response_type", "code"),
-        ("redirect_uri", back),
-        ("scope", "service"),
-        ("state", "st"),
-        ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
-        ("code_challenge_method", "S256"),
-    ];
-    let facility = town.facility();
-    let refused = posted(None, "pushed_authorize", &asking);
-    assert_eq!((refused.status, &refused.body["error"]), (400, &json!("unauthorized_client")));
-    let mut credential = asking;
-    credential[3].1 = "credential";
-    let refused = posted(Some(&facility), "pushed_authorize", &credential);
-    assert_eq!((refused.status, &refused.body["error"]), (400, &json!("invalid_scope")));
-    let pushed = posted(Some(&facility), "pushed_authorize", &asking);
-    assert_eq!(pushed.status, 201, "{}", pushed.body);
-    let uri = pushed.body["request_uri"].as_str().unwrap();
-    let path = format!("/csc/v2/oauth2/authorize?client_id=letters&request_uri={uri}");
-    let browser = Browser::open(town, &path);
-    let qr = browser.ask("/oauth/page/show", json!({}))["address"].as_str().unwrap().to_owned();
-    if let Some(number) = writer.approve_session(&qr) {
-        browser.ask("/oauth/page/number", json!({"number": number}));
-    }
-    assert_eq!(browser.ask("/oauth/page/state", json!({}))["step"], "ready");
-    let code = browser.code();
-    let redeeming = [
-        ("client_id", "letters"),
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", back),
-        ("code_verifier", verifier),
-    ];
-    let elsewhere = posted(Some(&town.hospital()), "token", &redeeming);
-    assert_eq!((elsewhere.status, &elsewhere.body["error"]), (400, &json!("invalid_grant")));
-    let issued = posted(Some(&facility), "token", &redeeming).well();
-    assert_eq!(issued["scope"], "service");
-    let token = issued["access_token"].as_str().unwrap();
-    let listed = town
-        .platform("/csc/v2/credentials/list")
-        .over(&facility)
-        .bearer(token)
-        .post(&json!({}))
-        .well();
-    assert_eq!(listed["credentialIDs"].as_array().unwrap().len(), 1, "{listed}");
-    let ended = posted(Some(&facility), "revoke", &[("client_id", "letters"), ("token", token)]);
-    assert_eq!(ended.status, 200);
-    let authorize = json!({"credentialID": listed["credentialIDs"][0], "numSignatures": 1});
-    let again = town.platform("/csc/v2/credentials/authorize").over(&facility).bearer(token);
-    assert_eq!(again.post(&authorize).body["error"], "expired_token");
 }

@@ -1,0 +1,72 @@
+//! The same platform once more: with another policy, and a minute later.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+use crate::town::Town;
+use crate::{Client, hash, invalid};
+
+/// The same platform, opened again with one kind switched off and nobody registered for the other.
+pub(crate) fn a_kind_that_is_off_is_not_signed(mut town: Town, token: String) -> Town {
+    let credentials = town.demo["csc"]["persons"][1]["credentials"].clone();
+    assert!(town.interrupt().success());
+    let file = town.out.join("town/platform.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let off = changed(
+        &text,
+        "name = \"statement\"\nenabled = true",
+        "name = \"statement\"\nenabled = false",
+    );
+    let off = changed(&off, "kinds = [\"statement\", \"referral\"]", "kinds = [\"statement\"]");
+    std::fs::write(&file, off).unwrap();
+    town.serve(&file);
+    let his = Client { town: &town, over: town.facility(), token };
+    assert_eq!(his.ask("v1/credentials/list", json!({})).well()["credentialIDs"], json!([]));
+    for kind in ["statement", "referral"] {
+        let body =
+            json!({"credentialID": credentials[kind], "numSignatures": 1, "hash": [hash("a")]});
+        let answer = his.ask("v1/credentials/authorize", body);
+        assert_eq!(answer.status, 400, "{kind}: {answer:?}");
+    }
+    drop(his);
+    assert!(town.interrupt().success());
+    std::fs::write(&file, text).unwrap();
+    town
+}
+
+/// The same platform once more, and then on a machine on which a minute has passed.
+pub(crate) fn a_sad_of_a_minute_ago_has_expired(mut town: Town, haruko: &Value) {
+    let shim = town.out.join("clock.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/csc/clock.c");
+    let made = [
+        OsStr::new("-shared"),
+        OsStr::new("-fPIC"),
+        OsStr::new("-o"),
+        shim.as_ref(),
+        source.as_ref(),
+    ];
+    assert!(judge("gcc", &made).well());
+    let file = town.out.join("town/platform.toml");
+    let credential = haruko["credentials"]["statement"].as_str().unwrap();
+    let token = haruko["access_token"].as_str().unwrap();
+    let client = |town: &Town| (town.facility(), token.to_owned());
+
+    town.serve(&file);
+    let (over, bearer) = client(&town);
+    let sad = Client { town: &town, over, token: bearer }.sad(credential, 2);
+    assert!(town.interrupt().success());
+    // A minute is what a SAD lives; the token lives for hours.
+    let ahead = [("LD_PRELOAD", shim.as_os_str()), ("AHEAD_S", OsStr::new("60"))];
+    town.serve_with(&file, &ahead);
+    let (over, token) = client(&town);
+    let client = Client { town: &town, over, token };
+    invalid(&client.sign_v1(credential, &sad, &[hash("a")]), "SAD expired");
+    invalid(&client.sign_v2(credential, &sad, &[hash("a")]), "SAD expired");
+    let extend = json!({"credentialID": credential, "SAD": sad});
+    invalid(&client.ask("v1/credentials/extendTransaction", extend), "SAD expired");
+    let fresh = client.sad(credential, 1);
+    client.sign_v2(credential, &fresh, &[hash("a")]).well();
+}
