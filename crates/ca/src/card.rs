@@ -14,11 +14,12 @@ use hpki::time::Timestamp;
 use ledger::{Fault, Tx};
 
 use crate::Ca;
-use crate::authority::{Authority, SigningAuthority};
+use crate::authority::Authority;
 use crate::config::CaConfig;
 use crate::making::Request;
-use crate::order::{Making, Organization, Subscriber, issuer_of};
+use crate::order::issuer_of;
 use crate::refusal::{Failed, Refusal};
+use crate::subscriber::{Making, Subscriber};
 use crate::tables;
 
 /// Which of the card's two keys.
@@ -39,29 +40,15 @@ impl CardApplication {
     }
 }
 
-/// A certificate is ordered for a key of a card. What it says was reviewed before.
+/// A certificate is ordered for a key of a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CardOrder {
-    /// By which organisation; this also decides the layout.
-    pub authority: SigningAuthority,
+    /// For whom, and by which organisation: with the number (本人ID) of her kept key's certificate.
+    pub subscriber: Subscriber,
     /// For which of the card's keys.
     pub application: CardApplication,
-    /// For whom.
-    pub person: PersonId,
     /// The public half of the card's key.
     pub spki_der: Vec<u8>,
-    /// As in [`crate::SigningOrder`].
-    pub name_romaji: String,
-    /// As in [`crate::SigningOrder`].
-    pub name_ja: String,
-    /// As in [`crate::SigningOrder`].
-    pub organization: Option<Organization>,
-    /// The person's number (本人ID), the same as in the certificate of her kept key.
-    pub subject_serial: String,
-    /// What the person is licensed as.
-    pub qualification: Qualification,
-    /// The certificate begins at Japanese midnight of this day.
-    pub valid_from: Timestamp,
 }
 
 /// Whose card it is.
@@ -76,38 +63,16 @@ pub struct CardHolder {
 impl CardOrder {
     fn issuer(&self) -> Authority {
         match self.application {
-            CardApplication::Signing => Authority::Signing(self.authority),
-            CardApplication::Authentication => Authority::Authentication(self.authority),
+            CardApplication::Signing => Authority::Signing(self.subscriber.authority),
+            CardApplication::Authentication => Authority::Authentication(self.subscriber.authority),
         }
     }
 
     fn hash(&self) -> Digest32 {
-        let organization = self.organization.as_ref();
-        Statement::new("azukari/ca/order/card/v1")
-            .text(self.authority.name())
+        let statement = Statement::new("azukari/ca/order/card/v1")
             .text(self.application.name())
-            .octets_field(self.person.octets())
-            .octets_field(&self.spki_der)
-            .text(&self.name_romaji)
-            .text(&self.name_ja)
-            .text(organization.map_or("", |organization| &organization.romaji))
-            .text(organization.map_or("", |organization| &organization.ja))
-            .text(&self.subject_serial)
-            .text(self.qualification.ja())
-            .time(self.valid_from.jst_midnight())
-            .digest()
-    }
-
-    fn subscriber(&self) -> Subscriber<'_> {
-        Subscriber {
-            authority: self.authority,
-            name_romaji: &self.name_romaji,
-            name_ja: &self.name_ja,
-            organization: self.organization.as_ref(),
-            subject_serial: &self.subject_serial,
-            qualification: self.qualification,
-            valid_from: self.valid_from,
-        }
+            .octets_field(&self.spki_der);
+        self.subscriber.told(statement).digest()
     }
 
     fn prepare(
@@ -129,9 +94,9 @@ impl CardOrder {
         };
         let years = config.subscriber_years;
         match self.application {
-            CardApplication::Signing => self.subscriber().signing(&making, years),
+            CardApplication::Signing => self.subscriber.signing(&making, years),
             CardApplication::Authentication => Authentication {
-                person: self.subscriber().person(&making, years),
+                person: self.subscriber.person(&making, years),
                 client_auth: config.authentication_client_auth,
             }
             .prepare(),
@@ -154,7 +119,7 @@ impl Ca {
             authority: order.issuer(),
             order: order.hash(),
             key: None,
-            person: Some(order.person),
+            person: Some(order.subscriber.person),
             makes: None,
             prepare: Box::new(move |serial, own| copy.prepare(serial, own, &config)),
         };

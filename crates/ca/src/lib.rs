@@ -26,6 +26,7 @@ mod photo;
 mod recover;
 mod refusal;
 mod revoke;
+mod subscriber;
 mod tables;
 
 use std::sync::Arc;
@@ -42,11 +43,12 @@ pub use ceremony::{CeremonyPlan, Transcript};
 pub use config::{CaConfig, SigningNames};
 pub use face::Face;
 pub use facility::Facility;
-pub use order::{FacilityOrder, Organization, ServerOrder, SigningOrder};
+pub use order::{FacilityOrder, ServerOrder, SigningOrder};
 pub use photo::{PHOTO_MOST, Photo, PhotoFormat};
 pub use recover::Recovered;
 pub use refusal::{CODES, Failed, Refusal};
 pub use revoke::{REVOCATION_TOPIC, Revocation};
+pub use subscriber::{Organization, Subscriber};
 pub use tables::MIGRATIONS;
 
 /// The authorities of one estate.

@@ -4,55 +4,28 @@ use std::net::IpAddr;
 
 use hpki::certificate::Certificate;
 use hpki::encoding::{Digest32, Statement};
-use hpki::id::{FacilityCode, KeyId, PersonId};
-use hpki::profile::authentication::Person;
+use hpki::id::{FacilityCode, KeyId};
 use hpki::profile::facility_tls::{FacilityTls, lifetime};
-use hpki::profile::signing_jma::SigningJma;
-use hpki::profile::signing_medis::{self, SigningMedis};
 use hpki::profile::tls_server::TlsServer;
-use hpki::profile::{Issuer, PolicyStatement, ToBeSigned, Validity};
-use hpki::qualification::Qualification;
+use hpki::profile::{Issuer, ToBeSigned};
 use hpki::time::Timestamp;
 
 use crate::Ca;
-use crate::authority::{Authority, SigningAuthority};
+use crate::authority::Authority;
 use crate::config::CaConfig;
 use crate::making::Request;
 use crate::refusal::Failed;
+use crate::subscriber::{Making, Subscriber};
 
-/// Where a person works, in both scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Organization {
-    /// In English or romaji.
-    pub romaji: String,
-    /// In Japanese.
-    pub ja: String,
-}
-
-/// A signing certificate is ordered for a kept key. What it says was reviewed before.
+/// A signing certificate is ordered for a kept key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningOrder {
-    /// By whom; this also decides the layout.
-    pub authority: SigningAuthority,
-    /// For whom.
-    pub person: PersonId,
+    /// For whom, and by which organisation.
+    pub subscriber: Subscriber,
     /// For which kept key; one key has one certificate in its life.
     pub key: KeyId,
     /// The public half of that key.
     pub spki_der: Vec<u8>,
-    /// The person's name in romaji.
-    pub name_romaji: String,
-    /// The person's name in Japanese, full-width space between family and given name. Only the
-    /// MEDIS layout shows it.
-    pub name_ja: String,
-    /// Where the person works. Only the MEDIS layout shows it.
-    pub organization: Option<Organization>,
-    /// The person's number (本人ID).
-    pub subject_serial: String,
-    /// What the person is licensed as.
-    pub qualification: Qualification,
-    /// The certificate begins at Japanese midnight of this day.
-    pub valid_from: Timestamp,
 }
 
 /// A TLS client certificate is ordered for a facility's gateway.
@@ -83,20 +56,10 @@ pub struct ServerOrder {
 
 impl SigningOrder {
     fn hash(&self) -> Digest32 {
-        let organization = self.organization.as_ref();
-        Statement::new("azukari/ca/order/signing/v1")
-            .text(self.authority.name())
-            .octets_field(self.person.octets())
+        let statement = Statement::new("azukari/ca/order/signing/v1")
             .octets_field(self.key.octets())
-            .octets_field(&self.spki_der)
-            .text(&self.name_romaji)
-            .text(&self.name_ja)
-            .text(organization.map_or("", |organization| &organization.romaji))
-            .text(organization.map_or("", |organization| &organization.ja))
-            .text(&self.subject_serial)
-            .text(self.qualification.ja())
-            .time(self.valid_from.jst_midnight())
-            .digest()
+            .octets_field(&self.spki_der);
+        self.subscriber.told(statement).digest()
     }
 
     fn prepare(
@@ -110,90 +73,9 @@ impl SigningOrder {
             issuer,
             spki_der: &self.spki_der,
             policy: &config.statement(config.subscriber_policy),
-            crl_url: &config.list_url(self.authority.name()),
+            crl_url: &config.list_url(self.subscriber.authority.name()),
         };
-        self.subscriber().signing(&making, config.subscriber_years)
-    }
-
-    fn subscriber(&self) -> Subscriber<'_> {
-        Subscriber {
-            authority: self.authority,
-            name_romaji: &self.name_romaji,
-            name_ja: &self.name_ja,
-            organization: self.organization.as_ref(),
-            subject_serial: &self.subject_serial,
-            qualification: self.qualification,
-            valid_from: self.valid_from,
-        }
-    }
-}
-
-/// What a person's certificate says about her, whatever it is for.
-pub(crate) struct Subscriber<'a> {
-    pub(crate) authority: SigningAuthority,
-    pub(crate) name_romaji: &'a str,
-    pub(crate) name_ja: &'a str,
-    pub(crate) organization: Option<&'a Organization>,
-    pub(crate) subject_serial: &'a str,
-    pub(crate) qualification: Qualification,
-    pub(crate) valid_from: Timestamp,
-}
-
-/// What its making adds.
-pub(crate) struct Making<'a> {
-    pub(crate) serial: &'a [u8],
-    pub(crate) issuer: &'a Issuer,
-    pub(crate) spki_der: &'a [u8],
-    pub(crate) policy: &'a PolicyStatement,
-    pub(crate) crl_url: &'a str,
-}
-
-impl<'a> Subscriber<'a> {
-    /// The certificate to be, in the layout of its authority.
-    pub(crate) fn person(&self, making: &Making<'a>, years: i32) -> Person<'a> {
-        let Making { serial, issuer, spki_der, policy, crl_url } = *making;
-        let validity = Validity::years_from_day(self.valid_from, years);
-        match self.authority {
-            SigningAuthority::Medis => Person::Medis(SigningMedis {
-                serial,
-                issuer,
-                name_romaji: self.name_romaji,
-                name_ja: self.name_ja,
-                organization: self.organization.map(|organization| signing_medis::Organization {
-                    romaji: &organization.romaji,
-                    ja: &organization.ja,
-                }),
-                subject_serial: self.subject_serial,
-                qualification: self.qualification,
-                validity,
-                spki_der,
-                policy,
-                crl_url,
-            }),
-            SigningAuthority::Jma | SigningAuthority::Jpa => Person::Jma(SigningJma {
-                serial,
-                issuer,
-                name_romaji: self.name_romaji,
-                subject_serial: self.subject_serial,
-                qualification: self.qualification,
-                validity,
-                spki_der,
-                policy,
-                crl_url,
-            }),
-        }
-    }
-
-    /// A signing certificate to be.
-    pub(crate) fn signing(
-        &self,
-        making: &Making<'a>,
-        years: i32,
-    ) -> Result<ToBeSigned, hpki::Refusal> {
-        match self.person(making, years) {
-            Person::Medis(person) => person.prepare(),
-            Person::Jma(person) => person.prepare(),
-        }
+        self.subscriber.signing(&making, config.subscriber_years)
     }
 }
 
@@ -217,10 +99,10 @@ impl Ca {
     ) -> Result<Certificate, Failed> {
         let (copy, config) = (order.clone(), self.config.clone());
         let request = Request {
-            authority: order.authority.into(),
+            authority: order.subscriber.authority.into(),
             order: order.hash(),
             key: Some(order.key),
-            person: Some(order.person),
+            person: Some(order.subscriber.person),
             makes: None,
             prepare: Box::new(move |serial, own| copy.prepare(serial, &issuer_of(own)?, &config)),
         };

@@ -18,7 +18,7 @@ use hpki::qualification::Qualification;
 use hpki::refusal::Refuse;
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, LeafOpening};
-use support::{Estate, Running, card, doctor, gateway, now, pharmacist, plan};
+use support::{Estate, Running, card, differing, doctor, gateway, now, pharmacist, plan};
 
 async fn estate() -> (Estate, Running) {
     let estate = Estate::new();
@@ -141,8 +141,8 @@ async fn a_card_has_a_certificate_for_each_of_its_keys_and_the_books_know_its_ho
         let order = card(&kept, CardApplication::Authentication);
         let made = running.ca.issue_card(&order, now()).await.unwrap();
         assert_eq!(running.ca.issue_card(&order, now()).await.unwrap(), made);
-        assert_eq!(made.subject_serial_number(), Some(kept.subject_serial.as_str()));
-        assert_eq!(made.qualification(), Some(kept.qualification));
+        assert_eq!(made.subject_serial_number(), Some(kept.subscriber.subject_serial.as_str()));
+        assert_eq!(made.qualification(), Some(kept.subscriber.qualification));
         judge_card(&running, &made).await.unwrap();
         judge(&running, &made, now()).await.unwrap_err();
 
@@ -150,7 +150,7 @@ async fn a_card_has_a_certificate_for_each_of_its_keys_and_the_books_know_its_ho
         assert_eq!(code(running.ca.card_holder(&made).await), "card-holder-without-key");
         running.ca.issue_signing(&kept, now()).await.unwrap();
         let holder = running.ca.card_holder(&made).await.unwrap();
-        assert_eq!(holder, CardHolder { person: kept.person, key: kept.key });
+        assert_eq!(holder, CardHolder { person: kept.subscriber.person, key: kept.key });
 
         // The other key of the card signs documents, and answers for nobody.
         let signs = card(&kept, CardApplication::Signing);
@@ -168,7 +168,7 @@ async fn a_revoked_card_is_known_at_once_and_names_the_key_it_spoke_for() {
     running.ca.issue_signing(&kept, now()).await.unwrap();
     let order = card(&kept, CardApplication::Authentication);
     let made = running.ca.issue_card(&order, now()).await.unwrap();
-    let issuer = Authority::Authentication(order.authority);
+    let issuer = Authority::Authentication(order.subscriber.authority);
     let reason = Reason::KeyCompromise;
     let revoked = running.ca.revoke(issuer, made.serial(), reason, now()).await.unwrap();
     assert_eq!((revoked.key, revoked.card_for), (None, Some(kept.key)));
@@ -211,7 +211,7 @@ async fn the_same_order_again_gives_the_same_certificate() {
     let first = running.ca.issue_signing(&order, now()).await.unwrap();
     let second = running.ca.issue_signing(&order, now().plus(86_400)).await.unwrap();
     assert_eq!(first, second);
-    let other = ca::SigningOrder { name_romaji: "Jiro Kakuu".into(), ..order.clone() };
+    let other = differing(&order, |other| other.name_romaji = "Jiro Kakuu".into());
     assert_eq!(code(running.ca.issue_signing(&other, now()).await), "key-already-certified");
     let known = running.ca.certificate_of_key(order.key).await.unwrap().unwrap();
     assert_eq!(known, (SigningAuthority::Medis, first));
@@ -259,9 +259,9 @@ async fn a_test_policy_under_a_production_authority_is_issued_only_to_be_refused
 #[tokio::test]
 async fn a_certificate_does_not_begin_before_its_authority() {
     let (_estate, running) = estate().await;
-    let order = ca::SigningOrder { valid_from: now().minus(86_400), ..doctor() };
+    let order = differing(&doctor(), |it| it.valid_from = now().minus(86_400));
     assert_eq!(code(running.ca.issue_signing(&order, now()).await), "validity-outside-authority");
-    let later = ca::SigningOrder { valid_from: now().plus(16 * 366 * 86_400), ..doctor() };
+    let later = differing(&doctor(), |it| it.valid_from = now().plus(16 * 366 * 86_400));
     assert_eq!(code(running.ca.issue_signing(&later, now()).await), "validity-outside-authority");
 }
 
@@ -270,10 +270,10 @@ async fn what_cannot_be_certified_leaves_no_trace() {
     let (estate, running) = estate().await;
     let entries = running.ledger.size();
     let unknown = Qualification::CertifiedPublicPsychologist;
-    let order = ca::SigningOrder { qualification: unknown, ..doctor() };
+    let order = differing(&doctor(), |it| it.qualification = unknown);
     let refused = running.ca.issue_signing(&order, now()).await;
     assert_eq!(code(refused), "qualification-not-certifiable");
-    let order = ca::SigningOrder { subject_serial: "１２".into(), ..doctor() };
+    let order = differing(&doctor(), |it| it.subject_serial = "１２".into());
     assert_eq!(code(running.ca.issue_signing(&order, now()).await), "name-malformed");
     let order = ca::SigningOrder { spki_der: vec![0x30, 0], ..doctor() };
     assert_eq!(code(running.ca.issue_signing(&order, now()).await), "algorithm-not-allowed");
@@ -425,7 +425,8 @@ async fn the_face_of_a_card_is_filed_with_its_digest_and_the_newest_counts() {
             filed.push((record.person, record.evidence));
         }
     }
-    let digest = |name| (Some(order.person), Some(face(name).digest(order.person)));
+    let digest =
+        |name| (Some(order.subscriber.person), Some(face(name).digest(order.subscriber.person)));
     assert_eq!(filed, [digest("見本　花子"), digest("架空　花子")]);
     running.balance(&estate);
 }

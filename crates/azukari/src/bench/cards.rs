@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use approval::CardMeans;
-use ca::{CardApplication, CardOrder, Organization, SigningAuthority};
+use ca::{CardApplication, CardOrder, Organization, SigningAuthority, Subscriber};
 use clap::ValueEnum;
 use hpki::Certificate;
 use hpki::sign::Sign as _;
@@ -97,19 +97,21 @@ fn believe(config: &Path, home: &Path, jpki: &Jpki) -> Result<(), Stop> {
 async fn hpki(platform: &Platform, person: &Signatory, key: &Arc<CardKey>) -> Result<Card, Stop> {
     let kept = Certificate::from_der(&person.certificate)?;
     let order = CardOrder {
-        authority: SigningAuthority::Medis,
+        subscriber: Subscriber {
+            authority: SigningAuthority::Medis,
+            person: person.person,
+            name_romaji: kept.common_name().unwrap_or_default().to_owned(),
+            name_ja: kept.name_ja().unwrap_or_default().to_owned(),
+            organization: Some(Organization {
+                romaji: FACILITY.name_en.to_owned(),
+                ja: FACILITY.name_ja.to_owned(),
+            }),
+            subject_serial: kept.subject_serial_number().unwrap_or_default().to_owned(),
+            qualification: kept.qualification().ok_or("資格がありません (no qualification)")?,
+            valid_from: now(),
+        },
         application: CardApplication::Authentication,
-        person: person.person,
         spki_der: key.spki_der().to_vec(),
-        name_romaji: kept.common_name().unwrap_or_default().to_owned(),
-        name_ja: kept.name_ja().unwrap_or_default().to_owned(),
-        organization: Some(Organization {
-            romaji: FACILITY.name_en.to_owned(),
-            ja: FACILITY.name_ja.to_owned(),
-        }),
-        subject_serial: kept.subject_serial_number().unwrap_or_default().to_owned(),
-        qualification: kept.qualification().ok_or("資格がありません (no qualification)")?,
-        valid_from: now(),
     };
     let certificate = platform.ca.issue_card(&order, now()).await?.der().to_vec();
     Ok(Card { means: CardMeans::Hpki, certificate, key: Arc::clone(key) })

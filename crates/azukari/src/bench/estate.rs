@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use approval::{LinkStatement, SessionStatement};
 use authn::{Enrolled, Place};
-use ca::{Organization, SigningAuthority, SigningOrder};
+use ca::{Organization, SigningAuthority, SigningOrder, Subscriber};
 use custody::{Consent, Purpose};
 use hpki::certificate::Certificate;
 use hpki::encoding::sha256;
@@ -249,19 +249,21 @@ async fn enrol(platform: Arc<Platform>, number: usize, purpose: Purpose) -> Resu
     let qualification = Qualification::MedicalDoctor;
     let consent = Consent { document: sha256(b"azukari bench") };
     let order = |key, spki_der| SigningOrder {
-        authority: SigningAuthority::Medis,
-        person,
+        subscriber: Subscriber {
+            authority: SigningAuthority::Medis,
+            person,
+            name_romaji: format!("Bench{number:06} TEST"),
+            name_ja: "計測\u{3000}試験".to_owned(),
+            organization: Some(Organization {
+                romaji: FACILITY.name_en.to_owned(),
+                ja: FACILITY.name_ja.to_owned(),
+            }),
+            subject_serial: display_id.clone(),
+            qualification,
+            valid_from: at,
+        },
         key,
         spki_der,
-        name_romaji: format!("Bench{number:06} TEST"),
-        name_ja: "計測\u{3000}試験".to_owned(),
-        organization: Some(Organization {
-            romaji: FACILITY.name_en.to_owned(),
-            ja: FACILITY.name_ja.to_owned(),
-        }),
-        subject_serial: display_id.clone(),
-        qualification,
-        valid_from: at,
     };
     let made_for = (qualification, purpose);
     let certified =

@@ -11,7 +11,7 @@ use hpki::sign::Sign as _;
 use town::card::{AnyCard, Card as _, CardKey, HpkiCard, Kept, KeptKey, Layout, Pin};
 use town::people::{Facility, HANAKO, HOSPITAL, JIRO, PHARMACY, Person};
 
-use super::prepare::{Citizen, authority_of, organization_of};
+use super::prepare::{Citizen, subscriber};
 use crate::clock::now;
 use crate::platform::Platform;
 use crate::runtime::Stop;
@@ -60,19 +60,9 @@ async fn key(
     application: CardApplication,
 ) -> Result<KeptKey, Stop> {
     let (key, person, at) = (CardKey::generate()?, citizen.person, now());
-    let authority = authority_of(person);
-    let order = CardOrder {
-        authority,
-        application,
-        person: citizen.id,
-        spki_der: key.spki_der().to_vec(),
-        name_romaji: person.romaji.to_owned(),
-        name_ja: person.name_ja.to_owned(),
-        organization: Some(organization_of(person)),
-        subject_serial: person.display_id.to_owned(),
-        qualification: person.qualification,
-        valid_from: at,
-    };
+    let subscriber = subscriber(person, citizen.id, at);
+    let authority = subscriber.authority;
+    let order = CardOrder { subscriber, application, spki_der: key.spki_der().to_vec() };
     let own = rooms.ca.issue_card(&order, at).await?;
     let issuer = match application {
         CardApplication::Signing => Authority::Signing(authority),

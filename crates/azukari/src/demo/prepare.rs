@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-use ca::{CeremonyPlan, FacilityOrder, Organization, ServerOrder, SigningAuthority, SigningOrder};
+use ca::{
+    CeremonyPlan, FacilityOrder, Organization, ServerOrder, SigningAuthority, SigningOrder,
+    Subscriber,
+};
 use custody::{Consent, Purpose};
 use hpki::certificate::Certificate;
 use hpki::encoding::sha256;
 use hpki::id::{KeyId, PersonId};
 use hpki::sign::Random;
+use hpki::time::Timestamp;
 use hsm::{SystemRandom, UnsealSecret};
 use town::people::{Authority, FACILITIES, Facility, NEWCOMERS, PEOPLE, Person};
 
@@ -188,7 +192,7 @@ pub(super) fn layout(authority: Authority) -> &'static str {
 }
 
 /// The authority that certifies this person.
-pub(crate) fn authority_of(person: &Person) -> SigningAuthority {
+fn authority_of(person: &Person) -> SigningAuthority {
     match person.authority {
         Authority::Jma => SigningAuthority::Jma,
         Authority::Jpa => SigningAuthority::Jpa,
@@ -196,11 +200,20 @@ pub(crate) fn authority_of(person: &Person) -> SigningAuthority {
     }
 }
 
-/// Where she works.
-pub(crate) fn organization_of(person: &Person) -> Organization {
-    Organization {
-        romaji: person.workplace().name_en.to_owned(),
-        ja: person.workplace().name_ja.to_owned(),
+/// What her certificates say of her.
+pub(crate) fn subscriber(person: &Person, id: PersonId, valid_from: Timestamp) -> Subscriber {
+    Subscriber {
+        authority: authority_of(person),
+        person: id,
+        name_romaji: person.romaji.to_owned(),
+        name_ja: person.name_ja.to_owned(),
+        organization: Some(Organization {
+            romaji: person.workplace().name_en.to_owned(),
+            ja: person.workplace().name_ja.to_owned(),
+        }),
+        subject_serial: person.display_id.to_owned(),
+        qualification: person.qualification,
+        valid_from,
     }
 }
 
@@ -217,18 +230,7 @@ pub(super) async fn certify(
         id,
         (person.qualification, purpose),
         Consent { document: sha256(record.as_bytes()) },
-        |key, spki_der| SigningOrder {
-            authority: authority_of(person),
-            person: id,
-            key,
-            spki_der,
-            name_romaji: person.romaji.to_owned(),
-            name_ja: person.name_ja.to_owned(),
-            organization: Some(organization_of(person)),
-            subject_serial: person.display_id.to_owned(),
-            qualification: person.qualification,
-            valid_from: at,
-        },
+        |key, spki_der| SigningOrder { subscriber: subscriber(person, id, at), key, spki_der },
         at,
     )
     .await?;

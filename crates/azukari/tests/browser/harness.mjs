@@ -137,10 +137,20 @@ export async function weighs(page) {
 /// The screen that is seen, by the text of its heading.
 export const heading = (page, text) => page.getByRole("heading", { level: 1, name: text }).waitFor();
 export const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
-export const seen = async (page, text) => assert.ok((await page.locator("main").innerText()).includes(text), `${text} is not seen in:\n${await page.locator("main").innerText()}`);
+/// What a page shows next may still show what it showed before: waits until it says this.
+async function says(place, holds, wanted) {
+  let text = "";
+  for (const until = Date.now() + PATIENCE_MS; Date.now() < until;) {
+    text = await place.innerText();
+    if (holds(text)) return;
+    await new Promise((later) => setTimeout(later, 20));
+  }
+  assert.fail(`${wanted} is not seen in:\n${text}`);
+}
+export const seen = (page, text) => says(page.locator("main"), (shown) => shown.includes(text), text);
 export const refused = async (page, code) => {
   await page.locator("#refused").waitFor();
-  assert.equal(await page.locator("#refused [data-code]").innerText(), code);
+  await says(page.locator("#refused [data-code]"), (shown) => shown === code, code);
 };
 
 /// JSON to a door of the town, as a program sends it.

@@ -60,6 +60,7 @@ await walk(async () => {
 
   // What was signed; this one was not me.
   await go(hers, "署名の記録を見る", "署名の記録");
+  await hers.locator("#entries li").nth(1).waitFor();
   assert.equal(await hers.locator("#entries li").count(), 2);
   await look(hers, "history");
   const [proof] = await Promise.all([hers.waitForEvent("download"), hers.getByRole("link", { name: "証明" }).first().click()]);

@@ -12,7 +12,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{self, EcdsaKeyPair, KeyPair as _};
 use ca::{
     Ca, CaConfig, CardApplication, CardOrder, CeremonyPlan, FacilityOrder, MIGRATIONS,
-    Organization, SigningAuthority, SigningOrder,
+    Organization, SigningAuthority, SigningOrder, Subscriber,
 };
 use hpki::id::{KeyId, PersonId};
 use hpki::qualification::Qualification;
@@ -132,47 +132,45 @@ pub fn p256_spki() -> Vec<u8> {
 
 pub fn doctor() -> SigningOrder {
     SigningOrder {
-        authority: SigningAuthority::Medis,
-        person: PersonId::random(&SystemRandom),
+        subscriber: Subscriber {
+            authority: SigningAuthority::Medis,
+            person: PersonId::random(&SystemRandom),
+            name_romaji: "Taro Kakuu".into(),
+            name_ja: "架空　太郎".into(),
+            organization: Some(Organization {
+                romaji: "TEST HOSPITAL".into(),
+                ja: "試験病院".into(),
+            }),
+            subject_serial: "Test117120".into(),
+            qualification: Qualification::MedicalDoctor,
+            valid_from: now(),
+        },
         key: KeyId::random(&SystemRandom),
         spki_der: spki(),
-        name_romaji: "Taro Kakuu".into(),
-        name_ja: "架空　太郎".into(),
-        organization: Some(Organization {
-            romaji: "TEST HOSPITAL".into(), ja: "試験病院".into()
-        }),
-        subject_serial: "Test117120".into(),
-        qualification: Qualification::MedicalDoctor,
-        valid_from: now(),
     }
+}
+
+/// The same order, for somebody who differs.
+pub fn differing(order: &SigningOrder, change: impl FnOnce(&mut Subscriber)) -> SigningOrder {
+    let mut other = order.clone();
+    change(&mut other.subscriber);
+    other
 }
 
 /// The card of whoever this signing order is for.
 pub fn card(kept: &SigningOrder, application: CardApplication) -> CardOrder {
-    CardOrder {
-        authority: kept.authority,
-        application,
-        person: kept.person,
-        spki_der: spki(),
-        name_romaji: kept.name_romaji.clone(),
-        name_ja: kept.name_ja.clone(),
-        organization: kept.organization.clone(),
-        subject_serial: kept.subject_serial.clone(),
-        qualification: kept.qualification,
-        valid_from: kept.valid_from,
-    }
+    CardOrder { subscriber: kept.subscriber.clone(), application, spki_der: spki() }
 }
 
 pub fn pharmacist() -> SigningOrder {
-    SigningOrder {
-        authority: SigningAuthority::Jpa,
-        name_romaji: "Hanako Kakuu".into(),
-        name_ja: "架空　花子".into(),
-        organization: None,
-        subject_serial: "T20024-jpa".into(),
-        qualification: Qualification::Pharmacist,
-        ..doctor()
-    }
+    differing(&doctor(), |subscriber| {
+        subscriber.authority = SigningAuthority::Jpa;
+        subscriber.name_romaji = "Hanako Kakuu".into();
+        subscriber.name_ja = "架空　花子".into();
+        subscriber.organization = None;
+        subscriber.subject_serial = "T20024-jpa".into();
+        subscriber.qualification = Qualification::Pharmacist;
+    })
 }
 
 pub fn gateway() -> FacilityOrder {

@@ -7,7 +7,7 @@ use town::jpki::{Jpki, Resident};
 use town::people::Person;
 
 use crate::clock::now;
-use crate::demo::prepare::{Citizen, authority_of, organization_of};
+use crate::demo::prepare::{Citizen, subscriber};
 use crate::platform::Platform;
 
 /// A card's authentication key, and its certificate as DER.
@@ -18,18 +18,11 @@ pub(super) struct MadeCard {
 
 /// The authentication application of a certified person's HPKI card.
 pub(super) async fn hpki(rooms: &Platform, citizen: &Citizen) -> MadeCard {
-    let (authentication, person) = (CardKey::generate().unwrap(), citizen.person);
+    let authentication = CardKey::generate().unwrap();
     let order = CardOrder {
-        authority: authority_of(person),
+        subscriber: subscriber(citizen.person, citizen.id, now()),
         application: CardApplication::Authentication,
-        person: citizen.id,
         spki_der: authentication.spki_der().to_vec(),
-        name_romaji: person.romaji.to_owned(),
-        name_ja: person.name_ja.to_owned(),
-        organization: Some(organization_of(person)),
-        subject_serial: person.display_id.to_owned(),
-        qualification: person.qualification,
-        valid_from: now(),
     };
     let certificate = rooms.ca.issue_card(&order, now()).await.unwrap().der().to_vec();
     MadeCard { authentication, certificate }
