@@ -11,6 +11,7 @@
 
 use hpki::encoding::{Digest32, Statement as Encoded};
 use hpki::id::BindingId;
+use hpki::ocsp::Standing;
 use hpki::oid::ObjectIdentifier;
 use hpki::path::{self, Anchor, Question, Revocation, RevocationAnswer, Usage};
 use hpki::policy::{Algorithm, KeyKind, VerifyingKey};
@@ -100,7 +101,7 @@ pub struct CardTrust {
     pub lists: Vec<Crl>,
     /// The policies of authentication certificates (arm `.2.`).
     pub policies: Vec<ObjectIdentifier>,
-    /// No list older than so many seconds is believed, whatever it promises itself.
+    /// No list or answer older than so many seconds is believed, whatever it promises itself.
     pub oldest_list_s: u64,
 }
 
@@ -124,12 +125,35 @@ impl CardTrust {
     /// # Errors
     /// As [`CardTrust::judge`], `card-role-unknown` apart.
     pub fn judge_chain(&self, certificate: &Certificate, at: Timestamp) -> Result<(), Refusal> {
+        self.judge_by(certificate, Revocation::Lists(&self.lists), at)
+    }
+
+    /// The same by what the card's authority itself said of this certificate, when it was asked
+    /// (OCSP); the lists are not looked at.
+    ///
+    /// # Errors
+    /// As [`CardTrust::judge_chain`], and `card-unknown-to-issuer`.
+    pub fn judge_answer(
+        &self,
+        certificate: &Certificate,
+        answer: &Standing,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.judge_by(certificate, Revocation::Answers(std::slice::from_ref(answer)), at)
+    }
+
+    fn judge_by(
+        &self,
+        certificate: &Certificate,
+        revocation: Revocation<'_>,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
         strong(certificate)?;
         let valid = path::validate(&Question {
             leaf: certificate,
             intermediates: &self.intermediates,
             anchors: &self.anchors,
-            revocation: Revocation::Lists(&self.lists),
+            revocation,
             at,
             policies: &self.policies,
             usage: Usage::Authentication,
@@ -152,6 +176,7 @@ pub fn of_chain(refusal: hpki::Refusal) -> Refusal {
         Chain::KeyUsageWrong(_) | Chain::PolicyNotAllowed => Refusal::CardNotForAuthentication,
         Chain::CertificateExpired { .. } => Refusal::CardExpired,
         Chain::CertificateRevoked { .. } => Refusal::CardRevoked,
+        Chain::OcspCertificateUnknown(_) => Refusal::CardUnknownToIssuer,
         other if other.is_undetermined() => Refusal::CardStatusUnknown,
         other => Refusal::CardCertificateWrong(other.to_string()),
     }

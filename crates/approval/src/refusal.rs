@@ -98,6 +98,9 @@ pub enum Refusal {
     /// Nobody can tell now whether the card's certificate was revoked.
     #[error("whether the card's certificate was revoked cannot be told now")]
     CardStatusUnknown,
+    /// The card's authority was asked, and does not know the certificate.
+    #[error("the card's authority does not know its certificate")]
+    CardUnknownToIssuer,
     /// The chain of the card's certificate breaks another rule.
     #[error("the card's certificate is not acceptable: {0}")]
     CardCertificateWrong(String),
@@ -142,6 +145,7 @@ pub const CODES: &[&str] = &[
     "card-expired",
     "card-revoked",
     "card-status-unknown",
+    "card-unknown-to-issuer",
     "card-certificate-wrong",
     "card-role-unknown",
     "card-other",
@@ -181,6 +185,7 @@ impl Refuse for Refusal {
             Self::CardExpired => "card-expired",
             Self::CardRevoked => "card-revoked",
             Self::CardStatusUnknown => "card-status-unknown",
+            Self::CardUnknownToIssuer => "card-unknown-to-issuer",
             Self::CardCertificateWrong(_) => "card-certificate-wrong",
             Self::CardRoleUnknown => "card-role-unknown",
             Self::CardOther => "card-other",
@@ -226,6 +231,7 @@ mod tests {
             Refusal::CardExpired,
             Refusal::CardRevoked,
             Refusal::CardStatusUnknown,
+            Refusal::CardUnknownToIssuer,
             Refusal::CardCertificateWrong(String::new()),
             Refusal::CardRoleUnknown,
             Refusal::CardOther,

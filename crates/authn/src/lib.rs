@@ -28,6 +28,7 @@ mod at_home;
 mod binding;
 mod by_card;
 mod card;
+mod card_status;
 mod ceremony;
 mod changing;
 mod config;

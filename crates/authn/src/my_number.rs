@@ -5,8 +5,9 @@
 //! card for each key, one key for each card. A renewed card has another certificate and serial number,
 //! and nobody can tell from it whose it is: it is linked again, in the place of the former.
 //!
-//! Whether a certificate was revoked, its authority alone knows. Its lists are handed in; without one
-//! that is young enough no My Number Card proves anything.
+//! Whether a certificate was revoked, its authority alone knows. Its lists are handed in, or what it
+//! said when it was asked about this card (`card_status`); without either, young enough, no My Number
+//! Card proves anything.
 
 use std::sync::{Arc, PoisonError};
 
@@ -200,7 +201,8 @@ impl Authn {
     ///
     /// # Errors
     /// What [`read`] and [`CardTrust::judge_chain`] refuse; `card-issuer-unknown` where no authority was
-    /// handed in, `card-status-unknown` where its list is too old or missing.
+    /// handed in, `card-status-unknown` where its list or answer is too old or missing,
+    /// `card-unknown-to-issuer`.
     pub fn judge_my_number_card(
         &self,
         certificate: &[u8],
@@ -209,7 +211,11 @@ impl Authn {
         let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
         let trust = Arc::clone(&self.trusted_jpki.read().unwrap_or_else(PoisonError::into_inner));
         let certificate = read(certificate).map_err(refused)?;
-        trust.judge_chain(&certificate, now).map_err(refused)?;
+        match self.heard_lately(certificate.der(), now) {
+            Some(said) => trust.judge_answer(&certificate, &said, now),
+            None => trust.judge_chain(&certificate, now),
+        }
+        .map_err(refused)?;
         Ok(certificate)
     }
 

@@ -15,6 +15,7 @@ use wire::token::base64url_encode;
 
 use crate::asking::Question;
 use crate::at_home::{Asked, Ticket};
+use crate::card_status::Heard;
 use crate::ceremony::Ceremony;
 use crate::changing::Change;
 use crate::config::AuthnConfig;
@@ -65,6 +66,8 @@ pub struct Authn {
     pub(crate) trusted: RwLock<Arc<CardTrust>>,
     /// Whom My Number Cards are believed by.
     pub(crate) trusted_jpki: RwLock<Arc<CardTrust>>,
+    /// What their authority said when it was asked about one.
+    pub(crate) heard: Mutex<Heard>,
     pub(crate) homes: Mutex<HashMap<CeremonyId, Asked>>,
     pub(crate) tickets: Mutex<HashMap<Digest32, Ticket>>,
 }
@@ -99,6 +102,7 @@ impl Authn {
             registry: Registry::default(),
             trusted: RwLock::default(),
             trusted_jpki: RwLock::default(),
+            heard: Mutex::default(),
             homes: Mutex::default(),
             tickets: Mutex::default(),
         }

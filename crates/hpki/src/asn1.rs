@@ -310,15 +310,25 @@ pub fn bit_string(octets: &[u8]) -> Vec<u8> {
 
 /// A moment as RFC 5280 §4.1.2.5 wants it: `UTCTime` through 2049, `GeneralizedTime` from 2050.
 pub fn moment(moment: Timestamp) -> Vec<u8> {
-    let date = moment.date_time();
-    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
-    let (hour, minute, second) = (date.hour(), date.minute(), date.second());
-    let rest = format!("{month:02}{day:02}{hour:02}{minute:02}{second:02}Z");
+    let (year, rest) = digits(moment);
     if year < 2050 {
         tlv(tag::UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes())
     } else {
-        tlv(tag::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes())
+        generalized(moment)
     }
+}
+
+/// A moment as `GeneralizedTime`, where nothing else is allowed.
+pub fn generalized(moment: Timestamp) -> Vec<u8> {
+    let (year, rest) = digits(moment);
+    tlv(tag::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes())
+}
+
+fn digits(moment: Timestamp) -> (i32, String) {
+    let date = moment.date_time();
+    let (month, day) = (u8::from(date.month()), date.day());
+    let (hour, minute, second) = (date.hour(), date.minute(), date.second());
+    (date.year(), format!("{month:02}{day:02}{hour:02}{minute:02}{second:02}Z"))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod kind;
 pub mod lint;
 pub mod merkle;
 pub mod name;
+pub mod ocsp;
 pub mod oid;
 pub mod path;
 pub mod pem;

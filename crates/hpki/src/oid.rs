@@ -73,6 +73,15 @@ pub const SERVER_AUTH: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.1");
 /// Extended key usage: TLS client
 pub const CLIENT_AUTH: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.2");
 
+/// Extended key usage: answering for an authority about its certificates (RFC 6960 §4.2.2.2)
+pub const OCSP_SIGNING: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.9");
+/// id-pkix-ocsp-basic: the kind of an answer
+pub const OCSP_BASIC: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.1");
+/// id-pkix-ocsp-nonce
+pub const OCSP_NONCE: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.2");
+/// id-pkix-ocsp-nocheck: a responder's certificate whose own status need not be asked
+pub const OCSP_NO_CHECK: ObjectIdentifier = oid("1.3.6.1.5.5.7.48.1.5");
+
 /// sha256WithRSAEncryption
 pub const RSA_SHA256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
 /// sha384WithRSAEncryption

@@ -10,6 +10,7 @@ use const_oid::ObjectIdentifier;
 
 use crate::certificate::{Certificate, KeyUsage};
 use crate::crl::Crl;
+use crate::ocsp::{Standing, Status};
 use crate::oid;
 use crate::policy;
 use crate::refusal::Refusal;
@@ -35,6 +36,8 @@ pub enum Revocation<'a> {
     NotChecked,
     /// Every certificate below the anchor must be covered by one of these lists.
     Lists(&'a [Crl]),
+    /// The authority of every certificate below the anchor was asked, and this is what was said.
+    Answers(&'a [Standing]),
 }
 
 /// What the leaf certificate is used for.
@@ -204,7 +207,12 @@ fn judge(path: &[&Certificate], question: &Question<'_>) -> Result<RevocationAns
     policies(path, question)?;
     match question.revocation {
         Revocation::NotChecked => Ok(RevocationAnswer::NotChecked),
-        Revocation::Lists(lists) => not_revoked(path, lists, question.at),
+        Revocation::Lists(lists) => not_revoked(path, |certificate, authority| {
+            listed(certificate, authority, lists, question.at)
+        }),
+        Revocation::Answers(answers) => {
+            not_revoked(path, |certificate, authority| answered(certificate, authority, answers))
+        }
     }
 }
 
@@ -289,14 +297,16 @@ fn policies(path: &[&Certificate], question: &Question<'_>) -> Result<(), Refusa
     if asserted { Ok(()) } else { Err(Refusal::PolicyNotAllowed) }
 }
 
+/// From when until when a certificate is known not to be revoked.
+type Since = (Timestamp, Timestamp);
+
 fn not_revoked(
     path: &[&Certificate],
-    lists: &[Crl],
-    at: Timestamp,
+    status: impl Fn(&Certificate, &Certificate) -> Result<Since, Refusal>,
 ) -> Result<RevocationAnswer, Refusal> {
-    let mut answer: Option<(Timestamp, Timestamp)> = None;
+    let mut answer: Option<Since> = None;
     for pair in path.windows(2) {
-        let (as_of, next) = status(pair[0], pair[1], lists, at)?;
+        let (as_of, next) = status(pair[0], pair[1])?;
         answer = Some(match answer {
             Some((oldest, first)) => (oldest.min(as_of), first.min(next)),
             None => (as_of, next),
@@ -309,13 +319,13 @@ fn not_revoked(
 }
 
 /// The times of the newest list that is in force, covers this certificate and does not name it.
-fn status(
+fn listed(
     certificate: &Certificate,
     authority: &Certificate,
     lists: &[Crl],
     at: Timestamp,
-) -> Result<(Timestamp, Timestamp), Refusal> {
-    let mut best: Option<(Timestamp, Timestamp)> = None;
+) -> Result<Since, Refusal> {
+    let mut best: Option<Since> = None;
     let mut problem = None;
     let of_this_issuer = lists.iter().filter(|list| {
         list.covers(certificate) && list.aki().is_none_or(|aki| aki.may_be(authority))
@@ -351,6 +361,26 @@ fn status(
         }
     }
     best.ok_or_else(|| problem.unwrap_or_else(|| Refusal::CrlMissing(who(certificate))))
+}
+
+/// What the authority said when it was asked; whether that is still fresh, [`crate::ocsp::judge`] and
+/// whoever kept it have seen to.
+fn answered(
+    certificate: &Certificate,
+    authority: &Certificate,
+    answers: &[Standing],
+) -> Result<Since, Refusal> {
+    let about = |answer: &&Standing| answer.is_about(certificate, authority);
+    let answer = answers.iter().find(about).ok_or(Refusal::OcspOther)?;
+    match answer.status() {
+        Status::Good => Ok((answer.as_of(), answer.next_update().unwrap_or(answer.as_of()))),
+        Status::Revoked(revoked) => Err(Refusal::CertificateRevoked {
+            subject: who(certificate),
+            at: revoked.at,
+            reason: revoked.reason,
+        }),
+        Status::Unknown => Err(Refusal::OcspCertificateUnknown(who(certificate))),
+    }
 }
 
 fn authentic(list: &Crl, authority: &Certificate, at: Timestamp) -> Result<(), Refusal> {

@@ -110,6 +110,39 @@ pub enum Refusal {
     /// Not a revocation list in DER of RFC 5280, version 2.
     #[error("the revocation list is malformed: {0}")]
     CrlMalformed(&'static str),
+    /// Not an answer about a certificate as RFC 6960 has it.
+    #[error("the answer about the certificate is malformed: {0}")]
+    OcspMalformed(&'static str),
+    /// The responder gave no answer (RFC 6960 §4.2.1). Undetermined.
+    #[error("the responder gave no answer ({0})")]
+    OcspRefused(u8),
+    /// The answer is about another certificate. Undetermined.
+    #[error("the answer is about another certificate")]
+    OcspOther,
+    /// The answer is to another question, or to none in particular. Undetermined.
+    #[error("the answer does not carry the nonce of the question")]
+    OcspNonceWrong,
+    /// The answer is not of this time. Undetermined.
+    #[error(
+        "the answer about the certificate is not of this time (true at {}, next {})",
+        this_update.rfc3339(),
+        next_update.map_or_else(|| "at any time".to_owned(), Timestamp::rfc3339)
+    )]
+    OcspStale {
+        /// When it was true.
+        this_update: Timestamp,
+        /// When there is newer word, if it says so.
+        next_update: Option<Timestamp>,
+    },
+    /// Somebody answered who may not answer for this authority.
+    #[error("who answered may not answer for this authority: {0}")]
+    OcspResponderWrong(&'static str),
+    /// The signature on the answer is wrong.
+    #[error("the signature on the answer about the certificate is wrong")]
+    OcspSignatureWrong,
+    /// The authority was asked, and does not know the certificate.
+    #[error("the authority does not know the certificate of {0}")]
+    OcspCertificateUnknown(String),
     /// A name that cannot be encoded in a certificate.
     #[error("the name cannot stand in a certificate: {0}")]
     NameMalformed(&'static str),
@@ -144,6 +177,14 @@ pub const CODES: &[&str] = &[
     "crl-extension-unknown",
     "crl-signature-wrong",
     "crl-malformed",
+    "ocsp-malformed",
+    "ocsp-refused",
+    "ocsp-other",
+    "ocsp-nonce-wrong",
+    "ocsp-stale",
+    "ocsp-responder-wrong",
+    "ocsp-signature-wrong",
+    "ocsp-certificate-unknown",
     "name-malformed",
     "qualification-not-certifiable",
     "not-as-profiled",
@@ -173,6 +214,14 @@ impl Refuse for Refusal {
             Self::CrlExtensionUnknown(_) => "crl-extension-unknown",
             Self::CrlSignatureWrong(_) => "crl-signature-wrong",
             Self::CrlMalformed(_) => "crl-malformed",
+            Self::OcspMalformed(_) => "ocsp-malformed",
+            Self::OcspRefused(_) => "ocsp-refused",
+            Self::OcspOther => "ocsp-other",
+            Self::OcspNonceWrong => "ocsp-nonce-wrong",
+            Self::OcspStale { .. } => "ocsp-stale",
+            Self::OcspResponderWrong(_) => "ocsp-responder-wrong",
+            Self::OcspSignatureWrong => "ocsp-signature-wrong",
+            Self::OcspCertificateUnknown(_) => "ocsp-certificate-unknown",
             Self::NameMalformed(_) => "name-malformed",
             Self::QualificationNotCertifiable(_) => "qualification-not-certifiable",
             Self::NotAsProfiled(_) => "not-as-profiled",
@@ -183,7 +232,16 @@ impl Refuse for Refusal {
 impl Refusal {
     /// Whether the evidence was not enough to answer, rather than the answer being no.
     pub fn is_undetermined(&self) -> bool {
-        matches!(self, Self::CrlMissing(_) | Self::CrlStale { .. } | Self::CrlExtensionUnknown(_))
+        matches!(
+            self,
+            Self::CrlMissing(_)
+                | Self::CrlStale { .. }
+                | Self::CrlExtensionUnknown(_)
+                | Self::OcspRefused(_)
+                | Self::OcspOther
+                | Self::OcspNonceWrong
+                | Self::OcspStale { .. }
+        )
     }
 }
 
@@ -218,8 +276,16 @@ mod tests {
             Refusal::CrlMissing(subject.clone()),
             Refusal::CrlStale { issuer: subject.clone(), this_update: at, next_update: None },
             Refusal::CrlExtensionUnknown(subject.clone()),
-            Refusal::CrlSignatureWrong(subject),
+            Refusal::CrlSignatureWrong(subject.clone()),
             Refusal::CrlMalformed(""),
+            Refusal::OcspMalformed(""),
+            Refusal::OcspRefused(3),
+            Refusal::OcspOther,
+            Refusal::OcspNonceWrong,
+            Refusal::OcspStale { this_update: at, next_update: None },
+            Refusal::OcspResponderWrong(""),
+            Refusal::OcspSignatureWrong,
+            Refusal::OcspCertificateUnknown(subject),
             Refusal::NameMalformed(""),
             Refusal::QualificationNotCertifiable(""),
             Refusal::NotAsProfiled(""),

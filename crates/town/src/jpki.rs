@@ -6,6 +6,8 @@
 //! and that the authority certifies itself. Serial and subject numbers, validity of five years and
 //! the distribution point's address are our reading. Names say TEST.
 
+mod responder;
+
 use hpki::asn1::{self, constructed, oid as object, sequence, tag, tlv};
 use hpki::certificate::{Certificate, KeyUsage};
 use hpki::crl::Revoked;
@@ -53,11 +55,12 @@ struct Authority {
     arm: &'static str,
 }
 
-/// Both authorities.
+/// Both authorities, and who answers for that of user authentication when it is asked about a card.
 #[derive(Debug)]
 pub struct Jpki {
     auth: Authority,
     sign: Authority,
+    responder: (CardKey, Certificate),
 }
 
 fn failed(error: impl std::fmt::Display) -> Refusal {
@@ -174,6 +177,7 @@ fn certificate(
 pub struct KeptJpki {
     auth: KeptKey,
     sign: KeptKey,
+    responder: KeptKey,
 }
 
 /// A certificate that the authority revoked.
@@ -215,7 +219,9 @@ impl Jpki {
         let kept = |authority: &Authority| {
             KeptKey::new(&authority.key, authority.certificate.clone(), Vec::new())
         };
-        KeptJpki { auth: kept(&self.auth), sign: kept(&self.sign) }
+        let (key, certificate) = &self.responder;
+        let responder = KeptKey::new(key, certificate.der().to_vec(), Vec::new());
+        KeptJpki { auth: kept(&self.auth), sign: kept(&self.sign), responder }
     }
 
     /// From that file.
@@ -228,7 +234,12 @@ impl Jpki {
             let name = Certificate::from_der(&certificate).map_err(failed)?.subject().clone();
             Ok(Authority { key: kept.key()?, name, certificate, arm })
         };
-        Ok(Self { auth: authority(&kept.auth, AUTH)?, sign: authority(&kept.sign, SIGN)? })
+        let answers = Certificate::from_der(&kept.responder.certificate()?).map_err(failed)?;
+        Ok(Self {
+            auth: authority(&kept.auth, AUTH)?,
+            sign: authority(&kept.sign, SIGN)?,
+            responder: (kept.responder.key()?, answers),
+        })
     }
 
     /// Two authorities with keys of their own.
@@ -236,10 +247,9 @@ impl Jpki {
     /// # Errors
     /// `card-failed`
     pub fn found(now: Timestamp, random: &dyn Random) -> Result<Self, Refusal> {
-        Ok(Self {
-            auth: Authority::found(AUTH, now, random)?,
-            sign: Authority::found(SIGN, now, random)?,
-        })
+        let auth = Authority::found(AUTH, now, random)?;
+        let responder = auth.responder(now, random)?;
+        Ok(Self { auth, sign: Authority::found(SIGN, now, random)?, responder })
     }
 
     /// The certificates of the authorities: authentication, signature.

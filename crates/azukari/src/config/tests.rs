@@ -209,6 +209,49 @@ fn the_example_shows_how_cards_are_used_and_odd_uses_are_refused() {
 }
 
 #[test]
+fn my_number_cards_are_believed_by_a_list_or_by_asking_and_never_by_both_or_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = crate::demo::jpki::Office::found(folder.path());
+    assert!(office.is_ok());
+    let authority = folder.path().join("jpki-auth-ca.pem");
+    let read = |more: &str| {
+        let table = format!("[platform.jpki]\nauthority = {authority:?}\n{more}\n");
+        let (_folder, file) = with(|text| text.replacen("# [platform.jpki]\n", &table, 1));
+        PlatformConfig::load(&file).map(|config| config.jpki.unwrap().status)
+    };
+    let list = "list = \"http://crl.jpki.example/a.crl\"";
+    let ocsp = "ocsp = \"http://ocsp.jpki.example:8080/b\"";
+    let asked = read(&format!("{ocsp}\nocsp_minutes = 5\nocsp_nonce = false")).unwrap();
+    let jpki::StatusFrom::Ocsp(responder) = asked else { panic!("{asked:?}") };
+    assert_eq!(
+        (responder.base.as_str(), responder.path.as_str(), responder.oldest_s, responder.nonce),
+        ("http://ocsp.jpki.example:8080", "/b", 300, false)
+    );
+    let asked = read(ocsp).unwrap();
+    let jpki::StatusFrom::Ocsp(responder) = asked else { panic!("{asked:?}") };
+    assert_eq!((responder.oldest_s, responder.nonce), (3_600, true));
+    let listed = read(list).unwrap();
+    assert!(matches!(listed, jpki::StatusFrom::List { at: jpki::At::Http(..), oldest_s: 172_800 }));
+    let file = read("list = \"jpki.crl\"\nlist_hours = 1").unwrap();
+    assert!(matches!(file, jpki::StatusFrom::List { at: jpki::At::File(_), oldest_s: 3_600 }));
+    for (more, key) in [
+        (String::new(), "jpki.list"),
+        (format!("{list}\n{ocsp}"), "jpki.list"),
+        ("list = \"https://crl.jpki.example/a.crl\"".into(), "jpki.list"),
+        ("ocsp = \"https://ocsp.jpki.example/\"".into(), "jpki.ocsp"),
+        ("ocsp = \"http:///b\"".into(), "jpki.ocsp"),
+        (format!("{list}\nocsp_nonce = true"), "jpki.ocsp_minutes"),
+        (format!("{ocsp}\nlist_hours = 48"), "jpki.list_hours"),
+    ] {
+        let refused = read(&more);
+        assert!(matches!(&refused, Err(ConfigRefusal::Value(k, _)) if *k == key), "{refused:?}");
+    }
+    for more in [format!("{ocsp}\nocsp_minutes = 0"), format!("{list}\nlist_hours = 169")] {
+        assert!(matches!(read(&more), Err(ConfigRefusal::OutOfBounds { .. })), "{more}");
+    }
+}
+
+#[test]
 fn a_service_is_registered_only_so_that_everybody_knows_who_it_is_and_where_its_answers_go() {
     let line = |more: &str| {
         let (_folder, file) = with(|text| format!("{text}\n[[relying_party]]\n{more}\n"));

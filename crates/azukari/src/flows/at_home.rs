@@ -46,6 +46,9 @@ pub(crate) async fn begin(
             return Err(Trouble::refused("key-suspended", "the key is stopped; start it first"));
         }
     }
+    if let HomeAct::LinkCard(second) = &act {
+        super::card_status::ask(platform, second, now).await;
+    }
     let asked = platform.authn.ask_at_home(card, act, now)?;
     Ok(CardBeginAnswer {
         visit: asked.visit.to_string(),

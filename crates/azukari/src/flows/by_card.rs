@@ -5,12 +5,10 @@
 //! Between the question and the answer the card may be revoked, so the books are asked twice.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use approval::{CardEvidence, CardMeans, CardTrust};
 use authn::Card;
 use ca::{Authority, Facility, Revocation};
-use hpki::Crl;
 use hpki::id::CeremonyId;
 use hpki::oid;
 use hpki::path::Anchor;
@@ -19,8 +17,7 @@ use hpki::time::Timestamp;
 use ledger::{Failed, Fault};
 use wire::{Base64, CardAskAnswer, CardAskRequest};
 
-use crate::config::jpki::{JpkiConfig, ListAt};
-use crate::http::client::Client;
+use super::card_status;
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
 
@@ -49,70 +46,6 @@ pub(crate) async fn refresh_trust(platform: &Platform) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The policy of user authentication certificates (JPKI).
-const JPKI_AUTHENTICATION: oid::ObjectIdentifier =
-    oid::ObjectIdentifier::new_unwrap("1.2.392.200149.8.5.1.3.30");
-/// So long a list is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// No list is longer.
-const LIST_MAX: u64 = 64 * 1024 * 1024;
-
-/// Fetches the list of My Number Cards' authority, and hands both in. What was fetched before stays
-/// where that fails, and is believed as long as it is young enough.
-pub(crate) async fn refresh_jpki(platform: &Platform) {
-    let Some(config) = &platform.config.jpki else { return };
-    let list = match fetch(&config.list)
-        .await
-        .and_then(|octets| Crl::from_pem_or_der(&octets).map_err(|refusal| refusal.to_string()))
-    {
-        Ok(list) => list,
-        Err(why) => {
-            tracing::warn!(%why, "マイナンバーカードの失効リストを取れません (the list of My Number Cards could not be fetched)");
-            return;
-        }
-    };
-    platform.authn.trust_my_number_cards(Arc::new(believed(config, vec![list])));
-}
-
-/// Before the first list was fetched the authority is known, and no card's status.
-pub(crate) fn begin_jpki(platform: &Platform) {
-    if let Some(config) = &platform.config.jpki {
-        platform.authn.trust_my_number_cards(Arc::new(believed(config, Vec::new())));
-    }
-}
-
-fn believed(config: &JpkiConfig, lists: Vec<Crl>) -> CardTrust {
-    CardTrust {
-        anchors: vec![Anchor { certificate: config.authority.clone() }],
-        lists,
-        policies: vec![JPKI_AUTHENTICATION],
-        oldest_list_s: config.list_s,
-        ..CardTrust::default()
-    }
-}
-
-async fn fetch(list: &ListAt) -> Result<Vec<u8>, String> {
-    match list {
-        ListAt::File(file) => {
-            let facts =
-                std::fs::metadata(file).map_err(|why| format!("{}: {why}", file.display()))?;
-            if facts.len() > LIST_MAX {
-                return Err(format!("{}: {} octets", file.display(), facts.len()));
-            }
-            std::fs::read(file).map_err(|why| format!("{}: {why}", file.display()))
-        }
-        ListAt::Http(base, path) => {
-            let client = Client::new(base, None, PATIENCE).map_err(|why| why.to_string())?;
-            let answer =
-                client.send("GET", path, None, None).await.map_err(|why| why.to_string())?;
-            match answer.status {
-                200 => Ok(answer.body.to_vec()),
-                other => Err(format!("{base}{path}: {other}")),
-            }
-        }
-    }
-}
-
 /// The means of a request.
 pub(crate) fn means(name: &str) -> Result<CardMeans, Trouble> {
     match name {
@@ -136,7 +69,10 @@ pub(crate) async fn known(
             let binding = CardEvidence::own_binding(&certificate);
             Ok(Card { means, certificate, binding, person: holder.person, key: holder.key })
         }
-        CardMeans::Jpki => Ok(platform.authn.my_number_card(certificate, now).await?),
+        CardMeans::Jpki => {
+            card_status::ask(platform, &certificate, now).await;
+            Ok(platform.authn.my_number_card(certificate, now).await?)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! so a story stands exactly where it says.
 
 mod approvals;
+mod asked_jpki;
 mod breaking;
 mod cards;
 mod desk;

@@ -138,7 +138,7 @@ async fn tidy_up(platform: &Platform) {
     if let Err(trouble) = flows::by_card::refresh_trust(platform).await {
         tracing::warn!(%trouble, "cards are judged by the lists known before");
     }
-    flows::by_card::refresh_jpki(platform).await;
+    flows::card_status::refresh(platform).await;
     if let Err(failed) = platform.authn.foresee_card_expiry(now()).await {
         tracing::warn!(%failed, "holders of cards that run out soon wait to be told");
     }

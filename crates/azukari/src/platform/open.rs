@@ -159,8 +159,8 @@ pub(crate) async fn open_as(
         false => platform.custody.recover(now()).await?,
     };
     flows::by_card::refresh_trust(&platform).await?;
-    flows::by_card::begin_jpki(&platform);
-    flows::by_card::refresh_jpki(&platform).await;
+    flows::card_status::begin(&platform);
+    flows::card_status::refresh(&platform).await;
     flows::deliver::all(&platform, now()).await?;
     Ok(platform)
 }

@@ -19,7 +19,11 @@ pub(crate) fn now() -> Timestamp {
 }
 
 pub(crate) fn jpki() -> Jpki {
-    Jpki::found(now(), &Dice).unwrap()
+    jpki_at(now())
+}
+
+pub(crate) fn jpki_at(at: Timestamp) -> Jpki {
+    Jpki::found(at, &Dice).unwrap()
 }
 
 pub(crate) fn jpki_card() -> Kept {

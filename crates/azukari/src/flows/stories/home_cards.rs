@@ -68,15 +68,23 @@ impl Nation {
 
     /// Links her My Number Card by her HPKI card.
     async fn link(&self, hpki: &MadeCard, card: &MadeCard) -> Result<CardFinishAnswer, StepFailed> {
-        let way = self.home();
-        let asked = begin(&way, "hpki", hpki, "link-jpki", Some(card)).await?;
-        assert_eq!(asked.statement["type"], "link-card");
-        let sign = |card: &MadeCard| Base64(card.authentication.sign(&asked.challenge.0).unwrap());
-        let body = json!({
-            "visit": asked.visit, "signature": sign(hpki), "card_signature": sign(card),
-        });
-        call(&way, "POST", wire::path::CARD_FINISH, None, Some(&body)).await
+        linked(&self.home(), hpki, card).await
     }
+}
+
+/// A My Number Card is linked by an HPKI card.
+pub(super) async fn linked(
+    way: &Client,
+    hpki: &MadeCard,
+    card: &MadeCard,
+) -> Result<CardFinishAnswer, StepFailed> {
+    let asked = begin(way, "hpki", hpki, "link-jpki", Some(card)).await?;
+    assert_eq!(asked.statement["type"], "link-card");
+    let sign = |card: &MadeCard| Base64(card.authentication.sign(&asked.challenge.0).unwrap());
+    let body = json!({
+        "visit": asked.visit, "signature": sign(hpki), "card_signature": sign(card),
+    });
+    call(way, "POST", wire::path::CARD_FINISH, None, Some(&body)).await
 }
 
 async fn begin(
@@ -105,7 +113,7 @@ async fn finish(
 }
 
 /// The whole act, by a card that answers as it should.
-async fn act(
+pub(super) async fn act(
     way: &Client,
     means: &str,
     card: &MadeCard,
@@ -116,7 +124,7 @@ async fn act(
 }
 
 /// The morning by this card at the developers' facility.
-async fn morning(
+pub(super) async fn morning(
     way: &Client,
     means: &str,
     card: &MadeCard,
@@ -169,7 +177,7 @@ async fn a_renewed_card_is_linked_again_and_the_former_says_nothing_any_more() {
     // At the town hall she gets a new certificate, and the former is revoked.
     let renewed = nation.my_number(&HANAKO);
     nation.publish(&[&card], now());
-    flows::by_card::refresh_jpki(nation.house.platform()).await;
+    flows::card_status::refresh(nation.house.platform()).await;
     assert_eq!(code(morning(&way, "jpki", &card).await), "card-revoked");
     assert_eq!(code(morning(&way, "jpki", &renewed).await), "card-not-linked");
     nation.link(&hpki, &renewed).await.unwrap();
@@ -186,13 +194,13 @@ async fn without_a_young_list_no_my_number_card_proves_anything() {
     nation.link(&hpki, &card).await.unwrap();
     morning(&way, "jpki", &card).await.unwrap();
     nation.publish(&[], now().minus(49 * 3_600));
-    flows::by_card::refresh_jpki(nation.house.platform()).await;
+    flows::card_status::refresh(nation.house.platform()).await;
     assert_eq!(code(morning(&way, "jpki", &card).await), "card-status-unknown");
     // A list that cannot be fetched leaves the former in place.
     nation.publish(&[], now());
-    flows::by_card::refresh_jpki(nation.house.platform()).await;
+    flows::card_status::refresh(nation.house.platform()).await;
     std::fs::remove_file(nation.house.home().join("jpki.crl")).unwrap();
-    flows::by_card::refresh_jpki(nation.house.platform()).await;
+    flows::card_status::refresh(nation.house.platform()).await;
     morning(&way, "jpki", &card).await.unwrap();
 
     // Another authority's card, and a certificate that is for signing.

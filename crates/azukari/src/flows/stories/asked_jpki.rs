@@ -1,0 +1,189 @@
+//! The platform asks the authority of My Number Cards at each use of one, and believes no card where
+//! it gives no answer that can be believed.
+
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use hpki::Certificate;
+use town::card::Kept;
+use town::people::{HANAKO, JIRO, SANDBOX};
+
+use super::home_cards::{act, linked, morning};
+use super::made::{self, MadeCard};
+use super::*;
+use crate::demo::jpki::Office;
+
+/// What the responder does today.
+#[derive(Clone, Copy)]
+enum Mood {
+    Answers,
+    /// With what it answered to the question before.
+    Repeats,
+    /// With what another office of the same name says.
+    Foreign,
+    /// With what it said an hour and more ago.
+    Late,
+    Silent(StatusCode),
+    Babbles,
+}
+
+struct Responder {
+    office: Office,
+    foreign: Office,
+    mood: Mutex<Mood>,
+    said: Mutex<Vec<u8>>,
+}
+
+async fn asked(State(there): State<Arc<Responder>>, question: Bytes) -> Response {
+    let mood = *there.mood.lock().unwrap();
+    let answer = match mood {
+        Mood::Answers => there.office.answer(&question).unwrap(),
+        Mood::Repeats => there.said.lock().unwrap().clone(),
+        Mood::Foreign => there.foreign.answer(&question).unwrap(),
+        Mood::Late => {
+            // The same words, true at another time: the signature still holds.
+            there.office.answer_at(&question, now().minus(3_601)).unwrap()
+        }
+        Mood::Silent(status) => return status.into_response(),
+        Mood::Babbles => b"<html>maintenance</html>".to_vec(),
+    };
+    there.said.lock().unwrap().clone_from(&answer);
+    answer.into_response()
+}
+
+/// A town whose platform asks this responder.
+struct Asking {
+    house: House,
+    there: Arc<Responder>,
+    _stop: watch::Sender<bool>,
+}
+
+impl Asking {
+    async fn found(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (office, elsewhere) = (folder.path(), tempfile::tempdir().unwrap());
+        let there = Responder {
+            office: Office::found(office).unwrap(),
+            foreign: Office::found(elsewhere.path()).unwrap(),
+            mood: Mutex::new(Mood::Answers),
+            said: Mutex::default(),
+        };
+        let there = Arc::new(there);
+        let listener = loopback().await;
+        let at = listener.local_addr().unwrap();
+        let router = Router::new().route("/ask", post(asked)).with_state(Arc::clone(&there));
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(http::server::serve(listener, None, router, stopped));
+        let authority = office.join(Office::AUTHORITY);
+        let lines = format!(
+            "\n[platform.jpki]\nauthority = {authority:?}\nocsp = \"http://{at}/ask\"\n{more}"
+        );
+        let house = House::found_as(&[], &lines).await;
+        Self { house, there, _stop: stop }
+    }
+
+    fn is(&self, mood: Mood) {
+        *self.there.mood.lock().unwrap() = mood;
+    }
+
+    fn card(&self, person: &Person) -> MadeCard {
+        let kept = self.there.office.card(person).unwrap();
+        let Kept::Jpki { auth, .. } = &kept else { panic!("a My Number Card") };
+        MadeCard { authentication: auth.key().unwrap(), certificate: auth.certificate().unwrap() }
+    }
+
+    async fn hpki(&self, person: &Person) -> MadeCard {
+        let citizen = super::cards::citizen(&self.house, person);
+        made::hpki(self.house.platform(), &citizen).await
+    }
+
+    async fn link(&self, hpki: &MadeCard, card: &MadeCard) -> Result<(), StepFailed> {
+        linked(&self.house.founded.client(None).unwrap(), hpki, card).await.map(|_| ())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_authority_is_asked_at_each_use_and_a_revocation_counts_at_once() {
+    let town = Asking::found("").await;
+    let way = town.house.at(&SANDBOX);
+    let (hpki, card) = (town.hpki(&HANAKO).await, town.card(&HANAKO));
+    town.link(&hpki, &card).await.unwrap();
+    let token = morning(&way, "jpki", &card).await.unwrap();
+    assert_eq!(token.means, "jpki");
+
+    // Between question and answer her card is revoked at the town hall.
+    let ceremony = super::cards::start(&way, None).await;
+    let asked = super::cards::ask(&way, ceremony, "jpki", &card.certificate).await.unwrap();
+    let serial = Certificate::from_der(&card.certificate).unwrap().serial().to_vec();
+    town.there.office.revoke(&serial);
+    let late = hpki::sign::Sign::sign(&card.authentication, &asked.challenge.0).unwrap();
+    assert_eq!(code(super::cards::answer(&way, ceremony, late).await), "card-revoked");
+    assert_eq!(code(morning(&way, "jpki", &card).await), "card-revoked");
+
+    // The next card, linked in its place.
+    let renewed = town.card(&HANAKO);
+    assert_eq!(code(morning(&way, "jpki", &renewed).await), "card-not-linked");
+    town.link(&hpki, &renewed).await.unwrap();
+    morning(&way, "jpki", &renewed).await.unwrap();
+    act(&town.house.founded.client(None).unwrap(), "jpki", &renewed, "unlink-jpki").await.unwrap();
+    town.house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_its_authority_does_not_know_is_refused_for_that() {
+    let town = Asking::found("").await;
+    let way = town.house.at(&SANDBOX);
+    let (hpki, card) = (town.hpki(&JIRO).await, town.card(&JIRO));
+    town.there.office.forget();
+    assert_eq!(code(town.link(&hpki, &card).await), "card-unknown-to-issuer");
+    assert_eq!(code(morning(&way, "jpki", &card).await), "card-unknown-to-issuer");
+    // Nobody is asked about another authority's card.
+    town.is(Mood::Silent(StatusCode::INTERNAL_SERVER_ERROR));
+    assert_eq!(code(morning(&way, "jpki", &hpki).await), "card-issuer-unknown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_answer_that_can_be_believed_no_card_proves_anything() {
+    let town = Asking::found("").await;
+    let way = town.house.at(&SANDBOX);
+    let (hpki, card) = (town.hpki(&HANAKO).await, town.card(&HANAKO));
+    town.link(&hpki, &card).await.unwrap();
+    morning(&way, "jpki", &card).await.unwrap();
+    for mood in [
+        Mood::Repeats,
+        Mood::Foreign,
+        Mood::Late,
+        Mood::Silent(StatusCode::SERVICE_UNAVAILABLE),
+        Mood::Babbles,
+    ] {
+        town.is(mood);
+        // What was good a moment ago does not count any more.
+        assert_eq!(code(morning(&way, "jpki", &card).await), "card-status-unknown");
+        let other = town.card(&HANAKO);
+        assert_eq!(code(town.link(&hpki, &other).await), "card-status-unknown");
+        town.is(Mood::Answers);
+        morning(&way, "jpki", &card).await.unwrap();
+    }
+    town.house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_made_ahead_are_believed_where_that_is_configured_and_only_while_young() {
+    let town = Asking::found("ocsp_nonce = false\nocsp_minutes = 120\n").await;
+    let way = town.house.at(&SANDBOX);
+    let (hpki, card) = (town.hpki(&HANAKO).await, town.card(&HANAKO));
+    town.link(&hpki, &card).await.unwrap();
+    // An answer with somebody else's nonce is never believed.
+    town.is(Mood::Repeats);
+    assert_eq!(code(morning(&way, "jpki", &card).await), "card-status-unknown");
+    // Ten minutes after its time there is newer word, whatever we would believe.
+    town.is(Mood::Late);
+    assert_eq!(code(morning(&way, "jpki", &card).await), "card-status-unknown");
+    town.is(Mood::Answers);
+    morning(&way, "jpki", &card).await.unwrap();
+}
