@@ -157,16 +157,19 @@ fn show(card: &Kept) -> Result<(), Stop> {
     }
 }
 
+/// What to do where nobody listens for cards.
+pub(crate) fn no_reader(reader: SocketAddr, error: &std::io::Error) -> String {
+    format!(
+        "{reader} に仮想リーダーがありません: {error}\n  → pcscd と vsmartcard-vpcd を入れて pcscd を起動してください (no virtual reader; install and start pcscd with vsmartcard-vpcd)"
+    )
+}
+
 /// Until Ctrl-C, or until the reader is gone. The counters are written as they change: pulling the
 /// card out gives no try back.
 async fn insert(file: &Path, reader: SocketAddr) -> Result<(), Stop> {
     let mut kept = read(file)?;
     let card = kept.card()?;
-    let inserted = vpcd::insert(card, reader).map_err(|error| {
-        format!(
-            "{reader} に仮想リーダーがありません: {error}\n  → pcscd と vsmartcard-vpcd を入れて pcscd を起動してください (no virtual reader; install and start pcscd with vsmartcard-vpcd)"
-        )
-    })?;
+    let inserted = vpcd::insert(card, reader).map_err(|error| no_reader(reader, &error))?;
     println!("カードを差し込みました。Ctrl-C で抜きます (inserted; Ctrl-C takes it out)");
     println!("  見るには: opensc-tool --list-readers、pkcs15-tool -D (to look at it)");
     let (stop, mut stopped) = crate::runtime::until_interrupted();

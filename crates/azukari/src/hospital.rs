@@ -113,11 +113,19 @@ pub(crate) fn run(file: &Path) -> ExitCode {
 
 /// Opens a gateway as configured, and resumes what was under way when it ended.
 pub(crate) async fn open(config: &GatewayConfig) -> Result<Arc<Hospital>, Stop> {
-    let cards = config.cards.as_ref().map(cards::ways).transpose()?;
-    open_with(config, None, cards).await
+    open_tapped(config, None).await
 }
 
-/// The same with a tap on the line to the platform, and over these cards.
+/// The same with a tap on the line to the platform.
+pub(crate) async fn open_tapped(
+    config: &GatewayConfig,
+    tap: Option<http::tap::Tap>,
+) -> Result<Arc<Hospital>, Stop> {
+    let cards = config.cards.as_ref().map(cards::ways).transpose()?;
+    open_with(config, tap, cards).await
+}
+
+/// The same over these cards.
 pub(crate) async fn open_with(
     config: &GatewayConfig,
     tap: Option<http::tap::Tap>,

@@ -31,6 +31,8 @@ const DOOR: &[&str] = &[
     "demo-nothing-here",
     "demo-out-of-turn",
     "demo-too-late",
+    "demo-reader-full",
+    "demo-reader-gone",
 ];
 
 /// What officers' acts are refused, and key files at start.

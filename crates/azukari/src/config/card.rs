@@ -13,6 +13,8 @@ use super::{ConfigRefusal, bounded};
 #[serde(deny_unknown_fields)]
 pub(super) struct CardsFile {
     readers: bool,
+    #[serde(default)]
+    only: Vec<String>,
     signing: bool,
     #[serde(default)]
     pin: PinFile,
@@ -46,6 +48,8 @@ struct ModuleFile {
 pub(crate) struct CardsConfig {
     /// The readers of the operating system (PC/SC).
     pub(crate) readers: bool,
+    /// If there are any here: these of them alone.
+    pub(crate) only: Vec<String>,
     /// Vendors' PKCS#11 modules, each with what its cards are used for.
     pub(crate) modules: Vec<(PathBuf, CardUse)>,
     pub(crate) policy: CardPolicy,
@@ -67,8 +71,12 @@ pub(super) fn cards(written: CardsFile, base: &Path) -> Result<CardsConfig, Conf
                 .into(),
         ));
     }
+    if !written.readers && !written.only.is_empty() {
+        return Err(ConfigRefusal::Value("cards.only", "readers = true のときだけです".into()));
+    }
     Ok(CardsConfig {
         readers: written.readers,
+        only: written.only,
         modules: written.module.into_iter().map(module).collect::<Result<_, _>>()?,
         policy: CardPolicy {
             signs: written.signing,

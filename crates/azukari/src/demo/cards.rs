@@ -27,12 +27,8 @@ pub(crate) fn has_one(person: &Person) -> bool {
     READERS.iter().any(|(_, holder)| holder.slug == person.slug)
 }
 
-/// Whether this facility has a reader.
-pub(crate) fn has_reader(facility: &Facility) -> bool {
-    READERS.iter().any(|(with, _)| with.code == facility.code)
-}
-
-fn file(home: &Path, person: &Person) -> PathBuf {
+/// Where her card is while no reader has it.
+pub(super) fn file(home: &Path, person: &Person) -> PathBuf {
     home.join("cards").join(format!("hpki-card-{}.json", person.slug))
 }
 

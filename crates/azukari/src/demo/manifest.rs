@@ -15,6 +15,7 @@ use wire::{CeremonyState, NumberRequest, StartAnswer, StartRequest, Terminal};
 use super::home::Home;
 use super::papers;
 use super::prepare::Citizen;
+use super::rack::Rack;
 use super::town::{Resident, Town};
 use super::walk::{StepFailed, approve, call, claim};
 use crate::http::client::Client;
@@ -61,6 +62,7 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
         town.founded.newcomers.iter().map(|one| newcomer(one, &out)).collect::<Result<_, _>>()?;
     let desk: Vec<_> = town.founded.desk.iter().map(invited).collect();
     let csc = super::letters::manifest(town, &out).await?;
+    let (readers, cards) = town.rack.as_ref().map(in_readers).unzip();
     let openapi = out.join("openapi.json");
     std::fs::write(&openapi, crate::openapi::json())?;
     let home = town.founded.home.canonicalize()?;
@@ -93,6 +95,8 @@ pub(crate) async fn write(town: &mut Town, home: &Home, page: Option<&str>) -> R
         "newcomers": newcomers,
         "desk": desk,
         "csc": csc,
+        "readers": readers,
+        "cards": cards,
     });
     place(&out, &manifest)
 }
@@ -111,6 +115,21 @@ fn newcomer(citizen: &Citizen, out: &Path) -> Result<Value, Stop> {
         "person_id": citizen.id,
         "certificate": certificate,
     }))
+}
+
+/// The readers of this machine, and the cards for them.
+fn in_readers(rack: &Rack) -> (Value, Value) {
+    let readers: Vec<_> = rack.readers().iter().map(|reader| reader.name).collect();
+    let cards = rack.cards().iter().map(|card| {
+        json!({
+            "id": card.id(),
+            "holder": card.holder.display_ja(),
+            "file": card.file,
+            "pin": card.kind.pin(),
+            "reader": card.reader(),
+        })
+    });
+    (json!(readers), cards.collect())
 }
 
 /// Somebody who is invited to the authority's desk.

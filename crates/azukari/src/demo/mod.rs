@@ -7,12 +7,14 @@
 
 pub(crate) mod cards;
 mod home;
+pub(crate) mod jpki;
 mod letters;
 pub(crate) mod manifest;
 mod network;
 mod page;
 pub(crate) mod papers;
 pub(crate) mod prepare;
+mod rack;
 pub(crate) mod service;
 pub(crate) mod softhsm;
 mod story;
@@ -56,6 +58,9 @@ pub(crate) struct DemoArguments {
     /// 電話をまだ登録していない人も住む町にする: 登録用紙から自分で試せる (people whose phones you link yourself)
     #[arg(long)]
     pub(crate) newcomers: bool,
+    /// 町のカードを pcscd の仮想リーダーに入れる: OpenSC も端末も、本物のカードとして読む (the town's cards in pcscd's virtual readers)
+    #[arg(long, conflicts_with = "once")]
+    pub(crate) reader: bool,
     /// 基盤の台帳を空の PostgreSQL に置く (keep the platform's store in this empty database)
     #[arg(long, value_name = "URL")]
     pub(crate) postgres: Option<String>,

@@ -25,10 +25,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
 use super::home::Home;
+use super::rack::RackRefusal;
 use super::timeline::{Timeline, shown};
 use super::town::Town;
 use crate::http::ask::{Ask, At, With};
 use crate::http::problem::Trouble;
+use crate::pages::demo_cards::{InsertRequest, RemoveRequest};
 use crate::pages::{self, Lang, demo as shows};
 use crate::runtime::Stop;
 use visit::{OutOfTurn, Visit};
@@ -54,11 +56,15 @@ pub(crate) async fn keep(
     if home.out.is_some() {
         super::manifest::write(town, home, Some(&url)).await?;
     }
+    let with_readers = town.rack.is_some();
     let mut visit = Visit::begin(town, own)?;
     visit.settle();
     let router = router(Arc::new(Mutex::new(visit)), port);
     if !*stopped.borrow() {
         invite(&url, home, &timeline);
+        if with_readers {
+            invite_to_readers();
+        }
     }
     crate::http::server::serve(listener, None, router, stopped).await;
     println!("\n町を閉じます (closing the town)");
@@ -77,6 +83,16 @@ fn invite(url: &str, home: &Home, timeline: &Timeline) {
     println!("  終えるときは Ctrl-C を押してください (Ctrl-C ends it)");
 }
 
+fn invite_to_readers() {
+    println!("\n  カードは仮想リーダーに入っています (the cards are in virtual readers):");
+    println!("      opensc-tool --list-readers、pkcs15-tool -D、azukari card list");
+    if !cfg!(feature = "pcsc") {
+        println!(
+            "  このプログラムは PC/SC なしで作られたので、病院と薬局の端末はカードを読めません。\n  → cargo build --features pcsc (built without PC/SC: the terminals cannot read them)"
+        );
+    }
+}
+
 fn router(visit: Arc<Mutex<Visit>>, port: u16) -> Router {
     Router::new()
         .route("/", get(page))
@@ -92,6 +108,8 @@ fn router(visit: Arc<Mutex<Visit>>, port: u16) -> Router {
         .route("/demo/dispense", post(dispense))
         .route("/demo/verify", post(verify))
         .route("/demo/reset", post(reset))
+        .route("/demo/cards/insert", post(insert))
+        .route("/demo/cards/remove", post(remove))
         .route("/demo/later", post(later))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
@@ -108,11 +126,27 @@ enum No {
     NothingHere,
     OutOfTurn,
     TooLate,
+    ReaderFull,
+    ReaderGone,
 }
 
 impl From<OutOfTurn> for No {
     fn from(_: OutOfTurn) -> Self {
         Self::OutOfTurn
+    }
+}
+
+impl From<RackRefusal> for No {
+    fn from(refusal: RackRefusal) -> Self {
+        match refusal {
+            RackRefusal::Unknown => Self::NothingHere,
+            RackRefusal::Full => Self::ReaderFull,
+            RackRefusal::Gone => Self::ReaderGone,
+            RackRefusal::Broken(why) => {
+                tracing::error!(%why, "a card of the town");
+                Self::ReaderGone
+            }
+        }
     }
 }
 
@@ -125,6 +159,8 @@ impl No {
             Self::NothingHere => "demo-nothing-here",
             Self::OutOfTurn => "demo-out-of-turn",
             Self::TooLate => "demo-too-late",
+            Self::ReaderFull => "demo-reader-full",
+            Self::ReaderGone => "demo-reader-gone",
         }
     }
 }
@@ -281,6 +317,18 @@ async fn later(Ask(request): Ask<Later>) -> Result<Json<serde_json::Value>, No> 
     }
     crate::clock::let_pass(request.seconds);
     Ok(Json(serde_json::json!({ "now": crate::clock::now() })))
+}
+
+async fn insert(State(visit): Desk, Ask(request): Ask<InsertRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.insert_card(&request.card, request.reader).await?;
+    answer(visit).await
+}
+
+async fn remove(State(visit): Desk, Ask(request): Ask<RemoveRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.remove_card(&request.card)?;
+    answer(visit).await
 }
 
 async fn reset(State(visit): Desk, Ask(_): Ask<shows::EmptyRequest>) -> Answer {

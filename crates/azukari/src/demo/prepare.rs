@@ -160,10 +160,7 @@ pub(crate) async fn found(
     let staff = [&citizens[..], &newcomers[..]].concat();
     for (facility, listen) in gateways {
         let mut text = gateway_toml(facility, *listen, &url, &staff, own_record);
-        // Elsewhere the chip is not at hand: a process has the readers that it is given.
-        if super::cards::has_reader(facility) && !arguments.separate {
-            text.push_str("\n[gateway.cards]\nreaders = false\nsigning = true\n");
-        }
+        text.push_str(&cards_toml(facility, arguments));
         if !witnesses.is_empty() {
             let counted: Vec<String> =
                 witnesses.iter().map(|(by, _)| format!("\"witness-{by}.vkey\"")).collect();
@@ -181,6 +178,19 @@ pub(crate) async fn found(
     }
     std::fs::write(home.join("log.vkey"), format!("{}\n", rooms.ledger.verify_key()))?;
     Ok(Founded { home: home.to_owned(), url, citizens, newcomers, desk })
+}
+
+/// The readers at this facility: the town's own in this process, or one of the operating system's.
+fn cards_toml(facility: &Facility, arguments: &DemoArguments) -> String {
+    let written = |readers: &str| format!("\n[gateway.cards]\n{readers}\nsigning = true\n");
+    match super::rack::reader_of(facility) {
+        Some(name) if arguments.reader && cfg!(feature = "pcsc") => {
+            written(&format!("readers = true\nonly = [{name:?}]"))
+        }
+        // Elsewhere the chip is not at hand: a process has the readers that it is given.
+        Some(_) if !arguments.reader && !arguments.separate => written("readers = false"),
+        _ => String::new(),
+    }
 }
 
 pub(super) fn layout(authority: Authority) -> &'static str {

@@ -17,7 +17,9 @@ use town::phone::Phone;
 use town::service::{Service, Trust};
 
 use super::home::Home;
+use super::jpki::Office;
 use super::prepare::{Citizen, Founded, found, witness_file};
+use super::rack::Rack;
 use super::timeline::Timeline;
 use super::walk::{Door, link};
 use super::{network, papers, service};
@@ -53,6 +55,8 @@ pub(crate) struct Town {
     pub(crate) service_url: String,
     /// The regional health network, for browsers.
     pub(crate) network_url: String,
+    /// The town's cards, where they are in readers of this machine.
+    pub(crate) rack: Option<Rack>,
     /// A tap on every line that the page tells about.
     pub(crate) tap: Tap,
     running: Option<Arc<Platform>>,
@@ -63,6 +67,23 @@ pub(crate) struct Town {
 
 async fn loopback() -> Result<TcpListener, Stop> {
     Ok(http::server::bind(std::net::SocketAddr::from(([127, 0, 0, 1], 0))).await?)
+}
+
+/// The office of My Number Cards, and the platform's way to it: it is asked at each use of a card.
+async fn jpki_office(founded: &Founded) -> Result<(Office, TcpListener), Stop> {
+    let cards = founded.home.join("cards");
+    crate::files::private_folder(&cards)?;
+    let office = Office::found(&cards)?;
+    let listener = loopback().await?;
+    let (at, file) = (listener.local_addr()?, founded.platform_config());
+    let (authority, ask) = (Office::AUTHORITY, Office::ASK);
+    let table = format!(
+        "\n# list = \"http://{at}{list}\" でも (or the list)\n[platform.jpki]\nauthority = \"cards/{authority}\"\nocsp = \"http://{at}{ask}\"\n",
+        list = Office::LIST
+    );
+    let written = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, written + &table)?;
+    Ok((office, listener))
 }
 
 impl Town {
@@ -92,6 +113,10 @@ impl Town {
         }
         let founded = found(&home.town, at, &addresses, &witnesses, arguments, timeline).await?;
         let network = network::found(&founded)?;
+        let office = match arguments.reader {
+            true => Some(jpki_office(&founded).await?),
+            false => None,
+        };
         let writers = match arguments.csc {
             true => super::letters::found(&founded, timeline).await?,
             false => Vec::new(),
@@ -105,6 +130,7 @@ impl Town {
             service: Client::new("http://127.0.0.1:1", None, PATIENCE)?,
             service_url: String::new(),
             network_url: String::new(),
+            rack: None,
             residents: Vec::new(),
             writers: Vec::new(),
             doors: Vec::new(),
@@ -114,6 +140,18 @@ impl Town {
             children: Vec::new(),
             founded,
         };
+        if let Some((office, listener)) = office {
+            town.rack = Some(Rack::found(&town.founded.home, &office)?);
+            let router = super::jpki::router(Arc::new(office));
+            let serving = http::server::serve(listener, None, router, stopped.clone());
+            town.tasks.push(tokio::spawn(serving));
+            timeline.done(
+                "町",
+                "カードを仮想リーダーに入れ、公的個人認証の窓口を開く",
+                "cards are in the readers; the JPKI office is open",
+                "pcscd (vpcd)",
+            );
+        }
         for (authority, listener) in witness_listeners {
             town.open_witness(authority, separate, listener, &stopped).await?;
         }
@@ -206,9 +244,13 @@ impl Town {
             // What outside programs do at their facility is not the page's to tell.
             let tap =
                 (facility.code != SANDBOX.code).then(|| self.tap.line("gateway", facility.code));
-            let hospital = {
-                let cards = super::cards::reader(&self.founded.home, facility)?;
-                crate::hospital::open_with(&config, tap, cards).await?
+            // With a rack, the readers are the operating system's.
+            let hospital = match &self.rack {
+                Some(_) => crate::hospital::open_tapped(&config, tap).await?,
+                None => {
+                    let cards = super::cards::reader(&self.founded.home, facility)?;
+                    crate::hospital::open_with(&config, tap, cards).await?
+                }
             };
             let router = crate::hospital::router(hospital);
             let serving = http::server::serve(listener, None, router, stopped.clone());

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use gateway::reader::{
-    CardFace, CardRefusal, CardUse, Cards, Inside, Module, PinForm, Slot, Tries, Ways,
+    CardFace, CardRefusal, CardUse, Cards, Inside, Module, Only, PinForm, Slot, Tries, Ways,
 };
 use gateway::{CardOrderState, Paper, SignedHere};
 use hpki::id::OrderNumber;
@@ -38,7 +38,11 @@ pub(super) fn routes() -> Router<Arc<Hospital>> {
 pub(crate) fn ways(config: &CardsConfig) -> Result<Arc<dyn Cards>, CardRefusal> {
     let mut ways: Vec<Box<dyn Cards>> = Vec::new();
     if config.readers {
-        ways.push(readers()?);
+        let cards = readers()?;
+        ways.push(match config.only.is_empty() {
+            true => cards,
+            false => Box::new(Only { cards, readers: config.only.clone() }),
+        });
     }
     for (file, usage) in &config.modules {
         ways.push(Box::new(Module::load(file, *usage)?));

@@ -13,6 +13,7 @@ use askama::Template;
 use serde::{Deserialize, Serialize};
 
 use super::Lang;
+use super::demo_cards::{CardView, ReaderView};
 use super::diagram::{Diagram, size};
 pub(crate) use super::diagram::{Place, Travel};
 use super::paper::Paper;
@@ -313,6 +314,12 @@ pub(crate) struct State {
     /// The verifier's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) verification: Option<Verification>,
+    /// The readers of this machine, where the town's cards are in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) readers: Vec<ReaderView>,
+    /// The town's cards, then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cards: Vec<CardView>,
     /// Files to take along.
     #[serde(default)]
     pub(crate) files: Vec<FileLink>,

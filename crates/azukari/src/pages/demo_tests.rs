@@ -320,6 +320,8 @@ pub(crate) fn sample(done: usize) -> State {
             change: Text::default(),
             signatures: vec![verified(Role::Physician, None), verified(Role::Pharmacist, None)],
         }),
+        readers: Vec::new(),
+        cards: Vec::new(),
         files: if done > 4 {
             vec![FileLink {
                 name: "dispensing.xml".into(),

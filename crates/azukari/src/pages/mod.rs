@@ -5,6 +5,7 @@
 //! Japanese first, English by a switch. No outside resource: every page is served with [`CSP`].
 
 pub(crate) mod demo;
+pub(crate) mod demo_cards;
 mod diagram;
 mod paper;
 pub(crate) mod phone;

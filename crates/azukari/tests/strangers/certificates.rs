@@ -15,12 +15,12 @@ const SIGNERS: [(&str, &str, &str); 2] = [
 const MEDICAL_DOCTOR: &str = "303430320606288185420001312831263024A0223120A00C060A2A830886910F01060101A2100C0E4D65646963616C20446F63746F72";
 const PHARMACIST: &str = "3030302E0606288185420001312431223020A01E311CA00C060A2A830886910F01060101A20C0C0A506861726D6163697374";
 
-fn openssl<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Ran {
+pub(crate) fn openssl<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Ran {
     judge("openssl", arguments)
 }
 
 /// These lists in one PEM file, as `openssl verify` wants them.
-fn lists(name: &str, wanted: &[&str]) -> PathBuf {
+pub(crate) fn lists_of(name: &str, wanted: &[&str]) -> PathBuf {
     let mut text = String::new();
     for list in wanted {
         let file = paper(&format!("crl/{list}.crl"));
@@ -41,7 +41,7 @@ fn lists(name: &str, wanted: &[&str]) -> PathBuf {
 
 fn all_lists() -> PathBuf {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| lists("all", &["rarl", "sarl", "jma", "jpa", "medis"])).clone()
+    FILE.get_or_init(|| lists_of("all", &["rarl", "sarl", "jma", "jpa", "medis"])).clone()
 }
 
 fn chain(leaf: &str, authority: &str, policy: &str, lists: PathBuf, root: PathBuf) -> Ran {
@@ -87,7 +87,7 @@ fn openssl_needs_every_list_of_the_chain() {
         ("no-rarl", ["sarl", "jma", "jpa", "medis"], "different CRL scope"),
         ("no-sarl", ["rarl", "jma", "jpa", "medis"], "different CRL scope"),
     ] {
-        let lists = lists(case, &kept);
+        let lists = lists_of(case, &kept);
         let ran = chain("physician.pem", "ca-jma.pem", POLICY, lists, paper("root.pem"));
         assert!(!ran.well() && ran.text().contains(why), "{case}: {ran:?}");
     }
@@ -200,7 +200,7 @@ fn openssl_sees_the_shape_of_each_list() {
 }
 
 /// What pkilint finds of severity ERROR or worse.
-fn pkilint(linter: &str, arguments: &[&str], file: &std::path::Path) -> Ran {
+pub(crate) fn pkilint(linter: &str, arguments: &[&str], file: &std::path::Path) -> Ran {
     let mut all: Vec<OsString> = vec!["lint".into()];
     all.extend(arguments.iter().map(OsString::from));
     all.extend(["-s".into(), "ERROR".into(), file.into()]);

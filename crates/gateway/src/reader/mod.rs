@@ -25,6 +25,7 @@ mod hpki_card;
 mod in_process;
 mod jpki_card;
 mod line;
+mod only;
 #[cfg(feature = "pcsc")]
 mod pcsc;
 mod pin;
@@ -37,6 +38,7 @@ use hpki::encoding::Digest32;
 pub use commands::Commands;
 pub use in_process::{Chip, InProcess};
 pub use line::{CardLine, CardReader, Stay};
+pub use only::Only;
 #[cfg(feature = "pcsc")]
 pub use pcsc::PcSc;
 pub use pin::{LastTry, Pin, PinForm};

@@ -72,6 +72,8 @@ pub(super) fn blank() -> State {
         registered: None,
         dispensed: None,
         verification: None,
+        readers: Vec::new(),
+        cards: Vec::new(),
         files: Vec::new(),
     }
 }

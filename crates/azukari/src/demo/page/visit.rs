@@ -4,6 +4,7 @@
 //! refusal of the town stands in its step; an act out of turn is answered by [`OutOfTurn`].
 
 mod authentication;
+mod cards;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use super::travel::{self, Side};
 use super::view::{blank, crossed, glance, journal_size};
 use super::{checks, words};
 use crate::clock::{Stopwatch, now};
+use crate::demo::rack::Rack;
 use crate::demo::town::Town;
 use crate::demo::walk::{self, Begun, Claimed, Door, SignedDocument, StepFailed};
 use crate::http::client::Client;
@@ -66,6 +68,7 @@ pub(super) struct Visit {
     physician: Actor,
     pharmacist: Actor,
     open: Option<Open>,
+    rack: Option<Rack>,
     prescribed: bool,
     verified: bool,
     state: State,
@@ -106,6 +109,7 @@ impl Visit {
             physician: physician.ok_or("no physician lives here")?,
             pharmacist: pharmacist.ok_or("no pharmacist lives here")?,
             open: None,
+            rack: town.rack.take(),
             prescribed: false,
             verified: false,
             state: blank(),
@@ -146,6 +150,9 @@ impl Visit {
             self.settle();
         }
         if [&self.physician, &self.pharmacist].iter().any(|it| it.until.is_some_and(|u| u <= at)) {
+            self.settle();
+        }
+        if self.cards_changed() {
             self.settle();
         }
         self.state.now = words::exactly(at);
@@ -396,6 +403,7 @@ impl Visit {
         }
         self.state.people = vec![glance(&self.physician), glance(&self.pharmacist)];
         self.state.files = super::files::listed(self);
+        self.show_cards();
         self.state.revision += 1;
     }
 
