@@ -158,6 +158,11 @@ impl Authn {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A page that this card opened is not taken to a browser any more.
+    pub(crate) fn forget_tickets(&self, card: BindingId) {
+        self.tickets().retain(|_, ticket| ticket.card.binding != card);
+    }
+
     fn home_statement(&self, card: &Card, act: &HomeAct, now: Timestamp) -> Said {
         let (issuer, rp_id) = (self.config.issuer.clone(), self.config.rp_id.clone());
         let (nonce, person, key) = (self.nonce(), card.person, card.key);
@@ -254,7 +259,8 @@ impl Authn {
     ///
     /// # Errors
     /// `question-unknown`, `question-expired`; whatever `approval` refuses of the cards;
-    /// `phone-not-linked` for a loss without a phone; `sheets-too-many`, `card-already-linked`,
+    /// `phone-not-linked` for a loss without a phone; `phone-needed` for the linking of a My Number
+    /// Card beside a linked phone; `sheets-too-many`, `card-already-linked`,
     /// `card-not-linked`.
     pub async fn answer_at_home(
         &self,

@@ -124,6 +124,12 @@ impl BindingRow {
         Self::judged(tx.query_opt(&sql, &[id.into()])?, desk)
     }
 
+    /// Whether a phone is linked to this key.
+    pub(crate) fn is_linked(tx: &Tx<'_>, key: KeyId) -> Result<bool, Fault> {
+        let sql = "SELECT 1 FROM authn_binding WHERE key = $1 AND state = 'live'";
+        Ok(tx.query_opt(sql, &[key.into()])?.is_some())
+    }
+
     /// The live binding of this key.
     pub(crate) fn of_key(
         tx: &Tx<'_>,

@@ -230,6 +230,7 @@ impl Authn {
                 Ok::<_, Failed<Refusal>>(())
             })
             .await?;
+        self.forget_tickets(card);
         self.forget_ceremonies(key);
         Ok(())
     }

@@ -192,6 +192,12 @@ impl OrderRow {
         Ok(!tx.query(sql, &[key.into(), act.name().into(), now.into()])?.is_empty())
     }
 
+    fn all_waiting(tx: &Tx<'_>, desk: &TokenDesk, now: Timestamp) -> Result<Vec<Self>> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM authn_desk_order WHERE closed IS NULL AND until > $1");
+        tx.query(&sql, &[now.into()])?.iter().map(|row| Self::read(row, desk)).collect()
+    }
+
     fn insert(&self, tx: &Tx<'_>) -> Result<()> {
         let order = &self.order;
         let sql = format!(
@@ -243,6 +249,24 @@ impl OrderRow {
         }
         Ok(())
     }
+}
+
+/// An officer is one no more: what she opened and nobody has confirmed is closed with her.
+pub(crate) fn close_what_waits(
+    tx: &Tx<'_>,
+    officer: OfficerId,
+    desk: &TokenDesk,
+    now: Timestamp,
+) -> Result<()> {
+    for mut row in OrderRow::all_waiting(tx, desk, now)? {
+        if row.order.approvals.iter().any(|given| given.statement.officer == officer) {
+            row.order.closed = Some(now);
+            "officer-dismissed".clone_into(&mut row.order.outcome);
+            row.seal(desk)?;
+            row.replace(tx)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a new sheet needs besides what the former says.
@@ -315,6 +339,8 @@ fn carry_out(
             (sheet.id, sheet.secret_hash) = (new.id, new.secret.hash());
             (sheet.issued, sheet.expires) = (now, now.plus(SHEET_LIFE_S));
             (sheet.standing, sheet.tries) = (Standing::Issued, 0);
+            // It goes by post, whoever ordered the one before: its reader has shown no card.
+            sheet.by_card = false;
             sheet.seal_with(desk)?;
             let mut record = sheet.take_over(tx)?;
             record.evidence = evidence;

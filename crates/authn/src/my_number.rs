@@ -12,7 +12,7 @@
 use std::sync::{Arc, PoisonError};
 
 use approval::card::{CardLinkEvidence, read};
-use approval::{CardMeans, CardTrust, card_commitment};
+use approval::{CardMeans, CardTrust, Proof, card_commitment};
 use hpki::Certificate;
 use hpki::encoding::{Digest32, Statement as Encoded};
 use hpki::id::{BindingId, KeyId, PersonId};
@@ -21,6 +21,7 @@ use hpki::time::Timestamp;
 use hsm::TokenDesk;
 use ledger::{Event, Failed, Fault, Note, Record, Row, Tx};
 
+use crate::binding::BindingRow;
 use crate::by_card::Card;
 use crate::notice::{NoticeKind, tell};
 use crate::refusal::Refusal;
@@ -276,11 +277,17 @@ impl Authn {
         row.seal = self.desk.mac(&row.sealed())?.to_vec();
         let payload = serde_json::to_string(&evidence)
             .map_err(|why| Fault::Misuse(format!("a linking as JSON: {why}")))?;
+        let by_card = matches!(evidence.approval.proof, Proof::Card(_));
         let work = Arc::new((row, payload));
         let desk = Arc::clone(&self.desk);
         self.ledger
             .record_many(move |tx| {
                 let (row, payload) = &*work;
+                // Another means for good is her phone's to approve, where she has one: whoever had her
+                // card and PIN in a reader of his own would else link a card of his.
+                if by_card && BindingRow::is_linked(tx, row.key)? {
+                    return Err(Failed::Refused(Refusal::PhoneNeeded));
+                }
                 let commitment = card_commitment(&row.certificate);
                 let mut notes = Vec::new();
                 match CardRow::of_commitment(tx, &commitment, &desk) {

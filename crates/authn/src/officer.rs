@@ -29,7 +29,7 @@ use rows::InvitationRow;
 pub(crate) use rows::OfficerRow;
 
 use crate::config::{DESK_IDLE_S, DESK_LONGEST_S, FINISH_S, INVITATION_S};
-use crate::desk::Question;
+use crate::desk::{Question, close_what_waits};
 use crate::label::is_visible;
 use crate::options;
 use crate::refusal::Refusal;
@@ -44,8 +44,9 @@ pub const TOPIC_OFFICER_DISMISSED: &str = "desk-officer-dismissed";
 
 /// The longest name of an officer, in characters.
 const LONGEST_NAME: usize = 64;
-/// How many sign-ins may be under way at once.
-const SIGNINS_AT_ONCE: usize = 256;
+/// How many sign-ins are remembered at once. Anybody may ask, so newcomers take the place of the
+/// oldest: officers are let in, who answer within seconds.
+const SIGNINS_AT_ONCE: usize = 4_096;
 
 type Result<T> = std::result::Result<T, Failed<Refusal>>;
 
@@ -302,7 +303,8 @@ impl Authn {
         Ok(rows.into_iter().map(|row| row.officer).collect())
     }
 
-    /// Ends an officer's authority. What she approved before stands.
+    /// Ends an officer's authority. What was carried out before stands; what she opened and nobody has
+    /// confirmed is closed.
     ///
     /// # Errors
     /// `officer-unknown` (nobody in office), `seal-broken`, or a fault.
@@ -320,6 +322,7 @@ impl Authn {
                     "UPDATE authn_officer SET dismissed = $2, seal = $3 WHERE id = $1",
                     &[id.octets().into(), now.into(), seal.into()],
                 )?;
+                close_what_waits(tx, id, &desk, now)?;
                 let payload = serde_json::json!({ "officer": id });
                 tx.outbox(TOPIC_OFFICER_DISMISSED, None, &payload.to_string())?;
                 let record = Record::new(Event::OfficerDismissed, id.stream(), now);
@@ -334,7 +337,7 @@ impl Authn {
     /// Somebody wants to sign in at the desk.
     ///
     /// # Errors
-    /// `slow-down` where too many do at once.
+    /// A fault.
     pub fn begin_signin(&self, now: Timestamp) -> Result<(CeremonyId, AskedOfBrowser)> {
         let mut nonce = [0; 32];
         self.random.fill(&mut nonce);
@@ -343,8 +346,10 @@ impl Authn {
         let options = options::get_any(&self.config, &statement.challenge());
         let mut signins = self.at_desk.signins();
         signins.retain(|_, (at, _)| now.since(*at) <= FINISH_S);
-        if signins.len() >= SIGNINS_AT_ONCE {
-            return no(Refusal::SlowDown);
+        if signins.len() >= SIGNINS_AT_ONCE
+            && let Some(oldest) = signins.iter().min_by_key(|(_, (at, _))| *at).map(|(id, _)| *id)
+        {
+            signins.remove(&oldest);
         }
         signins.insert(id, (now, nonce));
         Ok((id, AskedOfBrowser { statement: shown(&statement)?, options }))

@@ -11,8 +11,8 @@ use crate::provider::consent;
 use crate::refusal::Refusal;
 use crate::room::Authn;
 
-/// Outbox topic: a session ended without custody having been asked first. The payload is
-/// `{"session","budget","reason"}`; custody ends the budget.
+/// Outbox topic: sessions ended without custody having been asked first. The payload is
+/// `{"sessions","budgets","reason"}`; custody ends the budgets.
 pub const TOPIC_SESSION_ENDED: &str = "session-ended";
 
 /// A session: what the owner sees of it, and custody's budget behind it.
@@ -83,19 +83,23 @@ impl Session {
 const COLUMNS: &str = "id, person, key, facility, facility_name, terminal, budget, kinds, count, \
                        auth_time, until, released, ended, x5t, means";
 
-/// Ends every live session of a key; gives those that were ended.
+/// Ends every live session of a key, by whichever means it was opened, and tells custody of each;
+/// gives those that were ended.
 pub(crate) fn end_all(tx: &Tx<'_>, key: KeyId, now: Timestamp) -> Result<Vec<Session>, Fault> {
     let sql = format!(
         "SELECT {COLUMNS} FROM authn_session WHERE key = $1 AND ended IS NULL AND until > $2"
     );
     let rows = tx.query(&sql, &[key.into(), now.into()])?;
+    let sessions = rows.iter().map(Session::read).collect::<Result<Vec<_>, _>>()?;
     tx.exec(
         "UPDATE authn_session SET ended = $2 WHERE key = $1 AND ended IS NULL",
         &[key.into(), now.into()],
     )?;
+    let ended: Vec<_> = sessions.iter().map(|session| (session.id, session.budget)).collect();
+    tell_custody(tx, &ended, Some(key), "means-ended")?;
     // What services may still ask about her, by the means that just ended.
     consent::end_all(tx, key, None, now)?;
-    rows.iter().map(Session::read).collect()
+    Ok(sessions)
 }
 
 /// The session of this key, if its token may be used now.
@@ -173,11 +177,21 @@ fn end(
         "UPDATE authn_session SET ended = $2 WHERE id = $1 AND ended IS NULL",
         &[id.into(), now.into()],
     )?;
-    if ended == 1 {
-        let payload = serde_json::json!({ "session": id, "budget": budget, "reason": reason });
-        tx.outbox(TOPIC_SESSION_ENDED, concerns, &payload.to_string())?;
+    if ended == 1 { tell_custody(tx, &[(id, budget)], concerns, reason) } else { Ok(()) }
+}
+
+fn tell_custody(
+    tx: &Tx<'_>,
+    ended: &[(TokenId, BudgetId)],
+    concerns: Option<KeyId>,
+    reason: &str,
+) -> Result<(), Fault> {
+    if ended.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let (sessions, budgets): (Vec<_>, Vec<_>) = ended.iter().copied().unzip();
+    let payload = serde_json::json!({ "sessions": sessions, "budgets": budgets, "reason": reason });
+    tx.outbox(TOPIC_SESSION_ENDED, concerns, &payload.to_string())
 }
 
 impl Authn {

@@ -344,3 +344,13 @@ async fn wherever_the_store_breaks_a_confirmed_act_happens_once_or_not_at_all() 
 fn all_of_this_holds_on_postgresql_too() {
     common::engine::again("all_of_this_holds_on_postgresql_too", None);
 }
+
+#[tokio::test]
+async fn however_many_strangers_begin_to_sign_in_an_officer_is_let_in() {
+    let house = House::new();
+    let (_, mut passkey) = officer(&house, "架空 係子").await;
+    for _ in 0..5_000 {
+        house.room().begin_signin(NOW).unwrap();
+    }
+    sign_in(&house, &mut passkey, NOW).await.unwrap();
+}

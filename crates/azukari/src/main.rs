@@ -139,7 +139,7 @@ fn policy(arm: u32) -> ObjectIdentifier {
     if arm == 0 { hpki::oid::POLICY_SIGNING_TEST } else { hpki::oid::POLICY_SIGNING }
 }
 
-/// A root that says TEST is for towns only.
+/// A root, or another authority that is pinned, that says TEST is for towns only.
 fn refuse_test_root(root: &Certificate, test_anchors: bool) -> Result<(), runtime::Stop> {
     let name = root.subject().to_string();
     if name.contains("TEST") && !test_anchors {

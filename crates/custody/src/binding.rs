@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use approval::{ChangeEvidence, Credential, LinkEvidence, LinkStatement};
+use approval::{Approval, ChangeEvidence, Credential, LinkEvidence, LinkStatement, Proof};
 use hpki::encoding::{Digest32, Statement};
 use hpki::id::{BindingId, KeyId, PersonId};
 use hpki::time::Timestamp;
@@ -251,6 +251,27 @@ impl Custody {
 }
 
 impl Inner {
+    /// What would let a card go on acting for this key is the phone's to approve where one was linked
+    /// by then: a card's holder sees a statement only where the card's reader shows it, and who has
+    /// her card and PIN for one morning must not keep more of it than that.
+    pub(crate) async fn phone_decides(
+        &self,
+        approval: &Approval,
+        then: Timestamp,
+    ) -> Result<(), Bad> {
+        if !matches!(approval.proof, Proof::Card(_)) {
+            return Ok(());
+        }
+        let key = approval.statement.key();
+        let sql =
+            "SELECT 1 FROM custody_binding WHERE kept = $1 AND ended IS NULL AND linked <= $2";
+        let linked = self
+            .ledger
+            .read(move |tx| Ok(tx.query_opt(sql, &[key.into(), then.into()])?.is_some()))
+            .await?;
+        if linked { refused(Refusal::PhoneNeeded) } else { Ok(()) }
+    }
+
     /// Whether a phone may be linked to this key now.
     async fn may_be_linked(&self, statement: &LinkStatement) -> Result<(), Bad> {
         let row = self.key_row(statement.key).await?;

@@ -116,8 +116,8 @@ impl Custody {
     /// certificate. The same evidence again changes nothing.
     ///
     /// Refused: what `approval::card::check_card_link` refuses and whatever is refused of the
-    /// approval by which it was linked; `approval-elsewhere`, `key-unknown`, `key-wrong-state`,
-    /// `card-already-linked`.
+    /// approval by which it was linked; `phone-needed` for one by card beside a linked phone;
+    /// `approval-elsewhere`, `key-unknown`, `key-wrong-state`, `card-already-linked`.
     pub async fn accept_card(
         &self,
         evidence: &CardLinkEvidence,
@@ -136,6 +136,8 @@ impl Custody {
         let certificate = check_card_link(evidence, evidence.linked)
             .map_err(|refusal| Failed::Refused(refusal.into()))?;
         let believed = inner.believed(&evidence.approval, now).await?;
+        // A phone that was linked in the same second may have come after the card.
+        inner.phone_decides(&evidence.approval, evidence.linked.minus(1)).await?;
         let kept = inner.key_row(said.key()).await?;
         if kept.owner != said.person() {
             return refused(Refusal::KeyUnknown);

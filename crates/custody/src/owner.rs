@@ -65,12 +65,13 @@ impl Custody {
     }
 
     /// Starts a key again that its owner, and nobody else, has stopped: as she approved it on her
-    /// phone. What was ended when she stopped it stays ended; she authenticates anew.
+    /// phone, or by card where no phone is linked. What was ended when she stopped it stays ended; she authenticates anew.
     ///
     /// If we die before the commit the key is still stopped and she asks again; after it the key can
     /// be used, and the journal has her evidence.
     ///
-    /// Refused: as for a stop; `key-wrong-state` for a key that is not stopped,
+    /// Refused: as for a stop; `phone-needed` for an approval by card beside a linked phone;
+    /// `key-wrong-state` for a key that is not stopped,
     /// `key-stopped-by-others` where the desk, a revocation, its expiry or a failed self-check stops
     /// it too.
     pub async fn restart_by_owner(&self, approval: &Approval, now: Timestamp) -> Result<(), Bad> {
@@ -79,6 +80,7 @@ impl Custody {
             return refused(approval::Refusal::EvidenceWrong("statement"));
         }
         let decided = Arc::new(inner.decided(approval, now).await?);
+        inner.phone_decides(approval, now).await?;
         let start = |row: &mut KeyRow| {
             if row.state != KeyState::Suspended {
                 return Err(Refusal::KeyWrongState(row.state.name()));

@@ -207,6 +207,9 @@ refusals! {
     /// A phone is linked to this key, or this phone to another.
     AlreadyLinked "phone-already-linked" "a phone is already linked to this key, or this phone to another key";
 
+    /// A card may not decide that beside a phone that is linked.
+    PhoneNeeded "phone-needed" "this is approved on the linked phone, not by card";
+
     // ── the card ──
     /// No My Number Card is linked under this number here, or not to this key.
     CardUnknown "card-unknown" "this card is not linked here";

@@ -30,6 +30,8 @@ pub const SCOPE: &str = "openid profile qualification registration_number";
 const PATIENCE_S: u64 = 900;
 /// How many it waits for.
 const WAITING_MAX: usize = 1_000;
+/// How many are logged in at once; one more, and all log in again.
+const VISITORS_MAX: usize = 1_000;
 
 /// A form, as it is posted.
 pub type Form = Vec<(&'static str, String)>;
@@ -72,7 +74,6 @@ pub struct Returned {
     /// What is posted to the token endpoint.
     pub form: Form,
     nonce: String,
-    browser: String,
 }
 
 fn strange(why: &'static str) -> Refusal {
@@ -199,10 +200,11 @@ impl Network {
             ("redirect_uri", self.back.clone()),
             ("code_verifier", waiting.verifier),
         ]);
-        Ok(Returned { form, nonce: waiting.nonce, browser: waiting.browser })
+        Ok(Returned { form, nonce: waiting.nonce })
     }
 
-    /// Believes an ID token, if it is one for this login (OpenID Connect Core §3.1.3.7).
+    /// Believes an ID token, if it is one for this login (OpenID Connect Core §3.1.3.7). Gives the new
+    /// secret of the browser that is logged in from now on.
     ///
     /// # Errors
     /// `network-answer-strange`.
@@ -212,7 +214,7 @@ impl Network {
         id_token: &str,
         jwks: &Value,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<String, Refusal> {
         let claims = verified(id_token, jwks).ok_or_else(|| strange("the ID token's signature"))?;
         let time = |name: &str| claims[name].as_u64().map(Timestamp::from_seconds);
         let in_time = time("exp").is_some_and(|end| now < end)
@@ -234,8 +236,13 @@ impl Network {
         if visitor.sub.is_empty() || visitor.qualification.is_empty() {
             return Err(strange("the ID token says nothing of a qualification"));
         }
-        self.visitors.insert(returned.browser.clone(), visitor);
-        Ok(())
+        if self.visitors.len() >= VISITORS_MAX {
+            self.visitors.clear();
+        }
+        // A name of its own: what the browser brought before the login may have been planted.
+        let browser = self.secret()?;
+        self.visitors.insert(browser.clone(), visitor);
+        Ok(browser)
     }
 
     /// Who is logged in, in this browser.
@@ -361,10 +368,11 @@ mod tests {
             assert!(network.visitor(Some(&browser)).is_none());
         }
         let good = token(&key, "ES256", &right);
-        network.welcome(&returned, &good, &jwks, at(102)).unwrap();
-        assert_eq!(network.visitor(Some(&browser)).unwrap().qualification, "医師");
+        let known = network.welcome(&returned, &good, &jwks, at(102)).unwrap();
+        assert!(network.visitor(Some(&browser)).is_none(), "a planted cookie is nobody's");
+        assert_eq!(network.visitor(Some(&known)).unwrap().qualification, "医師");
         assert!(network.visitor(None).is_none());
-        network.leave(Some(&browser));
-        assert!(network.visitor(Some(&browser)).is_none());
+        network.leave(Some(&known));
+        assert!(network.visitor(Some(&known)).is_none());
     }
 }

@@ -40,6 +40,8 @@ pub enum Redeemed {
         key: KeyId,
         /// When.
         auth_time: Timestamp,
+        /// Until when she agreed that the service is told.
+        until: Timestamp,
         /// Whether the passkey cannot leave its device.
         hardware: bool,
     },
@@ -119,12 +121,9 @@ impl Authn {
                 let Some(login) = login.filter(|login| login.client == id) else {
                     return Ok(Err(Wrong::CodeWrong));
                 };
-                if found.opt_time(2)?.is_some() {
-                    end_all_of(tx, hash, now)?;
-                    return Ok(Err(Wrong::CodeReplayed));
-                }
-                let late = now.since(found.time(1)?) > CODE_S;
-                if late || redirect.as_deref() != Some(login.asked.redirect_uri.as_str()) {
+                // Whoever has the code alone, from a history or a log, ends nothing: a replay is known by
+                // everything that its client would show.
+                if redirect.as_deref() != Some(login.asked.redirect_uri.as_str()) {
                     return Ok(Err(Wrong::CodeWrong));
                 }
                 if !verifies(verifier.as_deref(), &login.asked.challenge) {
@@ -132,6 +131,13 @@ impl Authn {
                 }
                 if login.x5t().is_some_and(|pushed| x5t != Some(pushed)) {
                     return Ok(Err(Wrong::CertificateDiffers));
+                }
+                if found.opt_time(2)?.is_some() {
+                    end_all_of(tx, hash, now)?;
+                    return Ok(Err(Wrong::CodeReplayed));
+                }
+                if now.since(found.time(1)?) > CODE_S {
+                    return Ok(Err(Wrong::CodeWrong));
                 }
                 let redeemed = behind(&login)?;
                 let spent = tx.exec(
@@ -190,6 +196,7 @@ fn behind(login: &LoginRow) -> Result<Redeemed, Fault> {
         person: statement.person,
         key: statement.key,
         auth_time,
+        until: statement.not_after,
         hardware: login.hardware,
     })
 }

@@ -115,7 +115,7 @@ impl Authn {
             at: None,
             backchannel: false,
         };
-        let id = self.keep_login(client, &asked, &login, Some(device.hash()), now).await?;
+        let id = self.keep_login(client, &asked, &login, (Some(device.hash()), None), now).await?;
         let (complete, _) = self.show_login(id, Some(&device.text()), now).await?;
         let bare = format!("{}/q", self.config.url);
         let (expires_in, interval) = (DEVICE_QR_S, INTERVAL_S);
@@ -252,24 +252,17 @@ impl Authn {
             at: None,
             backchannel: true,
         };
-        let id = self.keep_login(client, &asked, &login, Some(device.hash()), now).await?;
         let holders = match self.holders(&hint).await {
             Ok(holders) => holders,
             Err(Failed::Refused(_)) => Vec::new(),
             Err(fault) => return Err(fault),
         };
-        if let [holder] = holders.as_slice()
-            && holder.display_id == hint
-        {
-            let key = holder.key;
-            self.ledger
-                .write(move |tx| {
-                    let sql = "UPDATE authn_login SET hint = $2 WHERE id = $1";
-                    tx.exec(sql, &[id.into(), key.into()])?;
-                    Ok::<_, Failed<Refusal>>(())
-                })
-                .await?;
-        }
+        let hers = match holders.as_slice() {
+            [holder] if holder.display_id == hint => Some(holder.key),
+            _ => None,
+        };
+        // One commit, whether somebody has that number or not: the time that it takes says nothing.
+        self.keep_login(client, &asked, &login, (Some(device.hash()), hers), now).await?;
         let (expires_in, interval) = (LOGIN_S, INTERVAL_S);
         Ok(BackchannelBegun { request, binding_message, expires_in, interval })
     }

@@ -234,7 +234,7 @@ impl Authn {
             });
         }
         let secret = Secret::new(&*self.random);
-        self.keep_login(client, &asked, &secret, None, now).await?;
+        self.keep_login(client, &asked, &secret, (None, None), now).await?;
         let request_uri = format!("{REQUEST_URI}{}", secret.text());
         Ok(Pushed { request_uri, expires_in: PUSHED_S })
     }
@@ -271,7 +271,7 @@ impl Authn {
                 }
                 Ok(asked) => {
                     let secret = Secret::new(&*self.random);
-                    Ok(self.keep_login(client, &asked, &secret, Some(hash), now).await?)
+                    Ok(self.keep_login(client, &asked, &secret, (Some(hash), None), now).await?)
                 }
                 Err(denied) => Err(denied),
             },
@@ -279,13 +279,13 @@ impl Authn {
         Ok(login.map(|login| Opened { login, browser: fresh }))
     }
 
-    /// Writes the row.
+    /// Writes the row: with the browser that opened it, and on whose page it stands.
     pub(crate) async fn keep_login(
         &self,
         client: &Client,
         asked: &AskedFor,
         secret: &Secret,
-        browser: Option<Digest32>,
+        (browser, hint): (Option<Digest32>, Option<KeyId>),
         now: Timestamp,
     ) -> Result<CeremonyId, Failed<Refusal>> {
         let id = CeremonyId::random(&*self.random);
@@ -296,8 +296,8 @@ impl Authn {
             .write(move |tx| {
                 tx.exec(
                     "INSERT INTO authn_login (id, client, asked, uri_hash, made, step, opened,
-                        browser, tries)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                        browser, tries, hint)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                     &[
                         id.into(),
                         (&client).into(),
@@ -308,6 +308,7 @@ impl Authn {
                         opened.into(),
                         browser.into(),
                         u32::from(NUMBER_TRIES).into(),
+                        hint.into(),
                     ],
                 )?;
                 Ok(id)

@@ -52,7 +52,7 @@ pub(crate) const CODE_S: u64 = 60;
 pub(crate) const ACCESS_S: u64 = 600;
 /// The life of an ID token: it is read once, at once.
 pub(crate) const ID_TOKEN_S: u64 = 300;
-/// Logins that nobody approved are forgotten after this time.
-pub(crate) const IDLE_S: u64 = 3_600;
+/// Logins that nobody approved are forgotten after this time, when none can be going on any more.
+pub(crate) const IDLE_S: u64 = PUSHED_S + LOGIN_S;
 /// Codes and access tokens are kept for longer than anything that was made from them can live.
 pub(crate) const SPENT_S: u64 = 2 * 86_400;

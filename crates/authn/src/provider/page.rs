@@ -135,7 +135,7 @@ impl Authn {
         }
     }
 
-    /// Shows a QR code: a fresh one each time; the one before is void.
+    /// Shows a QR code: a fresh one each time; the one before is void, also of a signing session.
     ///
     /// # Errors
     /// `oauth-browser-differs`; `ceremony-out-of-step` once she has approved or refused; what
@@ -150,6 +150,9 @@ impl Authn {
         if let (Some(at), Some(start), Some(x5t)) = (&row.asked.at, &row.asked.start, row.x5t()) {
             let facility: FacilityCode = at.facility.clone();
             let place = Place { facility, name: at.name.clone(), x5t };
+            if row.step != Step::Opened || !self.withdrawn(row.ceremony) {
+                return Err(Failed::Refused(Refusal::CeremonyOutOfStep("decided already")));
+            }
             let answer = self.start(place, start.clone(), now).await?;
             self.reshow(id, None, Some(answer.ceremony), now).await?;
             return Ok((answer.qr, answer.until));
@@ -158,6 +161,18 @@ impl Authn {
         self.reshow(id, Some(secret.hash()), None, now).await?;
         let qr = format!("{}/q#1.{id}.{}", self.config.url, secret.text());
         Ok((qr, now.plus(QR_LIFE_S)))
+    }
+
+    /// Takes a ceremony back whose QR code is replaced; not one that was approved.
+    fn withdrawn(&self, former: Option<CeremonyId>) -> bool {
+        let mut ceremonies = self.ceremonies();
+        let Some(found) = former.and_then(|id| ceremonies.get_mut(&id)) else { return true };
+        match found.step {
+            SessionStep::Waiting | SessionStep::Claimed(_) => found.step = SessionStep::Refused,
+            SessionStep::Refused | SessionStep::Unconfirmed => {}
+            _ => return false,
+        }
+        true
     }
 
     pub(crate) async fn reshow(
@@ -217,21 +232,23 @@ impl Authn {
         now: Timestamp,
     ) -> Result<(), Failed<Refusal>> {
         let row = self.login_of(id, browser, now).await?;
-        if let Some((ceremony, x5t)) = row.ceremony.zip(row.x5t()) {
-            // A token that was made already goes nowhere: its code is never issued, and the session
+        let left = self
+            .ledger
+            .write(move |tx| {
+                let left = tx.exec(
+                    "UPDATE authn_login SET step = 'refused' WHERE id = $1 AND step <> 'answered'",
+                    &[id.into()],
+                )?;
+                Ok::<_, Failed<Refusal>>(left == 1)
+            })
+            .await?;
+        if let Some((ceremony, x5t)) = row.ceremony.zip(row.x5t()).filter(|_| left) {
+            // A token that was made already goes nowhere: its code is issued no more, and the session
             // that nobody fetched ends with the ceremony.
             self.by_certificate(ceremony, x5t, |_| Ok(()))?;
             self.unconfirmed(ceremony, now).await?;
         }
-        self.ledger
-            .write(move |tx| {
-                tx.exec(
-                    "UPDATE authn_login SET step = 'refused' WHERE id = $1 AND step <> 'answered'",
-                    &[id.into()],
-                )?;
-                Ok(())
-            })
-            .await
+        Ok(())
     }
 
     /// The browser goes back to its client: with a code once everything is there, with a refusal

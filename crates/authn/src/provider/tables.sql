@@ -1,5 +1,5 @@
 -- A login through a browser, from the client's request until its code: what was asked, which browser
--- opened it, and what the owner approved. Kept with the approval; without one, for an hour.
+-- opened it, and what the owner approved. Kept with the approval; without one, until it can go on no more.
 CREATE TABLE authn_login (
     id BLOB PRIMARY KEY,
     client TEXT NOT NULL,

@@ -112,10 +112,11 @@ impl Authn {
         x5t: Option<Digest32>,
         now: Timestamp,
     ) -> Result<Issued, Failed<Refusal>> {
-        let Redeemed::Login { person, key, auth_time, hardware } = spent.redeemed else {
+        let Redeemed::Login { person, key, auth_time, until: agreed, hardware } = spent.redeemed
+        else {
             return Err(Fault::Misuse("a session's code for a login".into()).into());
         };
-        let (id, until) = (TokenId::random(&*self.random), now.plus(ACCESS_S));
+        let (id, until) = (TokenId::random(&*self.random), now.plus(ACCESS_S).min(agreed));
         let sub = self.pairwise(&spent.sector, person)?;
         let scope = Scope::text(&spent.scopes);
         let amr = [if hardware { "hwk" } else { "swk" }, "user", "mfa"];
@@ -181,7 +182,7 @@ impl Authn {
         if !kept {
             return Err(Failed::Refused(Refusal::Provider(Wrong::CodeReplayed)));
         }
-        Ok(Issued { access_token, id_token, expires_in: ACCESS_S, scope })
+        Ok(Issued { access_token, id_token, expires_in: until.since(now), scope })
     }
 
     /// An ID token beside a signing session's token, about its person alone.

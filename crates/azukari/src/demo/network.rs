@@ -209,7 +209,11 @@ async fn login(State(desk): State<Arc<Desk>>) -> Result<Response, Trouble> {
     let pushed = desk.post("/oauth/par", &form).await?;
     let uri = encoded(pushed["request_uri"].as_str().unwrap_or_default());
     let issuer = &desk.issuer;
-    let mut answer = see(&format!("{issuer}/oauth/authorize?client_id={CLIENT}&request_uri={uri}"));
+    let answer = see(&format!("{issuer}/oauth/authorize?client_id={CLIENT}&request_uri={uri}"));
+    with_cookie(answer, &secret)
+}
+
+fn with_cookie(mut answer: Response, secret: &str) -> Result<Response, Trouble> {
     let cookie = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax");
     let cookie = HeaderValue::from_str(&cookie).map_err(|error| Trouble::fault(&error))?;
     answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -222,7 +226,7 @@ async fn callback(
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, Trouble> {
     match welcome(&desk, &headers, &parameters).await {
-        Ok(()) => Ok(see("/")),
+        Ok(browser) => with_cookie(see("/"), &browser),
         Err(Trouble::Refused { code, detail }) => {
             let title = wire::refusal::lookup(code).map_or("", |text| text.title_ja);
             page(&Page { name: NAME, visitor: None, refused: Some((title, code, &detail)) })
@@ -235,7 +239,7 @@ async fn welcome(
     desk: &Desk,
     headers: &HeaderMap,
     parameters: &[(String, String)],
-) -> Result<(), Trouble> {
+) -> Result<String, Trouble> {
     let browser = browser::cookie(headers, COOKIE);
     let returned = desk.network().returned(parameters, browser, now())?;
     let issued = desk.post("/oauth/token", &returned.form).await?;

@@ -36,7 +36,7 @@ struct Dismissed {
 
 #[derive(Deserialize)]
 struct Ended {
-    budget: BudgetId,
+    budgets: Vec<BudgetId>,
 }
 
 /// Delivers everything that waits, and what arises from that: a revocation unlinks a phone, which
@@ -132,7 +132,9 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
         }
         TOPIC_SESSION_ENDED => {
             let ended: Ended = read(message)?;
-            settled(platform.custody.end_budget(ended.budget, now).await, &["budget-unknown"])?;
+            for budget in ended.budgets {
+                settled(platform.custody.end_budget(budget, now).await, &["budget-unknown"])?;
+            }
         }
         REVOCATION_TOPIC => {
             let revocation = Revocation::from_payload(&message.payload)

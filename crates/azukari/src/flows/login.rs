@@ -3,7 +3,7 @@
 
 use authn::Place;
 use authn::provider::{AccessFacts, Claimed, Client, Redeemed, Scope, Showing, Spent, Wrong};
-use custody::StopReason;
+use custody::{KeyState, StopReason};
 use hpki::id::KeyId;
 use hpki::refusal::Refuse as _;
 use hpki::time::Timestamp;
@@ -77,7 +77,10 @@ async fn about(
     let odd = || Trouble::fault(&Fault::Row(format!("no certificate of the kept key {key}")));
     let (authority, certificate) = platform.ca.certificate_of_key(key).await?.ok_or_else(odd)?;
     let facts = platform.custody.key(key).await?;
-    if now > certificate.not_after() || facts.stops.contains(&StopReason::Revoked) {
+    // What she or a self-check stopped is signing; the desk and a revocation speak of the person.
+    let of_the_person = [StopReason::Revoked, StopReason::Desk];
+    let stopped = facts.stops.iter().any(|stop| of_the_person.contains(stop));
+    if now > certificate.not_after() || stopped || facts.state == KeyState::Destroyed {
         return Ok(Err(Wrong::CertificateEnded));
     }
     let mut said = Claimed::new();

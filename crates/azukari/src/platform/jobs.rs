@@ -115,10 +115,7 @@ async fn turn_keys(platform: &Platform) {
 
 async fn tidy_up(platform: &Platform) {
     turn_keys(platform).await;
-    // About once an hour.
-    if now().seconds() % 3_600 < TIDY.as_secs()
-        && let Err(failed) = platform.authn.forget_logins(now()).await
-    {
+    if let Err(failed) = platform.authn.forget_logins(now()).await {
         tracing::warn!(%failed, "old logins could not be forgotten yet");
     }
     retire(platform).await;

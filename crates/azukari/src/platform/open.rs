@@ -152,6 +152,9 @@ pub(crate) async fn open_as(
             crate::refuse_test_root(&certificate, platform.config.test_anchors)?;
         }
     }
+    if let Some(jpki) = &platform.config.jpki {
+        crate::refuse_test_root(&jpki.authority, platform.config.test_anchors)?;
+    }
     platform.ca.recover(now()).await?;
     // Over a database another process may be signing just now: only lapsed leases are closed.
     match platform.config.store.is_shared() {

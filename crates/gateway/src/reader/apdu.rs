@@ -37,6 +37,7 @@ impl Talk<'_> {
     pub(super) fn ask(&mut self, command: &[u8]) -> Result<(Vec<u8>, u16), CardRefusal> {
         let mut all = Vec::new();
         let mut answer = self.0.transmit(command)?;
+        let mut first = true;
         loop {
             let Some((data, status)) = answer.split_last_chunk::<2>() else {
                 return Err(CardRefusal::Malformed("an answer without a status"));
@@ -46,10 +47,14 @@ impl Talk<'_> {
                 return Err(CardRefusal::Malformed("an answer that does not end"));
             }
             match status {
-                [0x61, _] if data.is_empty() && !all.is_empty() => {
+                // Only the command's own answer may hold everything back.
+                [0x61, _] if data.is_empty() && !first => {
                     return Err(CardRefusal::Malformed("an answer that does not end"));
                 }
-                [0x61, more] => answer = self.0.transmit(&[0, 0xc0, 0, 0, *more])?,
+                [0x61, more] => {
+                    answer = self.0.transmit(&[0, 0xc0, 0, 0, *more])?;
+                    first = false;
+                }
                 status => return Ok((all, u16::from_be_bytes(*status))),
             }
         }
@@ -159,5 +164,28 @@ fn der_length(head: &[u8]) -> Option<usize> {
         [0x30, 0x81, length, ..] => Some(3 + usize::from(*length)),
         [0x30, 0x82, high, low, ..] => Some(4 + usize::from(u16::from_be_bytes([*high, *low]))),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A card that holds every answer back.
+    struct Holding(usize);
+
+    impl CardLine for Holding {
+        fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, CardRefusal> {
+            self.0 += 1;
+            Ok(vec![0x61, 0x10])
+        }
+    }
+
+    #[test]
+    fn a_card_that_promises_and_never_gives_is_given_up() {
+        let mut card = Holding(0);
+        let asked = Talk(&mut card).ask(&[0, 0xb0, 0, 0, 0]);
+        assert!(matches!(asked, Err(CardRefusal::Malformed(_))));
+        assert_eq!(card.0, 2, "the command, and one GET RESPONSE");
     }
 }

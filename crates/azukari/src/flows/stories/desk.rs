@@ -11,7 +11,7 @@ use super::*;
 use crate::flows::desk::{self, Operator, operate};
 use crate::http::problem::Trouble;
 
-struct Officer {
+pub(super) struct Officer {
     officer: DeskOfficer,
     passkey: Phone,
 }
@@ -25,7 +25,7 @@ fn refused<T>(result: Result<T, Trouble>) -> String {
 
 impl House {
     /// Somebody is invited by the operator, and becomes an officer with her passkey.
-    async fn officer(&self, name: &str) -> Officer {
+    pub(super) async fn officer(&self, name: &str) -> Officer {
         let platform = self.platform();
         let said = operate(platform, Operator::Invite(name.into()), now()).await.unwrap();
         let (_, fragment) = said.split_once("/desk#1.").unwrap();
@@ -47,7 +47,11 @@ impl House {
         Officer { officer: signed_in.officer, passkey }
     }
 
-    async fn act(&self, by: &mut Officer, asked: DeskActBegin) -> Result<DeskActDone, Trouble> {
+    pub(super) async fn act(
+        &self,
+        by: &mut Officer,
+        asked: DeskActBegin,
+    ) -> Result<DeskActDone, Trouble> {
         let asked = desk::begin(self.platform(), &by.officer, asked, now()).await?;
         let answer = agree(by, &asked);
         desk::finish(self.platform(), &by.officer, &answer, now()).await
@@ -65,7 +69,7 @@ fn agree(by: &mut Officer, asked: &DeskAsked) -> Value {
     by.passkey.approve(&shown.challenge(), &asked.options).unwrap()
 }
 
-fn new(act: &str, key: KeyId) -> DeskActBegin {
+pub(super) fn new(act: &str, key: KeyId) -> DeskActBegin {
     DeskActBegin::New {
         act: act.into(),
         key,
@@ -74,7 +78,7 @@ fn new(act: &str, key: KeyId) -> DeskActBegin {
     }
 }
 
-fn confirm(order: DeskOrderId) -> DeskActBegin {
+pub(super) fn confirm(order: DeskOrderId) -> DeskActBegin {
     DeskActBegin::Confirm { order }
 }
 
@@ -180,10 +184,9 @@ async fn one_officer_stops_a_key_and_two_start_it_again_across_a_restart() {
 
     let order = house.act(&mut two, new("resume", key)).await.unwrap().act.order;
     assert_eq!(refused(house.act(&mut one, new("resume", key)).await), "desk-order-open");
-    // Before another officer confirms it, the first is dismissed: what she said stands, but custody
-    // hears it from an officer in office only, and the desk is told why nothing began.
+    // Before another officer confirms it, the first is dismissed, and what she opened with her.
     operate(house.platform(), Operator::Dismiss(two.officer.id), now()).await.unwrap();
-    assert_eq!(refused(house.act(&mut one, confirm(order)).await), "officer-dismissed");
+    assert_eq!(refused(house.act(&mut one, confirm(order)).await), "desk-order-closed");
     let mut three = house.officer("例示 係美").await;
     let order = house.act(&mut one, new("resume", key)).await.unwrap().act.order;
     let done = house.act(&mut three, confirm(order)).await.unwrap();
@@ -228,8 +231,8 @@ async fn who_asks_too_often_in_a_minute_waits_and_facilities_do_not_wait_for_him
     let mut house = House::found().await;
     let file = house.founded.platform_config();
     let written = std::fs::read_to_string(&file).unwrap();
-    let narrow = "token_hours = 18\nrequests_per_minute_and_address = 10";
-    std::fs::write(&file, written.replace("token_hours = 18", narrow)).unwrap();
+    let narrow = "requests_per_minute_and_address = 10";
+    std::fs::write(&file, written.replace(LIFTED, narrow)).unwrap();
     house.again().await;
     let way = house.founded.client(None).unwrap();
     let mut codes = Vec::new();

@@ -11,6 +11,7 @@ use wire::{Base64, CardBeginAnswer, CardFinishAnswer, DoneAnswer, HolderState};
 
 use super::breaking::HOWS;
 use super::cards::{answer, ask, citizen, start, state};
+use super::desk::{confirm, new};
 use super::made::{self, MadeCard};
 use super::*;
 use crate::flows;
@@ -285,13 +286,20 @@ async fn her_card_opens_her_page_stops_her_key_and_starts_it_again() {
     assert_eq!(code(send(&house.at(&SANDBOX), &token, &some_order()).await), "token-ended");
 
     let token = house.morning(&mut hanako).await.unwrap();
+    // While a phone is linked, what gives power back or adds a means is the phone's to approve.
+    let mine = nation.my_number(&HANAKO);
+    assert_eq!(code(nation.link(&hpki, &mine).await), "phone-needed");
     act(&way, "hpki", &hpki, "stop").await.unwrap();
     let stopped = send(&house.at(&SANDBOX), &token, &some_order()).await;
     assert_eq!(code(stopped), "key-suspended");
     assert_eq!(code(act(&way, "hpki", &hpki, "sheet").await), "key-suspended");
+    assert_eq!(code(act(&way, "hpki", &hpki, "restart").await), "phone-needed");
+    act(&way, "hpki", &hpki, "loss").await.unwrap();
     act(&way, "hpki", &hpki, "restart").await.unwrap();
-    let token = house.morning(&mut hanako).await.unwrap();
-    send(&house.at(&SANDBOX), &token, &some_order()).await.unwrap();
+    nation.link(&hpki, &mine).await.unwrap();
+    let at = house.at(&SANDBOX);
+    let token = morning(&at, "hpki", &hpki).await.unwrap();
+    send(&at, &token.token, &some_order()).await.unwrap();
 
     // Another person's card does nothing for her.
     let his = nation.hpki(&JIRO).await;
@@ -363,7 +371,42 @@ async fn where_policy_demands_it_only_a_card_links_a_phone() {
     link(&way, &mut phone, &url, &stranger).await.unwrap();
     let mut hanako = Resident { citizen, phone };
     nation.house.morning(&mut hanako).await.unwrap();
-    nation.house.in_order().await;
+
+    // A sheet that the desk orders later goes by post: whoever opens the letter has shown no card.
+    let (house, key) = (&nation.house, hanako.citizen.key);
+    let (mut one, mut two) = (house.officer("架空 係子").await, house.officer("見本 係郎").await);
+    house.act(&mut one, new("loss", key)).await.unwrap();
+    let order = house.act(&mut one, new("sheet", key)).await.unwrap().act.order;
+    let sheet = house.act(&mut two, confirm(order)).await.unwrap().sheet.unwrap();
+    let mut finder = Phone::new("拾った人の電話", &house.platform().config.url).unwrap();
+    let refused = link(&way, &mut finder, &sheet.url, &HANAKO).await;
+    assert_eq!(code(refused), "card-proof-needed");
+    house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_phone_ends_what_was_opened_by_card_too_and_a_revoked_card_its_unopened_page() {
+    let nation = Nation::found().await;
+    let house = &nation.house;
+    let hpki = nation.hpki(&HANAKO).await;
+    house.resident(&HANAKO).await;
+    let (way, at) = (nation.home(), house.at(&SANDBOX));
+    let token = morning(&at, "hpki", &hpki).await.unwrap().token;
+    send(&at, &token, &some_order()).await.unwrap();
+    act(&way, "hpki", &hpki, "loss").await.unwrap();
+    assert_eq!(code(send(&at, &token, &some_order()).await), "token-ended");
+
+    let url = act(&way, "hpki", &hpki, "signin").await.unwrap().url.unwrap();
+    let serial = hpki::Certificate::from_der(&hpki.certificate).unwrap().serial().to_vec();
+    let issuer = ca::Authority::Authentication(ca::SigningAuthority::Jma);
+    let (platform, why) = (house.platform(), Reason::KeyCompromise);
+    flows::revoke::revoke(platform, issuer, &serial, why, now()).await.unwrap();
+    let (_, ticket) = url.split_once("#c.").unwrap();
+    let browser = way.as_page(&house.platform().config.url, None);
+    let body = json!({ "ticket": ticket }).to_string().into_bytes();
+    let redeemed = browser.send("POST", wire::path::SIGNIN_CARD, None, Some(body)).await.unwrap();
+    assert_eq!(redeemed.status, 401);
+    house.in_order().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

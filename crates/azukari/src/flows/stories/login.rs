@@ -478,7 +478,14 @@ async fn a_code_is_its_clients_once_with_its_verifier_and_a_replay_ends_everythi
     let again = service.exchange(&code, &[("client_assertion", &used)]).await;
     assert_eq!(error(again), (401, "invalid_client".into()));
     assert_eq!(service.userinfo(access).await.0, 200);
-    // The code comes a second time: its tokens die.
+    // Who found the spent code somewhere ends nothing by it.
+    for changes in
+        [[("code_verifier", wrong)], [("redirect_uri", "https://network.example.jp/other")]]
+    {
+        assert_eq!(error(service.exchange(&code, &changes).await), no("invalid_grant"));
+    }
+    assert_eq!(service.userinfo(access).await.0, 200);
+    // The code comes a second time, with all that its client has: its tokens die.
     assert_eq!(error(service.exchange(&code, &[]).await), no("invalid_grant"));
     assert_eq!(service.userinfo(access).await.0, 401);
 

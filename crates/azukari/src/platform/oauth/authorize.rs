@@ -46,15 +46,16 @@ pub(super) async fn by_query(
     open(&platform, &headers, pairs).await
 }
 
-/// `POST /oauth/authorize` (OpenID Connect Core §3.1.2.1). The form may come from any client's page:
-/// it does nothing but show ours.
+/// `POST /oauth/authorize` (OpenID Connect Core §3.1.2.1). The form may come from any client's page,
+/// and so without our cookie (`SameSite=Lax`), in whose place a new one would end the logins that are
+/// open in that browser: it goes on as a GET, which has it.
 pub(super) async fn by_form(
-    State(platform): State<Arc<Platform>>,
-    headers: HeaderMap,
     asked: Result<Form<Pairs>, axum::extract::rejection::FormRejection>,
 ) -> Result<Response, Trouble> {
-    let pairs = asked.map(|Form(pairs)| pairs).ok();
-    open(&platform, &headers, pairs).await
+    let pairs = asked.map(|Form(pairs)| pairs).unwrap_or_default();
+    let location = with_members("/oauth/authorize".into(), pairs.iter().map(|(n, v)| (n, v)));
+    let location = HeaderValue::from_str(&location).map_err(|why| Trouble::fault(&why))?;
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
 }
 
 async fn open(
@@ -109,23 +110,34 @@ pub(super) fn denial(code: &str) -> Vec<(&'static str, String)> {
 /// Where an answer goes: its address with these members, the client's state, and who answers
 /// (RFC 9207).
 pub(super) fn address(back: &Back, members: &[(&str, String)], issuer: &str) -> String {
-    let mut address = back.uri.clone();
     let state = back.state.as_ref().map(|state| ("state", state.clone()));
     let all = members.iter().cloned().chain(state).chain([("iss", issuer.to_owned())]);
-    for (name, value) in all {
+    with_members(back.uri.clone(), all)
+}
+
+/// An address with these members at the end of its query.
+fn with_members<N: AsRef<str>, V: AsRef<str>>(
+    mut address: String,
+    members: impl Iterator<Item = (N, V)>,
+) -> String {
+    for (name, value) in members {
         address.push(if address.contains('?') { '&' } else { '?' });
-        address.push_str(name);
+        encode(&mut address, name.as_ref());
         address.push('=');
-        for octet in value.bytes() {
-            match octet {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    address.push(octet.into());
-                }
-                other => address.push_str(&format!("%{other:02X}")),
-            }
-        }
+        encode(&mut address, value.as_ref());
     }
     address
+}
+
+fn encode(address: &mut String, text: &str) {
+    for octet in text.bytes() {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                address.push(octet.into());
+            }
+            other => address.push_str(&format!("%{other:02X}")),
+        }
+    }
 }
 
 #[cfg(test)]

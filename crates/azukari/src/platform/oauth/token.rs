@@ -13,6 +13,7 @@ use super::form::{Posted, Proven, at};
 use super::refusal::No;
 use crate::clock::now;
 use crate::flows;
+use crate::http::problem::Trouble;
 use crate::http::tls::Peer;
 use crate::platform::Platform;
 
@@ -121,7 +122,12 @@ pub(super) async fn userinfo(
             return Err(unknown());
         }
     }
-    Ok(kept_nowhere(flows::login::userinfo(&platform, &facts, now()).await?))
+    match flows::login::userinfo(&platform, &facts, now()).await {
+        Ok(said) => Ok(kept_nowhere(said)),
+        // What a service may be told has ended since.
+        Err(Trouble::Refused { .. }) => Err(unknown()),
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// Whether a client may ask about tokens at all: RFC 7662 §2.1 wants to know who asks.

@@ -1,5 +1,8 @@
 //! What becomes of a login: the service asks about its tokens, she takes back what she allowed.
 
+use authn::provider::{Claimed, Showing};
+use custody::StopReason;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,6 +30,21 @@ async fn a_service_asks_about_its_own_tokens_and_ends_them() {
     assert_eq!(ask("/oauth/revoke", "network").await.0, 200);
     assert_eq!(ask("/oauth/introspect", "network").await.1, json!({"active": false}));
     assert_eq!(service.userinfo(&token).await.0, 401);
+    // She agreed until a time: what a service may ask does not outlast it, however late it began.
+    let mut browser = Browser::new(&service);
+    let login = browser.open(&service.address(&[])).await.unwrap();
+    let claimed = approve_at(&mut browser, &mut hanako, &login).await;
+    let agreed = claimed.statement["notAfter"].as_u64().unwrap();
+    let (authn, opened) = (&house.platform().authn, now());
+    let (at, secret) = (opened.plus(580), browser.cookies[0].1.clone());
+    let answered = authn.answer_login(login.parse().unwrap(), Some(&secret), at).await.unwrap();
+    let late = answered.1.unwrap();
+    let showing =
+        Showing { code: &late, redirect_uri: Some(BACK), verifier: Some(VERIFIER), x5t: None };
+    let client = Arc::clone(authn.registry().find("network").unwrap());
+    let spent = authn.redeem(&client, showing, at.plus(50)).await.unwrap();
+    let issued = authn.issue(spent, &Claimed::new(), None, at.plus(50)).await.unwrap();
+    assert_eq!(at.plus(50).plus(issued.expires_in).seconds(), agreed);
     // Her phone is lost: what it had let services know is over as well.
     let code = service.code(&mut hanako, &[]).await;
     let (_, issued) = service.exchange(&code, &[]).await;
@@ -46,6 +64,28 @@ async fn a_service_asks_about_its_own_tokens_and_ends_them() {
     let seen = browser.ask("/oauth/page/state", json!({"login": idle})).await;
     assert_eq!(seen["code"], "oauth-browser-differs");
     house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_the_desk_stopped_is_told_of_to_nobody_and_whoever_stopped_her_own_key_is() {
+    let (house, service) = town(ALL).await;
+    let mut hanako = house.resident(&HANAKO).await;
+    let code = service.code(&mut hanako, &[]).await;
+    let (_, issued) = service.exchange(&code, &[]).await;
+    let token = issued["access_token"].as_str().unwrap();
+    let stop = async |reason| {
+        let custody = &house.platform().custody;
+        custody.stop_key(hanako.citizen.key, reason, now()).await.unwrap();
+    };
+    stop(StopReason::Owner).await;
+    assert_eq!(service.userinfo(token).await.0, 200);
+    stop(StopReason::Desk).await;
+    assert_eq!(service.userinfo(token).await.0, 401);
+    let mut browser = Browser::new(&service);
+    let login = browser.open(&service.address(&[])).await.unwrap();
+    let qr = browser.qr(&login).await;
+    let refused = claim(&service.way, &hanako.phone, &qr).await;
+    assert_eq!(code_of(refused), "oauth-certificate-ended");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

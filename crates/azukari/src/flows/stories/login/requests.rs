@@ -46,6 +46,21 @@ async fn nobody_is_sent_to_a_stranger_and_every_refusal_goes_to_the_registered_a
     let answer = browser.open(&service.address(&card)).await.unwrap_err();
     assert!(answer.headers()["location"].to_str().unwrap().starts_with(fixed));
     assert_eq!(value(&parameters(&answer), "error"), "unmet_authentication_requirements");
+    // A form of the service's own page comes without our cookie: it goes on as a GET, which has it, and
+    // logins that are open in this browser stay open.
+    let open = browser.open(&service.address(&[])).await.unwrap();
+    let (path, query) =
+        service.address(&[]).split_once('?').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let request = hyper::Request::post(path.strip_prefix(&service.issuer).unwrap())
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(query.into_bytes())
+        .unwrap();
+    let answer = service.way.exchange(request).await.unwrap();
+    assert_eq!(answer.status(), 303);
+    assert!(answer.headers().get("set-cookie").is_none());
+    let on = answer.headers()["location"].to_str().unwrap();
+    assert_ne!(browser.open(on).await.unwrap(), open);
+    assert_eq!(browser.step(&open).await, "idle");
     // On loopback any port is the same program's.
     let app = [
         ("client_id", "app"),

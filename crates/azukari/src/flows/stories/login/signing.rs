@@ -93,6 +93,30 @@ async fn a_hospitals_adapter_takes_its_signing_token_by_the_fields_own_client_id
     assert_ne!(said["sub"], hanako.citizen.id.to_string());
     assert_eq!((&said["acr"], &said["amr"]), (&inside(token)["acr"], &inside(token)["amr"]));
 
+    // However often a browser asks for another QR code, one is open: the others are void, and the
+    // facility's other terminals have theirs.
+    let (status, pushed) = post(&facility, "/oauth/par", &pushing(&details)).await;
+    assert_eq!(status, 201, "{pushed}");
+    let uri = pushed["request_uri"].as_str().unwrap();
+    let query = form(&[("client_id", "FIDO"), ("request_uri", uri)]);
+    let mut browser = Browser::new(&service);
+    let login = browser.open(&format!("/oauth/authorize?{query}")).await.unwrap();
+    let first = browser.qr(&login).await;
+    for _ in 0..302 {
+        let id = login.parse().unwrap();
+        let secret = &browser.cookies[0].1;
+        house.platform().authn.show_login(id, Some(secret), now()).await.unwrap();
+    }
+    let void = claim(&service.way, &hanako.phone, &first).await;
+    assert_eq!(code_of(void), "qr-already-used");
+    // Nor does leaving a login that was answered end what it opened.
+    approve_at(&mut browser, &mut hanako, &login).await;
+    let leaving = json!({"login": login});
+    let another = value(&browser.back(&login).await, "code").to_owned();
+    browser.ask("/oauth/page/leave", leaving).await;
+    let (_, given) = redeemed(&facility, &another).await;
+    send(&facility, given["access_token"].as_str().unwrap(), &some_order()).await.unwrap();
+
     // It signs where it is bound, and nowhere else.
     send(&facility, token, &some_order()).await.unwrap();
     assert_eq!(code_of(send(&elsewhere, token, &some_order()).await), "token-wrong-certificate");
@@ -114,6 +138,14 @@ async fn a_hospitals_adapter_takes_its_signing_token_by_the_fields_own_client_id
     let (_, facts) = post(&facility, "/oauth/introspect", &about).await;
     assert_eq!(facts, json!({"active": false}));
 
+    // A spent code that somebody found ends nothing.
+    let code = session_code(&service, &facility, &mut hanako).await;
+    let (_, issued) = redeemed(&facility, &code).await;
+    let token = issued["access_token"].as_str().unwrap();
+    for way in [&elsewhere, &service.way] {
+        assert_eq!(error(redeemed(way, &code).await), no("invalid_grant"));
+    }
+    send(&facility, token, &some_order()).await.unwrap();
     // A code that comes twice ends the session that was made from it.
     let code = session_code(&service, &facility, &mut hanako).await;
     let (_, issued) = redeemed(&facility, &code).await;
