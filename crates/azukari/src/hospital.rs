@@ -8,16 +8,17 @@ mod open_pages;
 mod pin_page;
 mod terminal;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gateway::reader::Cards;
+use gateway::reader::{CardUse, Cards};
 use gateway::{
     Call, CardDesk, FacilityKey, Gateway, Keeping, Method, Platform, Reply, ShelfKey, Signed,
     StaffId, TerminalId, Unreachable,
@@ -48,8 +49,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// No EHR waits longer than this between two attempts.
 const EHR_PATIENCE: Duration = Duration::from_secs(5);
-/// Revocation lists that signatures are verified with; lists of other authorities do no harm.
-const LISTS: [&str; 5] = ["rarl", "sarl", "jma", "jpa", "medis"];
+/// Revocation lists that signatures, and the cards that approved them, are verified with; lists of
+/// other authorities do no harm.
+const LISTS: [&str; 8] =
+    ["rarl", "sarl", "jma", "jpa", "medis", "jma-auth", "jpa-auth", "medis-auth"];
 /// Lists are fetched anew this often; they are valid for 96 hours.
 const LISTS_MINUTES: u64 = 60;
 
@@ -89,6 +92,8 @@ pub(crate) struct Hospital {
     terminals: OpenPages<terminal::Open>,
     pins: OpenPages<pin_page::Open>,
     uses_cards: bool,
+    /// The lists that came last, by their names.
+    lists: Mutex<BTreeMap<&'static str, Crl>>,
 }
 
 type Desk = State<Arc<Hospital>>;
@@ -182,6 +187,7 @@ pub(crate) async fn open_with(
         terminals: OpenPages::default(),
         pins: OpenPages::default(),
         uses_cards,
+        lists: Mutex::default(),
     });
     // What was being signed with a card when this process ended last time.
     hospital.gateway.close_interrupted(0, now()).await?;
@@ -308,26 +314,47 @@ pub(crate) fn router(hospital: Arc<Hospital>) -> Router {
 }
 
 impl Hospital {
-    /// Fetches the published revocation lists. Those already at hand stay if the platform does not
-    /// answer; once stale they refuse, as they should. Whether all of them came.
-    async fn renew_lists(&self) -> bool {
-        let mut lists = Vec::new();
+    /// Fetches the published revocation lists. One that does not come now stays as it was; once
+    /// stale it refuses, as it should. Whether all of them came.
+    pub(crate) async fn renew_lists(&self) -> bool {
+        let mut all = true;
         for name in LISTS {
             let path = format!("/repository/{name}.crl");
-            match self.platform.send("GET", &path, None, None).await {
-                Ok(answer) if answer.status == 200 => match Crl::from_der(&answer.body) {
-                    Ok(list) => lists.push(list),
-                    Err(refusal) => tracing::warn!(name, %refusal, "an unreadable list"),
-                },
-                Ok(answer) => tracing::warn!(name, status = answer.status, "no list"),
-                Err(fault) => tracing::warn!(name, %fault, "no list"),
+            let said = match self.platform.send("GET", &path, None, None).await {
+                Ok(answer) if answer.status == 200 => {
+                    Crl::from_der(&answer.body).map_err(|refusal| refusal.to_string())
+                }
+                Ok(answer) => Err(format!("status {}", answer.status)),
+                Err(fault) => Err(fault.to_string()),
+            };
+            match said {
+                Ok(list) => {
+                    self.lists().insert(name, list);
+                }
+                Err(why) => {
+                    all = false;
+                    tracing::warn!(name, %why, "no list");
+                }
             }
         }
-        let all = lists.len() == LISTS.len();
-        if all {
-            self.gateway.set_crls(lists);
-        }
+        let lists = self.lists().values().cloned().collect();
+        self.gateway.set_crls(lists);
         all
+    }
+
+    /// The use of the card that is asked for instead of the phone, if one is.
+    fn means(&self, named: Option<&str>) -> Result<Option<CardUse>, Trouble> {
+        match named {
+            None | Some("phone") => Ok(None),
+            Some(_) if !self.uses_cards => {
+                Err(Trouble::refused("cards-not-configured", "no cards are used here"))
+            }
+            Some(means) => terminal::card_means(means).map(Some),
+        }
+    }
+
+    fn lists(&self) -> MutexGuard<'_, BTreeMap<&'static str, Crl>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The EHR names itself by a secret, compared by its hash so that time tells nothing.
@@ -465,13 +492,7 @@ pub(crate) async fn begin(
     hospital.admit(&headers)?;
     let terminal = terminal_id(&request.terminal)?;
     let staff = staff_id(&staff)?;
-    let usage = match request.means.as_deref() {
-        None | Some("phone") => None,
-        Some(_) if !hospital.uses_cards => {
-            return Err(Trouble::refused("cards-not-configured", "no cards are used here"));
-        }
-        Some(means) => Some(terminal::card_means(means)?),
-    };
+    let usage = hospital.means(request.means.as_deref())?;
     let begun = hospital.gateway.authenticate(&staff, &terminal, now()).await?;
     let page = match usage {
         None => hospital.page(&staff, &terminal, &begun),

@@ -1,5 +1,5 @@
 //! The owner's approval per document or batch, as the terminal sees it: a QR, eight characters that
-//! the phone must show too, and then the signed documents.
+//! the phone must show too (or her card in this host's reader, `by_card`), and then the signed documents.
 //!
 //! The gateway believes nothing about what is approved. It composes SignedInfo itself from its own
 //! documents and what the platform says it composed from, computes the root over all of them, and
@@ -216,9 +216,7 @@ impl<P: Platform> Gateway<P> {
         now: Timestamp,
     ) -> Result<ApprovingState, Failed<Refusal>> {
         let staff = self.staff(staff)?;
-        let asked = self.orders.asked(ceremony).await?;
-        let asked = asked.filter(|asked| asked.staff == staff.id);
-        let asked = asked.ok_or(Failed::Refused(Refusal::CeremonyUnknown))?;
+        let asked = self.asked_of(staff, ceremony).await?;
         if self.orders.waiting(ceremony).await?.is_empty() {
             return self.released(&asked).await;
         }
@@ -226,8 +224,7 @@ impl<P: Platform> Gateway<P> {
         let reply = self.platform.send(get(path)).await.map_err(unreachable)?;
         let found: ApprovalState = read(reply).map_err(Failed::Refused)?;
         if let Some(statement) = &found.statement {
-            let judged = self.judge(&asked, statement);
-            if let Err(refusal) = judged {
+            if let Err(refusal) = self.judge(&asked, statement) {
                 self.orders.refuse_waiting(ceremony, &refusal).await?;
                 return Err(Failed::Refused(refusal));
             }
@@ -252,6 +249,17 @@ impl<P: Platform> Gateway<P> {
             (state, _) => state,
         };
         Ok(ApprovingState { state, short_code: short_code(&asked.root), documents: Vec::new() })
+    }
+
+    /// The approval that was asked of this staff member.
+    pub(crate) async fn asked_of(
+        &self,
+        staff: &Staff,
+        ceremony: CeremonyId,
+    ) -> Result<Asked, Failed<Refusal>> {
+        let asked = self.orders.asked(ceremony).await?;
+        let asked = asked.filter(|asked| asked.staff == staff.id);
+        asked.ok_or(Failed::Refused(Refusal::CeremonyUnknown))
     }
 
     /// The evidence of an order that was approved by itself or in a batch (JSON, protocols §6).
@@ -298,11 +306,17 @@ impl<P: Platform> Gateway<P> {
         Ok((orders, kept))
     }
 
-    fn judge(&self, asked: &Asked, statement: &serde_json::Value) -> Result<(), Refusal> {
+    /// The statement, if it says what was asked here and nothing else.
+    pub(crate) fn judge(
+        &self,
+        asked: &Asked,
+        statement: &serde_json::Value,
+    ) -> Result<DocumentsStatement, Refusal> {
         let statement: DocumentsStatement = serde_json::from_value(statement.clone())
             .map_err(|error| Refusal::AnswerMalformed(format!("the statement: {error}")))?;
         let label = self.config.terminal(&asked.terminal).ok_or(Refusal::TerminalUnknown)?;
-        asked.compare(&statement, &self.config.facility, &self.config.x5t, label)
+        asked.compare(&statement, &self.config.facility, &self.config.x5t, label)?;
+        Ok(statement)
     }
 
     /// Has the approved documents signed and finishes each. One that cannot be finished now stays
@@ -390,6 +404,8 @@ impl<P: Platform> Gateway<P> {
     ) -> Result<(), Refusal> {
         let wrong = |what: &str| Refusal::EvidenceWrong(what.to_owned());
         let report = evidence::judge(&self.config, text, crls);
+        // In force then is what lists of then tell, and those at hand may be younger; a card's standing
+        // was judged before it signed.
         if report.verdict == verifier::Verdict::Invalid
             || report.approved.verdict != verifier::Verdict::Valid
         {

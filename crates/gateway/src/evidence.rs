@@ -3,9 +3,12 @@
 
 use const_oid::ObjectIdentifier;
 use hpki::path::Anchor;
+use hpki::time::Timestamp;
 use hpki::{Certificate, Crl};
 use ledger::tlog::{Proof, VerifyKey};
-use verifier::activation::{ActivationReport, Entry, Grounds, Journal, verify_activation};
+use verifier::activation::{
+    ActivationReport, Entry, Grounds, Journal, card_counts, verify_activation,
+};
 
 use crate::config::GatewayConfig;
 
@@ -34,12 +37,30 @@ impl Journal for PinnedJournal<'_> {
     }
 }
 
-pub(crate) fn judge(config: &GatewayConfig, text: &[u8], crls: Option<&[Crl]>) -> ActivationReport {
+/// What this gateway judges by.
+fn grounds<'a>(
+    config: &'a GatewayConfig,
+    journal: Option<&'a dyn Journal>,
+    crls: Option<&'a [Crl]>,
+) -> Grounds<'a> {
     let anchors: &[Anchor] = &config.anchors;
     let intermediates: &[Certificate] = &config.intermediates;
     let policies: &[ObjectIdentifier] = &config.policies;
+    Grounds { journal, at_hand: None, anchors, intermediates, crls, policies }
+}
+
+pub(crate) fn judge(config: &GatewayConfig, text: &[u8], crls: Option<&[Crl]>) -> ActivationReport {
     let journal = PinnedJournal(config.log());
-    let grounds =
-        Grounds { journal: Some(&journal), at_hand: None, anchors, intermediates, crls, policies };
-    verify_activation(text, &grounds)
+    verify_activation(text, &grounds(config, Some(&journal), crls))
+}
+
+/// Whether this gateway will believe what an HPKI card with this certificate approves now: asked
+/// before the card signs, because afterwards it would be too late.
+pub(crate) fn judge_card(
+    config: &GatewayConfig,
+    certificate: &Certificate,
+    crls: Option<&[Crl]>,
+    now: Timestamp,
+) -> Result<(), approval::Refusal> {
+    card_counts(certificate.der(), now, &grounds(config, None, crls))
 }

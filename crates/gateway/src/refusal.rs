@@ -122,6 +122,9 @@ pub enum Refusal {
     /// The card or its reader said no.
     #[error(transparent)]
     Card(CardRefusal),
+    /// The card that is to approve documents is not one whose evidence would hold.
+    #[error(transparent)]
+    CardEvidence(approval::Refusal),
     /// The card's certificate is not one that a verifier accepts.
     #[error("the card's certificate: {0}")]
     CardCertificate(hpki::Refusal),
@@ -146,7 +149,8 @@ pub enum Refusal {
 pub(crate) const ORDER_IN_PROGRESS: &str = "order-in-progress";
 
 /// Every code of this room. Refusals of records and documents keep the codes of `prescription`,
-/// those of a card's certificate the codes of `hpki`.
+/// those of a card's certificate the codes of `hpki` or
+/// `approval`.
 pub const CODES: &[&str] = &[
     "staff-unknown",
     "terminal-unknown",
@@ -243,6 +247,7 @@ impl Refuse for Refusal {
             Self::OrderExpired => "order-expired",
             Self::CardsNotConfigured => "cards-not-configured",
             Self::Card(refusal) => refusal.code(),
+            Self::CardEvidence(refusal) => refusal.code(),
             Self::CardCertificate(refusal) => refusal.code(),
             Self::CardNotQualified(_) => "card-not-qualified",
             Self::CardOfAnother => "card-of-another",

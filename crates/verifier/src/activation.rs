@@ -6,7 +6,7 @@
 //! journal says is brought in through [`Journal`], because proofs are the ledger's business: this
 //! room only judges what an entry is about.
 
-use approval::{Bundle, CardEvidence, CardMeans, card_commitment};
+use approval::{Bundle, CardEvidence, CardMeans, Means, card_commitment};
 use const_oid::ObjectIdentifier;
 use hpki::encoding::{Digest32, sha256};
 use hpki::id::{FacilityCode, KeyId, PersonId};
@@ -255,12 +255,19 @@ pub struct Facts {
     pub place: u64,
     /// The code that terminal and phone showed.
     pub short_code: String,
+    /// By which means she approved.
+    #[serde(serialize_with = "named")]
+    pub means: Means,
     /// The digest of what was signed, hexadecimal.
     pub dtbsr: String,
     /// When the journal says that it was signed, RFC 3339.
     pub signed: Option<String>,
     /// Where the journal says so.
     pub index: Option<u64>,
+}
+
+fn named<S: serde::Serializer>(means: &Means, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(means.name())
 }
 
 impl ActivationReport {
@@ -328,6 +335,7 @@ fn facts(bundle: &Bundle, certificate: &Certificate) -> Facts {
         count: statement.count,
         place: bundle.document.index.saturating_add(1),
         short_code: statement.short_code(),
+        means: bundle.card.as_ref().map_or(Means::Phone, |card| card.means.into()),
         dtbsr: hex::encode(bundle.document.dtbsr),
         signed: None,
         index: None,
@@ -444,13 +452,19 @@ fn signed(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
     }
 }
 
-/// What speaks against the card's own chain at the moment when it was signed.
-fn card_in_force(card: &CardEvidence, outcome: &Entry, grounds: &Grounds<'_>) -> Option<Judgement> {
-    let certificate = match approval::card::read(&card.certificate) {
-        Ok(certificate) => certificate,
-        Err(refusal) => return Some(Judgement::no(Verdict::Invalid, &refusal)),
-    };
-    let valid = path::validate(&Question {
+/// Whether an HPKI card's own authentication certificate counted at a moment: its whole chain, policy
+/// arm and revocation, by these roots, certificates between and lists.
+///
+/// # Errors
+/// `card-malformed`, `card-key-wrong`, and what [`approval::card::of_chain`] makes of the chain;
+/// `card-status-unknown` where no list tells.
+pub fn card_counts(
+    certificate: &[u8],
+    at: Timestamp,
+    grounds: &Grounds<'_>,
+) -> Result<(), approval::Refusal> {
+    let certificate = approval::card::read(certificate)?;
+    path::validate(&Question {
         leaf: &certificate,
         intermediates: grounds.intermediates,
         anchors: grounds.anchors,
@@ -458,11 +472,17 @@ fn card_in_force(card: &CardEvidence, outcome: &Entry, grounds: &Grounds<'_>) ->
             None => path::Revocation::NotChecked,
             Some(lists) => path::Revocation::Lists(lists),
         },
-        at: outcome.time,
+        at,
         policies: &[hpki::oid::POLICY_AUTHENTICATION],
         usage: Usage::Authentication,
-    });
-    let refusal = approval::card::of_chain(valid.err()?);
+    })
+    .map(|_| ())
+    .map_err(approval::card::of_chain)
+}
+
+/// What speaks against the card's own chain at the moment when it was signed.
+fn against_card(card: &CardEvidence, outcome: &Entry, grounds: &Grounds<'_>) -> Option<Judgement> {
+    let refusal = card_counts(&card.certificate, outcome.time, grounds).err()?;
     let verdict = match refusal {
         approval::Refusal::CardStatusUnknown => Verdict::CannotTell,
         _ => Verdict::Invalid,
@@ -492,8 +512,7 @@ fn in_force(
     if grounds.anchors.is_empty() {
         return (Refusal::RootMissing.into(), unchecked);
     }
-    if let Some(judgement) =
-        hpki_card(bundle).and_then(|card| card_in_force(card, outcome, grounds))
+    if let Some(judgement) = hpki_card(bundle).and_then(|card| against_card(card, outcome, grounds))
     {
         return (judgement, unchecked);
     }

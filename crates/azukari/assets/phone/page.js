@@ -36,6 +36,14 @@ export function show(id) {
   return screen;
 }
 
+/// Documents that are to be approved: the eight characters, how many, of which kinds.
+export function papers(documents) {
+  $("short-code").textContent = documents.short_code.replace(/(.{4})/, "$1 ");
+  say($("count"), both(`${documents.count}件`, `${documents.count}`));
+  const names = $("kinds").content;
+  $("kinds-seen").replaceChildren(...documents.kinds.map((kind) => names.querySelector(`[data-kind="${CSS.escape(kind)}"]`).cloneNode(true)));
+}
+
 /// The `#1.<id>.<secret>` of a QR code: taken once and cleared from the address at once.
 export function secret() {
   const parts = location.hash.slice(1).split(".");

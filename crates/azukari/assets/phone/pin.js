@@ -1,6 +1,6 @@
 // The PIN of a card that is in this host's reader: which card it is first, then the PIN.
 import { Refused, ask } from "./ask.js";
-import { $, both, busy, refuse, refuseBeside, say, show, when } from "./page.js";
+import { $, both, busy, papers, refuse, refuseBeside, say, show, when } from "./page.js";
 
 const LOOK_MS = 2_000;
 const KEPT = "azukari-pin";
@@ -29,6 +29,8 @@ function display(view) {
   for (const name of ["facility", "terminal", "person"]) $(name).textContent = view[name];
   for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(view.purpose);
   if (view.kind) $("kind").replaceChildren($("kinds").content.querySelector(`[data-kind="${CSS.escape(view.kind)}"]`).cloneNode(true));
+  $("papers").hidden = !view.documents || view.state === "over";
+  if (view.documents) papers(view.documents);
   if (view.card) face(view.card);
   if (view.until) {
     const until = when(view.until);

@@ -1,7 +1,7 @@
 // The terminal: the QR code, how far it is, the three digits. What happens comes by server-sent
 // events; where those break, the page asks every two seconds.
 import { Refused, ask } from "./ask.js";
-import { $, both, busy, refuse, refuseBeside, say, show, step, when } from "./page.js";
+import { $, both, busy, papers, refuse, refuseBeside, say, show, step, when } from "./page.js";
 
 const POLL_MS = 2_000;
 const KEPT = "azukari-terminal";
@@ -27,12 +27,7 @@ function display(view) {
   const form = view.documents ? "documents" : "session";
   for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== form;
   $("papers").hidden = !view.documents || over(view.state);
-  if (view.documents) {
-    $("short-code").textContent = view.documents.short_code.replace(/(.{4})/, "$1 ");
-    say($("count"), both(`${view.documents.count}件`, `${view.documents.count}`));
-    const names = $("kinds").content;
-    $("kinds-seen").replaceChildren(...view.documents.kinds.map((kind) => names.querySelector(`[data-kind="${CSS.escape(kind)}"]`).cloneNode(true)));
-  }
+  if (view.documents) papers(view.documents);
   $("by-card").hidden = !view.cards;
   clearInterval(ticking);
   if (view.qr) {

@@ -75,14 +75,19 @@ pub(crate) fn reader(home: &Path, facility: &Facility) -> Result<Option<Arc<dyn 
     let Some((_, holder)) = READERS.iter().find(|(with, _)| with.code == facility.code) else {
         return Ok(None);
     };
-    let kept: Kept = serde_json::from_slice(&std::fs::read(file(home, holder))?)?;
     let reader = InProcess::new("試験の町のリーダー (TEST reader)");
-    reader.insert(InTown(kept.card()?));
+    reader.insert(chip(home, holder)?);
     Ok(Some(Arc::new(Commands::over(reader))))
 }
 
+/// This person's card, as the gateway's reader takes one.
+pub(crate) fn chip(home: &Path, holder: &Person) -> Result<InTown, Stop> {
+    let kept: Kept = serde_json::from_slice(&std::fs::read(file(home, holder))?)?;
+    Ok(InTown(kept.card()?))
+}
+
 /// The town's chip, as the gateway's reader takes one.
-struct InTown(AnyCard);
+pub(crate) struct InTown(AnyCard);
 
 impl Chip for InTown {
     fn reset(&mut self) {

@@ -385,7 +385,9 @@ certificate = "tls/{code}.pem"
 key = "tls/{code}.key"
 log_key = "log.vkey"
 anchor = "root.pem"
-authorities = ["ca-jma.pem", "ca-jpa.pem", "ca-medis.pem"]
+authorities = [
+  "ca-jma.pem", "ca-jpa.pem", "ca-medis.pem", "ca-jma-auth.pem", "ca-jpa-auth.pem", "ca-medis-auth.pem",
+]
 policy_arm = 3
 test_anchors = true
 ehr_key = "ehr-{code}.key"

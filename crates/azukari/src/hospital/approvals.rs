@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::Base64;
 
+use super::terminal::Documents;
 use super::{Hospital, staff_id, terminal_id};
 use crate::clock::now;
 use crate::http::ask::{Ask, At};
@@ -33,6 +34,9 @@ pub(super) fn routes() -> Router<Arc<Hospital>> {
 pub(crate) struct ApprovalRequest {
     /// 端末 ID
     terminal: String,
+    /// `phone` (default), or the card in this host's reader: `hpki` or `jpki`. The page then asks for
+    /// its PIN.
+    means: Option<String>,
     /// The documents; their order is part of what is approved.
     documents: Vec<PaperRequest>,
 }
@@ -127,7 +131,7 @@ impl From<DocumentOutcome> for OutcomeAnswer {
     }
 }
 
-/// 文書ごとの承認を電話に求める
+/// 文書ごとの承認を本人に求める（電話、またはこの端末のカード）
 #[utoipa::path(post, path = "/v1/staff/{staff}/approvals", tag = "gateway", request_body = ApprovalRequest,
     params(("staff" = String, Path, description = "職員 ID")), security(("ehr" = [])),
     responses((status = 200, body = ApprovalAnswer), (status = "4XX", body = wire::refusal::Problem, content_type = "application/problem+json")))]
@@ -141,8 +145,15 @@ pub(crate) async fn begin(
     let terminal = terminal_id(&request.terminal)?;
     let papers: Vec<Paper> = request.documents.into_iter().map(Paper::from).collect();
     let staff = staff_id(&staff)?;
+    let usage = hospital.means(request.means.as_deref())?;
     let asked = hospital.gateway.ask_approval(&staff, &terminal, &papers, now()).await?;
-    let page = hospital.page_of_approval(&staff, &terminal, &asked);
+    let page = match usage {
+        None => hospital.page_of_approval(&staff, &terminal, &asked),
+        Some(usage) => {
+            let (ceremony, documents) = (asked.ceremony, Documents::from(&asked));
+            hospital.page_of_card_approval(&staff, &terminal, usage, ceremony, documents)
+        }
+    };
     Ok(Json(ApprovalAnswer {
         page,
         ceremony: asked.ceremony.to_string(),

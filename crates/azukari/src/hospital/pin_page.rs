@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::Hospital;
 use super::cards::FaceAnswer;
-use super::terminal::plainly;
+use super::terminal::{Documents, plainly};
 use crate::clock::now;
 use crate::http::ask::{Ask, With};
 use crate::http::problem::Trouble;
@@ -62,6 +62,14 @@ enum Purpose {
         /// It was answered.
         answered: bool,
     },
+    /// Approving documents with a card of this use.
+    Approval {
+        usage: CardUse,
+        ceremony: CeremonyId,
+        documents: Documents,
+        /// The card that the page shows: the PIN is for no other.
+        shown: Option<Box<Chosen>>,
+    },
 }
 
 impl Purpose {
@@ -69,6 +77,16 @@ impl Purpose {
         match self {
             Self::Document { .. } => "sign",
             Self::Session { usage, .. } => usage.name(),
+            Self::Approval { usage: CardUse::Jpki, .. } => "approve-jpki",
+            Self::Approval { .. } => "approve-hpki",
+        }
+    }
+
+    /// Where the card that the page shows is kept, if a card is to answer a challenge.
+    fn card(&mut self) -> Option<&mut Option<Box<Chosen>>> {
+        match self {
+            Self::Document { .. } => None,
+            Self::Session { shown, .. } | Self::Approval { shown, .. } => Some(shown),
         }
     }
 }
@@ -79,10 +97,12 @@ struct View {
     facility: String,
     terminal: String,
     person: String,
-    /// `sign`, `hpki` or `jpki` (authentication).
+    /// `sign`, `hpki` or `jpki` (authentication), `approve-hpki` or `approve-jpki`.
     purpose: &'static str,
     /// The kind of document to be signed.
     kind: Option<DocumentKind>,
+    /// What is to be approved.
+    documents: Option<Documents>,
     /// `card` (put the card in), `pin`, `busy`, `done` or `over`.
     state: &'static str,
     /// Once authenticated: until when this person can sign.
@@ -118,6 +138,19 @@ impl Hospital {
         self.pin_page(staff, terminal, purpose)
     }
 
+    /// The address of a page on which somebody approves these documents with a card of this use.
+    pub(super) fn page_of_card_approval(
+        &self,
+        staff: &StaffId,
+        terminal: &TerminalId,
+        usage: CardUse,
+        ceremony: CeremonyId,
+        documents: Documents,
+    ) -> String {
+        let purpose = Purpose::Approval { usage, ceremony, documents, shown: None };
+        self.pin_page(staff, terminal, purpose)
+    }
+
     fn pin_page(&self, staff: &StaffId, terminal: &TerminalId, purpose: Purpose) -> String {
         let (staff, terminal) = (staff.clone(), terminal.clone());
         let secret = self.pins.open(Open { staff, terminal, purpose }, now());
@@ -149,6 +182,7 @@ impl Hospital {
             person: config.staff(&open.staff).map(|staff| staff.name.clone()).unwrap_or_default(),
             purpose: open.purpose.name(),
             kind: None,
+            documents: None,
             state: "pin",
             until: None,
             card: None,
@@ -185,6 +219,22 @@ impl Hospital {
                 }
                 (*usage, None)
             }
+            Purpose::Approval { usage, ceremony, documents, .. } => {
+                view.documents = Some(documents.clone());
+                let found = self.gateway.approval(&open.staff, *ceremony, now()).await;
+                match found.map_err(plainly)?.state {
+                    CeremonyStep::Waiting | CeremonyStep::Claimed => {}
+                    CeremonyStep::Number | CeremonyStep::Approved => view.state = "busy",
+                    CeremonyStep::Released => view.state = "done",
+                    over @ (CeremonyStep::Refused | CeremonyStep::Expired) => {
+                        let refused = over == CeremonyStep::Refused;
+                        let code = if refused { "approval-refused" } else { "approval-expired" };
+                        view.state = "over";
+                        view.trouble = Some(Problem::refused(code, ""));
+                    }
+                }
+                (*usage, None)
+            }
         };
         if view.state != "pin" {
             return Ok(view);
@@ -192,7 +242,7 @@ impl Hospital {
         match self.gateway.card_for(usage, reader.as_deref()).await {
             Ok((chosen, face)) => {
                 view.card = Some(FaceAnswer::from(&face));
-                if let Purpose::Session { shown, .. } = &mut open.purpose {
+                if let Some(shown) = open.purpose.card() {
                     *shown = Some(Box::new(chosen));
                     self.pins.change(secret, open, None);
                 }
@@ -213,7 +263,7 @@ impl Hospital {
         entered: Entered,
     ) -> Result<Open, Trouble> {
         let Purpose::Session { ceremony, until, shown, answered, .. } = &mut open.purpose else {
-            return Err(Trouble::refused("terminal-page-unknown", "a document is signed here"));
+            return Err(Trouble::refused("terminal-page-unknown", "nobody authenticates here"));
         };
         let Some(card) = shown.clone() else {
             return Err(Trouble::refused("card-missing", "no card was shown"));
@@ -235,6 +285,26 @@ impl Hospital {
         *answered = true;
         self.pins.change(secret, open.clone(), None);
         Ok(open)
+    }
+
+    /// Approves and signs to the end, also when whoever asked hangs up.
+    async fn approved(self: Arc<Self>, open: &Open, entered: Entered) -> Result<(), Trouble> {
+        let Purpose::Approval { ceremony, shown, .. } = &open.purpose else {
+            return Err(Trouble::refused(
+                "terminal-page-unknown",
+                "no documents are approved here",
+            ));
+        };
+        let card = shown.clone();
+        let card = card.ok_or_else(|| Trouble::refused("card-missing", "no card was shown"))?;
+        let (staff, ceremony) = (open.staff.clone(), *ceremony);
+        let approving = tokio::spawn(async move {
+            self.gateway.approve_with_card(&staff, ceremony, &card, entered, now()).await
+        });
+        match approving.await {
+            Ok(answer) => answer.map(|_| ()).map_err(plainly),
+            Err(error) => Err(Trouble::fault(&error)),
+        }
     }
 }
 
@@ -301,6 +371,10 @@ async fn pin(
         Purpose::Session { .. } => {
             let entered = Entered::new(pin, last);
             Arc::clone(&hospital).authenticated(&secret, open, entered).await?
+        }
+        Purpose::Approval { .. } => {
+            Arc::clone(&hospital).approved(&open, Entered::new(pin, last)).await?;
+            open
         }
     };
     Ok(Json(hospital.pin_view(&secret, open).await?))

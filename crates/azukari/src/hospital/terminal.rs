@@ -63,10 +63,20 @@ pub(super) struct Open {
 
 /// What terminal and phone both show of documents.
 #[derive(Clone, Serialize)]
-struct Documents {
+pub(super) struct Documents {
     short_code: String,
     kinds: Vec<DocumentKind>,
     count: u32,
+}
+
+impl From<&Approving> for Documents {
+    fn from(asked: &Approving) -> Self {
+        Self {
+            short_code: asked.short_code.clone(),
+            kinds: asked.kinds.clone(),
+            count: asked.count,
+        }
+    }
 }
 
 /// The page as it stands.
@@ -119,11 +129,7 @@ impl Hospital {
             ceremony: asked.ceremony,
             qr: Qr::of(&asked.qr),
             until: asked.until,
-            documents: Some(Documents {
-                short_code: asked.short_code.clone(),
-                kinds: asked.kinds.clone(),
-                count: asked.count,
-            }),
+            documents: Some(asked.into()),
         };
         self.opened(open)
     }
@@ -171,7 +177,7 @@ impl Hospital {
             left: open.until.since(now),
             state,
             until,
-            cards: self.uses_cards && open.documents.is_none(),
+            cards: self.uses_cards,
             documents: open.documents,
         }
     }
@@ -214,11 +220,16 @@ async fn card(
 ) -> Result<Json<CardAnswer>, Trouble> {
     let open = hospital.terminals.get(&request.secret, now())?;
     let usage = card_means(&request.means)?;
-    if open.documents.is_some() || !hospital.uses_cards {
-        return Err(Trouble::refused("cards-not-configured", "no cards are used for this"));
+    if !hospital.uses_cards {
+        return Err(Trouble::refused("cards-not-configured", "no cards are used here"));
     }
-    let begun = (open.ceremony, open.until);
-    let page = hospital.page_of_card_session(&open.staff, &open.terminal, usage, begun);
+    let Open { staff, terminal, ceremony, until, documents, .. } = open;
+    let page = match documents {
+        None => hospital.page_of_card_session(&staff, &terminal, usage, (ceremony, until)),
+        Some(documents) => {
+            hospital.page_of_card_approval(&staff, &terminal, usage, ceremony, documents)
+        }
+    };
     Ok(Json(CardAnswer { page }))
 }
 

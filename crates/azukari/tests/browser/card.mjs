@@ -43,14 +43,40 @@ await walk(async () => {
   const state = await ehr("GET", `/v1/staff/${staff}`);
   assert.deepEqual([state.light, state.means], ["green", "hpki"]);
 
+  // Documents are approved with it, too; the evidence is kept beside them.
+  const csv = readFileSync(join(process.env.AZUKARI_OUT, "prescription.csv")).toString("base64");
+  const approval = await ehr("POST", `/v1/staff/${staff}/approvals`, { terminal: place, documents: [{ kind: "prescription", csv }, { kind: "prescription", csv }] });
+  await desk.goto(approval.page);
+  await heading(desk, "登録したスマートフォンのカメラで読み取ってください");
+  await look(desk, "approve by phone or card");
+  await press(desk, "HPKIカードで承認する");
+  await heading(desk, "HPKIカードで承認します");
+  for (const text of [approval.short_code.replace(/(.{4})/, "$1 "), "2件", "処方箋", "Hanako Kakuu"]) await seen(desk, text);
+  await look(desk, "what is approved by card");
+  await weighs(desk);
+  await type(desk, PIN, "承認して署名する");
+  await heading(desk, "承認され、署名されました");
+  await look(desk, "approved by card");
+  const released = await ehr("GET", `/v1/staff/${staff}/approvals/${approval.ceremony}`);
+  assert.deepEqual([released.state, released.documents.length], ["released", 2]);
+  for (const order of approval.orders) {
+    const evidence = await ehr("GET", `/v1/orders/${order}/evidence`);
+    assert.deepEqual([evidence.card.means, evidence.binding], ["hpki", undefined]);
+  }
+  // The medical record may ask for the card from the start.
+  const direct = await ehr("POST", `/v1/staff/${staff}/approvals`, { terminal: place, means: "hpki", documents: [{ kind: "prescription", csv }] });
+  await desk.goto("about:blank");
+  await desk.goto(direct.page);
+  await heading(desk, "HPKIカードで承認します");
+
   // No My Number Card is in the reader.
+  await desk.goto("about:blank");
   const other = await ehr("POST", `/v1/staff/${staff}/authentication`, { terminal: place, means: "jpki" });
   await desk.goto(other.page);
   await heading(desk, "マイナンバーカードをリーダーに置いてください");
   await look(desk, "no card");
 
   // A prescription is signed with the card.
-  const csv = readFileSync(join(process.env.AZUKARI_OUT, "prescription.csv")).toString("base64");
   const order = await ehr("POST", `/v1/staff/${staff}/card-signatures`, { terminal: place, document: { kind: "prescription", csv } });
   assert.deepEqual([order.pin_needed, order.card.tries], [true, 15]);
   await desk.goto(order.page);

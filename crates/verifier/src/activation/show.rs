@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use approval::Means;
+
 use super::{ActivationReport, Judgement};
 use crate::report::{Revocation, Verdict};
 
@@ -12,6 +14,22 @@ fn plain(text: &str) -> String {
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     text.chars().map(|c| if hides(c) { '�' } else { c }).collect()
+}
+
+const fn means_ja(means: Means) -> &'static str {
+    match means {
+        Means::Phone => "スマートフォン",
+        Means::Hpki => "HPKIカード",
+        Means::Jpki => "マイナンバーカード",
+    }
+}
+
+const fn means_en(means: Means) -> &'static str {
+    match means {
+        Means::Phone => "phone",
+        Means::Hpki => "HPKI card",
+        Means::Jpki => "My Number Card",
+    }
 }
 
 impl ActivationReport {
@@ -42,6 +60,7 @@ impl ActivationReport {
                 facts.short_code
             );
             let _ = writeln!(text, "  署名者: {}", plain(name));
+            let _ = writeln!(text, "  承認の手段: {}", means_ja(facts.means));
             let _ = writeln!(
                 text,
                 "  場所: {}（{}）{}",
@@ -90,6 +109,7 @@ impl ActivationReport {
                 facts.kind, facts.place, facts.count, facts.short_code
             );
             let _ = writeln!(text, "  signer: {}", plain(&facts.name));
+            let _ = writeln!(text, "  approved by: {}", means_en(facts.means));
             let _ = writeln!(
                 text,
                 "  place: {} ({}) {}",

@@ -13,6 +13,7 @@ use hpki::kind::DocumentKind;
 use hpki::name::DistinguishedName;
 use hpki::oid;
 use hpki::path::Anchor;
+use hpki::profile::authentication::{Authentication, Person};
 use hpki::profile::crl::{RevocationList, Scope};
 use hpki::profile::root::Root;
 use hpki::profile::signing_jma::SigningJma;
@@ -54,8 +55,10 @@ pub struct Keys {
     root: Key,
     other_root: Key,
     authority: Key,
+    authentication: Key,
     pub physician: Key,
     pub pharmacist: Key,
+    pub card: Key,
 }
 
 pub fn keys() -> &'static Keys {
@@ -64,8 +67,10 @@ pub fn keys() -> &'static Keys {
         root: Key::new(),
         other_root: Key::new(),
         authority: Key::new(),
+        authentication: Key::new(),
         physician: Key::new(),
         pharmacist: Key::new(),
+        card: Key::new(),
     })
 }
 
@@ -145,6 +150,50 @@ fn authority() -> Certificate {
         }
         .prepare(),
     )
+}
+
+/// The authority that certifies cards for authentication.
+pub fn authentication() -> Certificate {
+    keys().root.certify(
+        SubCa {
+            serial: &[5],
+            issuer: &Issuer::of(&root(&keys().root)).unwrap(),
+            name: &name(
+                "TEST HPKI CA",
+                Some("HPKI-01-TestAuthCA2-forAuthentication-forIndividual"),
+            ),
+            validity: Validity::authority(now().minus(86_400 + 100), 20),
+            spki_der: &keys().authentication.spki,
+            policy: &policy(oid::POLICY_AUTHENTICATION),
+            sarl_name: &name(ROOT, Some("SARL")),
+            sarl_url: "http://test.example.jp/sarl2.crl",
+        }
+        .prepare(),
+    )
+}
+
+/// The authentication certificate of the card of whoever has this number and qualification.
+pub fn card_of(number: &str, qualification: Qualification, years: i32) -> Certificate {
+    let person = SigningMedis {
+        serial: &[0x0c, 0xa2],
+        issuer: &Issuer::of(&authentication()).unwrap(),
+        name_romaji: "TEST Taro Kakuu",
+        name_ja: "架空　太郎",
+        organization: Some(Organization { romaji: "TEST HOSPITAL", ja: "試験病院" }),
+        subject_serial: number,
+        qualification,
+        validity: Validity::years_from_day(now().minus(3 * 365 * 86_400), years),
+        spki_der: &keys().card.spki,
+        policy: &policy(oid::POLICY_AUTHENTICATION),
+        crl_url: "http://test.example.jp/auth.crl",
+    };
+    let prepared = Authentication { person: Person::Medis(person), client_auth: false };
+    keys().authentication.certify(prepared.prepare())
+}
+
+/// The list of the authority for cards.
+pub fn card_list(this_update: Timestamp, entries: &[(Vec<u8>, Revoked)]) -> Crl {
+    list(&authentication(), &keys().authentication, Scope::All, this_update, entries)
 }
 
 pub fn own_list(this_update: Timestamp, entries: &[(Vec<u8>, Revoked)]) -> Crl {

@@ -1,6 +1,8 @@
 //! Kinds that take their owner's approval per document or batch: one look at the phone, eight
 //! characters that terminal and phone share, and evidence that anybody can check afterwards.
 
+mod by_card;
+
 use approval::Bundle;
 use custody::{Asked, Peer};
 use gateway::evidence::PinnedJournal;
@@ -33,9 +35,14 @@ struct Desk {
 impl Desk {
     async fn open() -> Self {
         let house = House::found_as(&[], POLICY).await;
-        let mut hanako = house.resident(&HANAKO).await;
         let config = GatewayConfig::load(&house.founded.gateway_config(&SANDBOX)).unwrap();
         let hospital = crate::hospital::open(&config).await.unwrap();
+        Self::in_the_morning(house, hospital).await
+    }
+
+    /// She has authenticated with her phone.
+    async fn in_the_morning(house: House, hospital: Arc<Hospital>) -> Self {
+        let mut hanako = house.resident(&HANAKO).await;
         let (staff, phones) = (staff(), house.founded.client(None).unwrap());
         let gateway = &hospital.gateway;
         let begun = gateway.authenticate(&staff, &terminal(), now()).await.unwrap();

@@ -2,6 +2,8 @@
 //! once changed, has its own refusal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod card;
+#[path = "../support/mod.rs"]
 mod support;
 
 use approval::bundle::{Document, Hash};
