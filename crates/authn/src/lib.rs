@@ -29,6 +29,7 @@ mod binding;
 mod by_card;
 mod card;
 mod card_status;
+mod card_look;
 mod ceremony;
 mod changing;
 mod config;
@@ -60,6 +61,7 @@ mod visit;
 
 pub use at_home::{HomeAct, HomeAsked, HomeDone};
 pub use by_card::{Card, CardAsked};
+pub use card_look::{CardLook, CardToLookAt};
 pub use ceremony::{Documents, Place};
 pub use changing::TOPIC_PHONE_CHANGED;
 pub use config::{AuthnConfig, COUNT_CEILING};

@@ -48,7 +48,7 @@ pub struct LinkedCard {
     pub expires: Timestamp,
 }
 
-/// A linking as it is stored. All but `told` and `leaf` is sealed.
+/// A linking as it is stored. All but `told`, `looked` and `leaf` is sealed.
 #[derive(Debug, Clone)]
 pub(crate) struct CardRow {
     pub(crate) id: BindingId,
@@ -139,8 +139,8 @@ impl CardRow {
     fn insert(&self, tx: &Tx<'_>, before: u64) -> Result<bool, Fault> {
         let changed = tx.exec(
             "INSERT INTO authn_card (id, person, key, certificate, commitment, expires, linked,
-                ended, seal, told, leaf)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, 0, $9) ON CONFLICT DO NOTHING",
+                ended, seal, told, looked, leaf)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, 0, 0, $9) ON CONFLICT DO NOTHING",
             &[
                 self.id.into(),
                 self.person.into(),
@@ -179,11 +179,22 @@ pub(crate) fn unlink_card_in(
     desk: &TokenDesk,
     now: Timestamp,
 ) -> Result<Record, Failed<Refusal>> {
+    end_card_in(tx, row, desk, NoticeKind::CardUnlinked, now)
+}
+
+/// The same, and what its holder is told of it.
+pub(crate) fn end_card_in(
+    tx: &Tx<'_>,
+    row: &CardRow,
+    desk: &TokenDesk,
+    told: NoticeKind,
+    now: Timestamp,
+) -> Result<Record, Failed<Refusal>> {
     row.end(tx, desk, now)?;
     end_of_means(tx, row.key, row.id, now)?;
     let payload = serde_json::json!({ "key": row.key, "card": row.id });
     tx.outbox(TOPIC_CARD_UNLINKED, Some(row.key), &payload.to_string())?;
-    tell(tx, row.key, NoticeKind::CardUnlinked, "", now)?;
+    tell(tx, row.key, told, "", now)?;
     let mut record = Record::of_key(Event::CardUnlinked, row.key, now);
     record.person = Some(row.person);
     record.evidence = Some(card_commitment(&row.certificate));

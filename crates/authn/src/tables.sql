@@ -61,8 +61,10 @@ CREATE TABLE authn_card (
     ended INTEGER,
     seal BLOB NOT NULL,
     told INTEGER NOT NULL,
+    looked INTEGER NOT NULL,
     leaf INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX authn_card_looked ON authn_card (looked, id) WHERE ended IS NULL;
 CREATE UNIQUE INDEX authn_card_key ON authn_card (key) WHERE ended IS NULL;
 CREATE UNIQUE INDEX authn_card_commitment ON authn_card (commitment) WHERE ended IS NULL;
 CREATE INDEX authn_card_expiry ON authn_card (expires) WHERE ended IS NULL AND told = 0;

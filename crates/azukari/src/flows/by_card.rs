@@ -71,7 +71,11 @@ pub(crate) async fn known(
         }
         CardMeans::Jpki => {
             card_status::ask(platform, &certificate, now).await;
-            Ok(platform.authn.my_number_card(certificate, now).await?)
+            let found = platform.authn.my_number_card(certificate.clone(), now).await;
+            if matches!(&found, Err(Failed::Refused(refusal)) if refusal.code() == "card-revoked") {
+                super::card_look::at_use(platform, &certificate, now).await;
+            }
+            Ok(found?)
         }
     }
 }

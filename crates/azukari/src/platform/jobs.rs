@@ -136,6 +136,9 @@ async fn tidy_up(platform: &Platform) {
         tracing::warn!(%trouble, "cards are judged by the lists known before");
     }
     flows::card_status::refresh(platform).await;
+    if let Err(trouble) = flows::card_look::round(platform, now()).await {
+        tracing::warn!(%trouble, "linked cards could not all be looked at yet");
+    }
     if let Err(failed) = platform.authn.foresee_card_expiry(now()).await {
         tracing::warn!(%failed, "holders of cards that run out soon wait to be told");
     }

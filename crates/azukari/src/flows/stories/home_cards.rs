@@ -1,5 +1,7 @@
 //! What the holder of a card does at home, and the My Number Card: linked once, renewed, revoked.
 
+mod revoked;
+
 use approval::card_commitment;
 use hpki::crl::{Reason, Revoked};
 use hpki::sign::Sign as _;

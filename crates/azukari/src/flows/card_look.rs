@@ -1,0 +1,49 @@
+//! Linked My Number Cards are looked at in turn, also while nobody uses them: a revoked one ends its
+//! linking and what it opened. Authentication judges and ends; custody hears of it by a message.
+
+use authn::CardLook;
+use hpki::time::Timestamp;
+use ledger::Failed;
+
+use crate::http::problem::Trouble;
+use crate::platform::Platform;
+
+/// So many at once. A million linked cards are looked at within nine hours of a new list.
+const ROUND: u32 = 1_000;
+
+/// One round: cards that were last judged by an older list than the newest.
+pub(crate) async fn round(platform: &Platform, now: Timestamp) -> Result<(), Trouble> {
+    let Some(newest) = platform.authn.newest_card_list() else { return Ok(()) };
+    let (mut looked, mut ended) = (Vec::new(), 0);
+    for card in platform.authn.cards_to_look_at(newest, ROUND).await? {
+        match platform.authn.look_at_card(&card.certificate, now).await {
+            Ok(CardLook::Untold) => break,
+            Ok(CardLook::Ended) => ended += 1,
+            Ok(CardLook::Stays) => {}
+            // A row that cannot be believed holds nobody else up; every use of it is refused.
+            Err(Failed::Refused(refusal)) => {
+                tracing::warn!(card = %card.id, %refusal, "a linked card cannot be ended");
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        looked.push(card.id);
+    }
+    platform.authn.cards_looked_at(looked, newest).await?;
+    if ended > 0 {
+        tracing::info!(
+            ended,
+            "失効したマイナンバーカードの紐付けを終えました (linkings of revoked cards ended)"
+        );
+        super::deliver::soon(platform, now).await;
+    }
+    Ok(())
+}
+
+/// Somebody uses this card: if it is revoked, its linking does not wait for its turn.
+pub(crate) async fn at_use(platform: &Platform, certificate: &[u8], now: Timestamp) {
+    match platform.authn.look_at_card(certificate, now).await {
+        Ok(CardLook::Ended) => super::deliver::soon(platform, now).await,
+        Ok(CardLook::Stays | CardLook::Untold) => {}
+        Err(failed) => tracing::warn!(%failed, "a revoked card's linking waits for its turn"),
+    }
+}
