@@ -464,7 +464,7 @@ impl Authn {
             linked: now,
         };
         let made = check_card_link(&evidence, now).map_err(by_approval)?;
-        self.keep_card_link(evidence, made.not_after(), now).await?;
+        self.keep_card_link(evidence, made.not_after(), None, now).await?;
         Ok(HomeDone::Done(approval))
     }
 }

@@ -16,16 +16,19 @@ use hpki::Certificate;
 use hpki::encoding::Digest32;
 use hpki::id::{BindingId, CeremonyId, KeyId, PersonId};
 use hpki::time::Timestamp;
-use ledger::{Failed, Fault};
+use hsm::TokenDesk;
+use ledger::{Failed, Fault, Tx};
 
-use crate::ceremony::{Claim, Given, Step};
-use crate::config::FINISH_S;
+use crate::ceremony::{Claim, Given, Number, Step};
+use crate::config::{FINISH_S, NUMBER_TRIES};
 use crate::daily::{Approved, statement_value};
 use crate::keeping::Keeping;
 use crate::my_number::CardRow;
 use crate::notice::{NoticeKind, tell};
+use crate::provider::{Wrong, consent};
 use crate::refusal::Refusal;
 use crate::room::Authn;
+use crate::secret::three_digits;
 use crate::session::end_of_means;
 
 /// A card whose holder is known.
@@ -59,6 +62,34 @@ impl CardAsked {
     /// A fault for any other statement.
     pub fn shown(&self) -> Result<(&'static str, serde_json::Value), Fault> {
         statement_value(&self.statement)
+    }
+}
+
+/// A My Number Card that was unlinked meanwhile approves nothing; an HPKI card has no linking.
+pub(crate) fn still_linked(
+    tx: &Tx<'_>,
+    means: CardMeans,
+    linked: BindingId,
+    desk: &TokenDesk,
+) -> Result<(), Failed<Refusal>> {
+    match means {
+        CardMeans::Jpki => CardRow::still(tx, linked, desk).map(|_| ()),
+        CardMeans::Hpki => Ok(()),
+    }
+}
+
+/// Where the ceremony stands once a card has approved.
+fn given(approval: &Approval, digits: Option<String>, now: Timestamp) -> Step {
+    match &approval.statement {
+        Statement::Session(statement) => Step::Approved(Box::new(Given {
+            at: now,
+            statement: statement.clone(),
+            approval: approval.clone(),
+            backup_eligible: false,
+            number: digits.map(|digits| Number { digits, left: NUMBER_TRIES, typed: false }),
+            token: None,
+        })),
+        _ => Step::Agreed(Box::new(approval.clone())),
     }
 }
 
@@ -160,51 +191,135 @@ impl Authn {
             Ok(asked) => asked,
             Err(approved) => return Ok(approved),
         };
+        let approval = self.approved_by(&card, claim.statement, signature, now)?;
+        self.keep_card_approval(ceremony, &card, &approval, false, now).await?;
+        self.by_certificate(ceremony, x5t, |found| {
+            // She may have refused, or her key been stopped, while the row was being written.
+            found.approvable(now)?;
+            found.step = given(&approval, None, now);
+            Ok(())
+        })?;
+        Ok(Approved { approval, number: None })
+    }
+
+    /// A card anywhere claims a ceremony by the secret of its QR code: what it is asked to sign. Only
+    /// where a client of OAuth asked for such a card.
+    ///
+    /// # Errors
+    /// `ceremony-unknown` without the secret, `oauth-means-differs`, `qr-already-used`, `qr-expired`,
+    /// `not-the-expected-person`.
+    pub async fn claim_by_card(
+        &self,
+        ceremony: CeremonyId,
+        secret: &str,
+        card: Card,
+        now: Timestamp,
+    ) -> Result<CardAsked, Failed<Refusal>> {
+        let head = self.ledger.stream_head(card.key.stream()).await?;
+        let nonce = self.nonce();
+        self.by_secret(ceremony, secret, |found| {
+            if found.wanted != Some(card.means) {
+                return Err(Refusal::Provider(Wrong::MeansDiffers));
+            }
+            found.claimable(now)?;
+            if found.expected.is_some_and(|expected| expected != card.person) {
+                return Err(Refusal::NotTheExpectedPerson);
+            }
+            let who = (card.person, card.key);
+            let statement = self.statement_for(ceremony, nonce, found, who, head.as_ref(), now)?;
+            found.step = Step::Claimed(Box::new(Claim {
+                at: now,
+                binding: card.binding,
+                card: Some(card),
+                statement: statement.clone(),
+            }));
+            Ok(CardAsked { statement, until: now.plus(FINISH_S) })
+        })
+    }
+
+    /// That card's signature. Three digits always: the card is not in the reader of the computer that
+    /// asks. The same signature again is answered the same.
+    ///
+    /// # Errors
+    /// As [`Authn::answer_card`]; `question-unknown` for another card than the one that claimed it.
+    pub async fn approve_by_card(
+        &self,
+        ceremony: CeremonyId,
+        secret: &str,
+        card: &Card,
+        signature: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Approved, Failed<Refusal>> {
+        let found = self.by_secret(ceremony, secret, |found| {
+            if let Some(approved) = found.approved_by_card(&signature) {
+                return Ok(Err(approved));
+            }
+            let claim = found.approvable(now)?.clone();
+            if claim.card.as_ref() == Some(card) {
+                Ok(Ok(claim))
+            } else {
+                Err(Refusal::QuestionUnknown)
+            }
+        })?;
+        let claim = match found {
+            Ok(claim) => claim,
+            Err(approved) => return Ok(approved),
+        };
+        let approval = self.approved_by(card, claim.statement, signature, now)?;
+        self.keep_card_approval(ceremony, card, &approval, true, now).await?;
+        let digits = three_digits(&*self.random);
+        self.by_secret(ceremony, secret, |found| {
+            found.approvable(now)?;
+            found.step = given(&approval, Some(digits.clone()), now);
+            Ok(())
+        })?;
+        Ok(Approved { approval, number: Some(digits) })
+    }
+
+    /// What this card signed, if it approves exactly this statement and counts now.
+    pub(crate) fn approved_by(
+        &self,
+        card: &Card,
+        statement: Statement,
+        signature: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Approval, Failed<Refusal>> {
         let refused = |refusal| Failed::Refused(Refusal::Approval(refusal));
         let certificate = read(&card.certificate).map_err(refused)?;
-        check_signature(&certificate, &claim.statement.challenge(), &signature).map_err(refused)?;
+        check_signature(&certificate, &statement.challenge(), &signature).map_err(refused)?;
         match card.means {
             CardMeans::Hpki => self.judge_hpki(&card.certificate, now)?,
             CardMeans::Jpki => self.judge_my_number_card(&card.certificate, now)?,
         };
-        let approval = Approval {
-            statement: claim.statement,
+        Ok(Approval {
+            statement,
             proof: Proof::Card(CardEvidence {
                 means: card.means,
-                certificate: card.certificate,
+                certificate: card.certificate.clone(),
                 signature,
             }),
             binding: card.binding,
             approved: now,
             number_confirmed: false,
-        };
-        let keeping = Keeping::of(ceremony, &approval)?;
+        })
+    }
+
+    async fn keep_card_approval(
+        &self,
+        ceremony: CeremonyId,
+        card: &Card,
+        approval: &Approval,
+        number_asked: bool,
+        now: Timestamp,
+    ) -> Result<(), Failed<Refusal>> {
+        let keeping = Keeping::of(ceremony, approval)?;
         let (linked, means, desk) = (card.binding, card.means, Arc::clone(&self.desk));
         self.ledger
             .write(move |tx| {
-                if means == CardMeans::Jpki {
-                    CardRow::still(tx, linked, &desk)?;
-                }
-                keeping.insert(tx, false, now)
+                still_linked(tx, means, linked, &desk)?;
+                keeping.insert(tx, number_asked, now)
             })
-            .await?;
-        self.by_certificate(ceremony, x5t, |found| {
-            // She may have refused, or her key been stopped, while the row was being written.
-            found.approvable(now)?;
-            found.step = match &approval.statement {
-                Statement::Session(statement) => Step::Approved(Box::new(Given {
-                    at: now,
-                    statement: statement.clone(),
-                    approval: approval.clone(),
-                    backup_eligible: false,
-                    number: None,
-                    token: None,
-                })),
-                _ => Step::Agreed(Box::new(approval.clone())),
-            };
-            Ok(())
-        })?;
-        Ok(Approved { approval, number: None })
+            .await
     }
 
     /// A card proves nothing any more: the sessions that it opened end, and whatever is being approved
@@ -224,6 +339,8 @@ impl Authn {
                     "UPDATE authn_visit SET ended = 1 WHERE key = $1 AND binding = $2",
                     &[key.into(), card.into()],
                 )?;
+                // What services may still ask about her, as where a phone is unlinked.
+                consent::end_all(tx, key, None, now)?;
                 if end_of_means(tx, key, card, now)? > 0 {
                     tell(tx, key, NoticeKind::CardRevoked, "", now)?;
                 }

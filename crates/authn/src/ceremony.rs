@@ -1,7 +1,7 @@
 //! One ceremony across terminal and phone, as it stands in memory for its few minutes. After a
 //! crash it is gone and the person scans again; what she approved is a row.
 
-use approval::{Approval, AssertionResponse, SessionStatement, Statement};
+use approval::{Approval, AssertionResponse, CardMeans, SessionStatement, Statement};
 use hpki::encoding::Digest32;
 use hpki::id::{BindingId, BudgetId, FacilityCode, KeyId, PersonId, TokenId};
 use hpki::kind::DocumentKind;
@@ -9,7 +9,7 @@ use hpki::time::Timestamp;
 use wire::{CeremonyStep, Terminal, TokenAnswer};
 
 use crate::by_card::Card;
-use crate::config::{FINISH_S, QR_LIFE_S, TOKEN_KEPT_S};
+use crate::config::{CARD_CLAIM_S, FINISH_S, QR_LIFE_S, TOKEN_KEPT_S};
 use crate::daily::Approved;
 use crate::refusal::Refusal;
 
@@ -33,6 +33,9 @@ pub(crate) struct Ceremony {
     pub(crate) secret_hash: Digest32,
     pub(crate) started: Timestamp,
     pub(crate) step: Step,
+    /// The card by which alone it can be approved, anywhere and by the secret of its QR code: where
+    /// a client of OAuth asks for cards.
+    pub(crate) wanted: Option<CardMeans>,
 }
 
 /// What the person is asked.
@@ -149,13 +152,16 @@ impl Ceremony {
 
     /// What was answered to this very signature of a card before.
     pub(crate) fn approved_by_card(&self, signature: &[u8]) -> Option<Approved> {
-        let approval = match &self.step {
-            Step::Approved(given) => &given.approval,
-            Step::Agreed(approval) => &**approval,
+        let (approval, number) = match &self.step {
+            Step::Approved(given) => (&given.approval, given.number.as_ref()),
+            Step::Agreed(approval) => (&**approval, None),
             _ => return None,
         };
         let same = approval.proof.card().is_some_and(|card| card.signature == signature);
-        same.then(|| Approved { approval: approval.clone(), number: None })
+        same.then(|| Approved {
+            approval: approval.clone(),
+            number: number.map(|number| number.digits.clone()),
+        })
     }
 
     /// Whether a card may come into the terminal's reader at this moment: as a phone may claim, or
@@ -167,10 +173,15 @@ impl Ceremony {
         }
     }
 
+    /// For how long it can be claimed: a command is typed more slowly than a code is scanned.
+    pub(crate) const fn claim_life_s(&self) -> u64 {
+        if self.wanted.is_some() { CARD_CLAIM_S } else { QR_LIFE_S }
+    }
+
     /// Whether its QR may be claimed at this moment.
     pub(crate) fn claimable(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.step {
-            Step::Waiting if now.since(self.started) > QR_LIFE_S || self.over(now) => {
+            Step::Waiting if now.since(self.started) > self.claim_life_s() || self.over(now) => {
                 Err(Refusal::QrExpired)
             }
             Step::Waiting => Ok(()),
@@ -197,7 +208,7 @@ impl Ceremony {
     /// What the terminal is told, tokens apart.
     pub(crate) fn seen(&self, now: Timestamp) -> CeremonyStep {
         match &self.step {
-            Step::Waiting if now.since(self.started) > QR_LIFE_S => CeremonyStep::Expired,
+            Step::Waiting if now.since(self.started) > self.claim_life_s() => CeremonyStep::Expired,
             Step::Waiting | Step::Claimed(_) if self.over(now) => CeremonyStep::Expired,
             Step::Claimed(claim) if now.since(claim.at) > FINISH_S => CeremonyStep::Expired,
             Step::Waiting => CeremonyStep::Waiting,

@@ -17,6 +17,9 @@ pub(crate) const BIRTH_TRIES: u64 = 5;
 pub(crate) const SITTING_S: u64 = 15 * 60;
 /// How long a QR can be claimed.
 pub(crate) const QR_LIFE_S: u64 = 60;
+/// How long it can be claimed by a card anywhere: a command is typed more slowly than a code is
+/// scanned.
+pub(crate) const CARD_CLAIM_S: u64 = 300;
 /// How long a person may read and approve after claiming, and how long the number may be typed
 /// after approving.
 pub(crate) const FINISH_S: u64 = 120;

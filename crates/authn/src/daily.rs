@@ -19,6 +19,7 @@ use crate::ceremony::{Ceremony, Claim, Given, Number, Step, Subject};
 use crate::config::NUMBER_TRIES;
 use crate::keeping::{Keeping, facility_of};
 use crate::options;
+use crate::provider::Wrong;
 use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::secret::{Secret, same, three_digits};
@@ -85,6 +86,9 @@ impl Authn {
         self.random.fill(&mut nonce);
         let statement = self.by_secret(id, &request.secret, |ceremony| {
             ceremony.claimable(now)?;
+            if ceremony.wanted.is_some() {
+                return Err(Refusal::Provider(Wrong::MeansDiffers));
+            }
             if ceremony.expected.is_some_and(|expected| expected != binding.person) {
                 return Err(Refusal::NotTheExpectedPerson);
             }
@@ -102,6 +106,7 @@ impl Authn {
             statement_type: statement_type.to_owned(),
             statement,
             options,
+            card_until: None,
         })
     }
 
@@ -243,7 +248,7 @@ impl Authn {
     }
 
     /// The ceremony of whoever shows its secret.
-    fn by_secret<T>(
+    pub(crate) fn by_secret<T>(
         &self,
         id: CeremonyId,
         secret: &str,

@@ -29,6 +29,7 @@ mod binding;
 mod by_card;
 mod card;
 mod card_status;
+mod card_linking;
 mod card_look;
 mod ceremony;
 mod changing;
@@ -61,6 +62,7 @@ mod visit;
 
 pub use at_home::{HomeAct, HomeAsked, HomeDone};
 pub use by_card::{Card, CardAsked};
+pub use card_linking::CardLinkBegun;
 pub use card_look::{CardLook, CardToLookAt};
 pub use ceremony::{Documents, Place};
 pub use changing::TOPIC_PHONE_CHANGED;

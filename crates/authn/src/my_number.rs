@@ -21,9 +21,11 @@ use hpki::time::Timestamp;
 use hsm::TokenDesk;
 use ledger::{Event, Failed, Fault, Note, Record, Row, Tx};
 
+use crate::answered::Answered;
 use crate::binding::BindingRow;
 use crate::by_card::Card;
 use crate::notice::{NoticeKind, tell};
+use crate::provider::consent;
 use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::session::end_of_means;
@@ -192,6 +194,8 @@ pub(crate) fn end_card_in(
 ) -> Result<Record, Failed<Refusal>> {
     row.end(tx, desk, now)?;
     end_of_means(tx, row.key, row.id, now)?;
+    // What services may still ask about her, as where a phone is unlinked.
+    consent::end_all(tx, row.key, None, now)?;
     let payload = serde_json::json!({ "key": row.key, "card": row.id });
     tx.outbox(TOPIC_CARD_UNLINKED, Some(row.key), &payload.to_string())?;
     tell(tx, row.key, told, "", now)?;
@@ -264,7 +268,7 @@ impl Authn {
     }
 
     /// Links a card, in the place of the one that was linked before: both signatures were verified by
-    /// whoever calls this. Custody is told in the same commit.
+    /// whoever calls this. Custody is told in the same commit, in which a phone's answer is counted.
     ///
     /// # Errors
     /// `card-already-linked` for a card that speaks for somebody, or this key, already.
@@ -272,6 +276,7 @@ impl Authn {
         &self,
         evidence: CardLinkEvidence,
         expires: Timestamp,
+        phone: Option<Answered>,
         now: Timestamp,
     ) -> Result<(), Failed<Refusal>> {
         let said = &evidence.approval.statement;
@@ -289,11 +294,14 @@ impl Authn {
         let payload = serde_json::to_string(&evidence)
             .map_err(|why| Fault::Misuse(format!("a linking as JSON: {why}")))?;
         let by_card = matches!(evidence.approval.proof, Proof::Card(_));
-        let work = Arc::new((row, payload));
+        let work = Arc::new((row, payload, phone));
         let desk = Arc::clone(&self.desk);
         self.ledger
             .record_many(move |tx| {
-                let (row, payload) = &*work;
+                let (row, payload, phone) = &*work;
+                if let Some(phone) = phone {
+                    phone.count(tx)?;
+                }
                 // Another means for good is her phone's to approve, where she has one: whoever had her
                 // card and PIN in a reader of his own would else link a card of his.
                 if by_card && BindingRow::is_linked(tx, row.key)? {

@@ -16,6 +16,7 @@ use wire::token::base64url_encode;
 use crate::asking::Question;
 use crate::at_home::{Asked, Ticket};
 use crate::card_status::Heard;
+use crate::card_linking::CardLinking;
 use crate::ceremony::Ceremony;
 use crate::changing::Change;
 use crate::config::AuthnConfig;
@@ -69,6 +70,7 @@ pub struct Authn {
     /// What their authority said when it was asked about one.
     pub(crate) heard: Mutex<Heard>,
     pub(crate) homes: Mutex<HashMap<CeremonyId, Asked>>,
+    pub(crate) card_linkings: Mutex<HashMap<CeremonyId, CardLinking>>,
     pub(crate) tickets: Mutex<HashMap<Digest32, Ticket>>,
 }
 
@@ -104,6 +106,7 @@ impl Authn {
             trusted_jpki: RwLock::default(),
             heard: Mutex::default(),
             homes: Mutex::default(),
+            card_linkings: Mutex::default(),
             tickets: Mutex::default(),
         }
     }

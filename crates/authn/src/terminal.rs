@@ -78,6 +78,7 @@ impl Authn {
             secret_hash: secret.hash(),
             started: now,
             step: Step::Waiting,
+            wanted: None,
             place,
         };
         let mut ceremonies = self.ceremonies();

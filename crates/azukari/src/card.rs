@@ -13,6 +13,7 @@ use town::card::{Kept, KeptKey, Pin, vpcd};
 use town::jpki::{Jpki, Resident};
 use town::people::{self, Person};
 
+use crate::card_approve;
 use crate::card_home;
 use crate::clock::now;
 use crate::runtime::Stop;
@@ -24,6 +25,8 @@ pub(crate) enum CardCommand {
     List(card_home::WaysArguments),
     /// カードで本人であることを示して手続きする。自宅でもできる (prove who you are, from anywhere)
     Prove(card_home::ProveArguments),
+    /// ログインする画面に出た命令で、サービスへのログインをカードで承認する (approve a login by card)
+    Approve(card_approve::ApproveArguments),
     /// 架空のマイナンバーカードを作る (make a My Number Card of a made-up resident)
     Create {
         /// カードと、試験用の公的個人認証の認証局を置くフォルダ (folder for the card and its test authorities)
@@ -60,6 +63,7 @@ pub(crate) fn run(command: CardCommand) -> ExitCode {
         match command {
             CardCommand::List(arguments) => card_home::list(&arguments).await,
             CardCommand::Prove(arguments) => card_home::prove(&arguments).await,
+            CardCommand::Approve(arguments) => card_approve::approve(&arguments).await,
             CardCommand::Create { out, person, pin, password } => {
                 create(&out, &person, &pin, &password)
             }

@@ -25,13 +25,14 @@ use wire::{
     Base64, CardActName, CardBeginAnswer, CardBeginRequest, CardFinishAnswer, CardFinishRequest,
 };
 
+use crate::card_link;
 use crate::clock::now;
 use crate::http::client::Client;
 use crate::officer::passphrase;
 use crate::runtime::Stop;
 
 /// How long a card may take, and the platform.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where cards are looked for.
 #[derive(Args, Clone)]
@@ -58,17 +59,29 @@ pub(crate) struct ProveArguments {
     /// リーダーの名前。カードが複数あるとき (the reader, where there are several)
     #[arg(long)]
     reader: Option<String>,
+    /// link-jpki を、HPKI カードの代わりに登録したスマートフォンで承認する (approve link-jpki on your phone)
+    #[arg(long)]
+    phone: bool,
     #[command(flatten)]
     ways: WaysArguments,
 }
 
 /// Which card proves who is there.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
-enum Means {
+pub(crate) enum Means {
     /// HPKI カード（認証用）
     Hpki,
     /// マイナンバーカード（利用者証明用）
     Jpki,
+}
+
+impl Means {
+    pub(crate) const fn usage(self) -> CardUse {
+        match self {
+            Self::Hpki => CardUse::Authentication,
+            Self::Jpki => CardUse::Jpki,
+        }
+    }
 }
 
 /// What can be done with a card at home.
@@ -84,7 +97,7 @@ enum Act {
     Restart,
     /// 新しい電話の登録用紙を画面に出す (a registration sheet for a new phone)
     Sheet,
-    /// マイナンバーカードを紐付ける。HPKI カードで (link your My Number Card)
+    /// マイナンバーカードを紐付ける。HPKI カードか、--phone で電話で (link your My Number Card)
     LinkJpki,
     /// マイナンバーカードの紐付けを終える (end that linking)
     UnlinkJpki,
@@ -126,7 +139,7 @@ impl Act {
     }
 }
 
-fn ways(arguments: &WaysArguments) -> Result<Arc<dyn Cards>, Stop> {
+pub(crate) fn ways(arguments: &WaysArguments) -> Result<Arc<dyn Cards>, Stop> {
     let mut ways: Vec<Box<dyn Cards>> = Vec::new();
     for module in &arguments.module {
         let known = |name: &str| CardUse::ALL.into_iter().find(|usage| usage.name() == name);
@@ -147,7 +160,7 @@ fn ways(arguments: &WaysArguments) -> Result<Arc<dyn Cards>, Stop> {
 }
 
 /// A refusal in words, with what to do next.
-fn said(refusal: CardRefusal) -> Stop {
+pub(crate) fn said(refusal: CardRefusal) -> Stop {
     let (code, detail) = (refusal.code(), refusal.to_string());
     match lookup(code) {
         Some(text) => {
@@ -167,7 +180,7 @@ fn tries(tries: Tries) -> String {
     }
 }
 
-fn show(face: &CardFace) {
+pub(crate) fn show(face: &CardFace) {
     let certificate = &face.certificate;
     println!("  {}", face.usage.ja());
     if face.usage != CardUse::Jpki {
@@ -206,12 +219,19 @@ pub(crate) async fn list(arguments: &WaysArguments) -> Result<(), Stop> {
 
 /// `azukari card prove ACT`
 pub(crate) async fn prove(arguments: &ProveArguments) -> Result<(), Stop> {
+    if arguments.phone {
+        if arguments.act != Act::LinkJpki {
+            return Err(
+                "--phone は link-jpki だけに使えます (--phone is for link-jpki only)".into()
+            );
+        }
+        let (platform, ca) = (&arguments.platform, &arguments.ca);
+        return card_link::by_phone(platform, ca, arguments.reader.as_deref(), &arguments.ways)
+            .await;
+    }
     let host = CardHost::new(ways(&arguments.ways)?, PATIENCE);
     let slots = host.look().await.map_err(said)?;
-    let usage = match arguments.means {
-        Means::Hpki => CardUse::Authentication,
-        Means::Jpki => CardUse::Jpki,
-    };
+    let usage = arguments.means.usage();
     let (card, face) = choose(&slots, usage, arguments.reader.as_deref()).map_err(said)?;
     let second = match arguments.act {
         Act::LinkJpki => Some(choose(&slots, CardUse::Jpki, None).map_err(said)?),
@@ -251,6 +271,14 @@ pub(crate) async fn prove(arguments: &ProveArguments) -> Result<(), Stop> {
     Ok(())
 }
 
+/// What the platform would have signed is not what was asked for.
+pub(crate) fn differs(what: &str) -> Stop {
+    format!(
+        "署名を求められた内容が、頼んだことと違います（{what}）。カードには何も渡していません (the statement differs: {what}; nothing was given to the card)"
+    )
+    .into()
+}
+
 /// The challenge of a statement that is what was asked for, by the platform that was asked.
 fn challenge(
     act: Act,
@@ -258,12 +286,6 @@ fn challenge(
     linked: Option<&Chosen>,
     asked: &CardBeginAnswer,
 ) -> Result<Digest32, Stop> {
-    let differs = |what: &str| -> Stop {
-        format!(
-            "署名を求められた内容が、頼んだことと違います（{what}）。カードには何も渡していません (the statement differs: {what}; nothing was given to the card)"
-        )
-        .into()
-    };
     let odd = |_| differs("form");
     if asked.statement["type"] != act.told().0 {
         return Err(differs("type"));
@@ -291,7 +313,7 @@ fn challenge(
 }
 
 /// Takes the PIN and has the card sign; a PIN that was wrong may be typed again.
-async fn sign(
+pub(crate) async fn sign(
     host: &CardHost,
     card: &Chosen,
     face: &CardFace,
@@ -333,23 +355,34 @@ async fn sign(
     }
 }
 
-async fn send<T: serde::de::DeserializeOwned>(
+pub(crate) async fn send<T: serde::de::DeserializeOwned>(
     platform: &Client,
     path: &str,
     request: &impl serde::Serialize,
 ) -> Result<T, Stop> {
+    asked(platform, path, request).await?.map_err(|problem| in_words(&problem))
+}
+
+/// The platform's answer, or its refusal.
+pub(crate) async fn asked<T: serde::de::DeserializeOwned>(
+    platform: &Client,
+    path: &str,
+    request: &impl serde::Serialize,
+) -> Result<Result<T, Problem>, Stop> {
     let body = serde_json::to_vec(request)?;
     let answer = platform.send("POST", path, None, Some(body)).await?;
     if answer.status == 200 {
-        return Ok(serde_json::from_slice(&answer.body)?);
+        return Ok(Ok(serde_json::from_slice(&answer.body)?));
     }
     match serde_json::from_slice::<Problem>(&answer.body) {
-        Ok(problem) => {
-            Err(format!("{}\n  → {}\n  {}", problem.title, problem.advice, problem.code).into())
-        }
+        Ok(problem) => Ok(Err(problem)),
         Err(_) => {
             let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
             Err(format!("{path}: {} {said}", answer.status).into())
         }
     }
+}
+
+pub(crate) fn in_words(problem: &Problem) -> Stop {
+    format!("{}\n  → {}\n  {}", problem.title, problem.advice, problem.code).into()
 }

@@ -2,7 +2,9 @@
 
 mod bench;
 mod card;
+mod card_approve;
 mod card_home;
+mod card_link;
 mod clock;
 mod config;
 mod criteria;

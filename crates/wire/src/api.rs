@@ -326,8 +326,8 @@ pub struct SessionClaimRequest {
 pub struct SessionClaimAnswer {
     /// 本人ID: whom the phone asks.
     pub person_display: String,
-    /// What is asked: `session` (daily authentication), `documents` (approval per document) or
-    /// `login` (telling another service who she is).
+    /// What is asked: `session` (daily authentication), `documents` (approval per document),
+    /// `login` (telling another service who she is) or `link-card` (a My Number Card).
     #[serde(rename = "type")]
     #[schema(example = "session")]
     pub statement_type: String,
@@ -337,6 +337,10 @@ pub struct SessionClaimAnswer {
     /// PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3).
     #[schema(value_type = Object)]
     pub options: serde_json::Value,
+    /// `link-card`: until when the certificate of the card is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub card_until: Option<Timestamp>,
 }
 
 /// The phone's approval.

@@ -30,6 +30,16 @@ pub const CEREMONY_CARD_ANSWER: &str = "/v1/ceremonies/{ceremony}/card/answer";
 pub const CARD_BEGIN: &str = "/card/begin";
 /// That card's signature (POST).
 pub const CARD_FINISH: &str = "/card/finish";
+/// A card claims the QR code of a login (POST).
+pub const CARD_CLAIM: &str = "/card/claim";
+/// It approves that login (POST).
+pub const CARD_APPROVE: &str = "/card/approve";
+/// A My Number Card is to be linked by its holder's phone: begin, ask, finish (POST).
+pub const CARD_LINK_BEGIN: &str = "/card/link/begin";
+/// How far that linking is (POST).
+pub const CARD_LINK_STATE: &str = "/card/link/state";
+/// The digits of the phone, and the card's signature (POST).
+pub const CARD_LINK_FINISH: &str = "/card/link/finish";
 /// Take a page that a card opened to this browser (POST, browser).
 pub const SIGNIN_CARD: &str = "/me/signin/card";
 /// End the presented token (POST).

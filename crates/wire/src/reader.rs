@@ -8,7 +8,7 @@ use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Base64;
+use crate::{Base64, CeremonyStep};
 
 /// A card is in the terminal's reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -131,6 +131,108 @@ pub struct CardFinishAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>)]
     pub until: Option<Timestamp>,
+}
+
+/// A card claims the QR code of a login, by its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CardClaimRequest {
+    /// Which login: the second part of the address's fragment.
+    pub ceremony: String,
+    /// The secret: its third part.
+    pub secret: String,
+    /// `hpki` or `jpki`.
+    #[schema(example = "hpki")]
+    pub means: String,
+    /// The card's authentication certificate, DER.
+    pub certificate: Base64,
+}
+
+/// The card approves the login that it claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CardApproveRequest {
+    /// Which login.
+    pub ceremony: String,
+    /// The secret of its address.
+    pub secret: String,
+    /// `hpki` or `jpki`.
+    #[schema(example = "hpki")]
+    pub means: String,
+    /// The card's authentication certificate, DER.
+    pub certificate: Base64,
+    /// The card's signature over the 32 octets of the challenge.
+    pub signature: Base64,
+}
+
+/// It was approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CardApproveAnswer {
+    /// Always true.
+    pub approved: bool,
+    /// Three digits, to be typed in the browser that logs in.
+    pub number: String,
+}
+
+/// A My Number Card is to be linked, by its holder's phone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CardLinkBeginRequest {
+    /// The user authentication certificate of the My Number Card, DER.
+    pub certificate: Base64,
+}
+
+/// What the phone is to scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CardLinkBeginAnswer {
+    /// Which linking.
+    pub linking: String,
+    /// What proves that the same program asks again; it is not in the QR code.
+    pub secret: String,
+    /// The text of the QR code.
+    pub qr: String,
+    /// Until when a phone can claim it.
+    #[schema(value_type = u64)]
+    pub until: Timestamp,
+}
+
+/// How far is it?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CardLinkStateRequest {
+    /// Which linking.
+    pub linking: String,
+    /// The program's secret.
+    pub secret: String,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CardLinkStateAnswer {
+    /// `waiting`, `claimed`, `number` (approved on the phone: the card and the digits are next),
+    /// `refused` or `expired`.
+    pub state: CeremonyStep,
+    /// Once a phone has claimed it: what both proofs are about, with its `type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub statement: Option<serde_json::Value>,
+    /// 32 octets, which the card signs with SHA-256 and PKCS#1 v1.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Base64>,
+}
+
+/// The digits of the phone, and the card's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CardLinkFinishRequest {
+    /// Which linking.
+    pub linking: String,
+    /// The program's secret.
+    pub secret: String,
+    /// Three digits, which the phone shows.
+    pub number: String,
+    /// The My Number Card's signature over the 32 octets of the challenge.
+    pub signature: Base64,
 }
 
 /// A browser brings the one-time address that a card opened.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use approval::CardMeans;
 use hpki::id::{FacilityCode, NotAnId};
 use hpki::kind::DocumentKind;
 use serde::{Deserialize, Serialize};
@@ -76,15 +77,36 @@ impl ClientProof {
 }
 
 /// By which means a client's users authenticate: the field's client ids select it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MeansWanted {
     /// The linked phone.
+    #[default]
     Phone,
     /// The HPKI card.
     Hpki,
     /// The My Number Card.
     Jpki,
+}
+
+impl MeansWanted {
+    /// The card, if it is one.
+    pub const fn card(self) -> Option<CardMeans> {
+        match self {
+            Self::Phone => None,
+            Self::Hpki => Some(CardMeans::Hpki),
+            Self::Jpki => Some(CardMeans::Jpki),
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::Hpki => "hpki",
+            Self::Jpki => "jpki",
+        }
+    }
 }
 
 /// A registered client.

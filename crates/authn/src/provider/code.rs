@@ -2,6 +2,7 @@
 //! and over the certificate that pushed its request. Whoever shows it a second time ends what was
 //! made from it (RFC 6749 §4.1.2): then somebody has it who should not.
 
+use approval::{Approval, Means};
 use hpki::encoding::{Digest32, sha256};
 use hpki::id::{CeremonyId, KeyId, PersonId, TokenId};
 use hpki::time::Timestamp;
@@ -44,6 +45,8 @@ pub enum Redeemed {
         until: Timestamp,
         /// Whether the passkey cannot leave its device.
         hardware: bool,
+        /// How she was authenticated.
+        means: Means,
     },
     /// A signing session, whose token waits for the certificate that asked for it.
     Session {
@@ -198,6 +201,7 @@ fn behind(login: &LoginRow) -> Result<Redeemed, Fault> {
         auth_time,
         until: statement.not_after,
         hardware: login.hardware,
+        means: login.evidence.as_ref().map_or(Means::Phone, Approval::means),
     })
 }
 

@@ -61,8 +61,7 @@ pub(crate) fn end_all(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let (all, whose) = (client.is_none(), client.unwrap_or_default());
-    let hers = "binding IN (SELECT id FROM authn_binding WHERE key = $1)
-                AND ($2 = 1 OR client = $3)";
+    let hers = "key = $1 AND ($2 = 1 OR client = $3)";
     tx.exec(
         "UPDATE authn_access SET ended = $4
          WHERE key = $1 AND ended IS NULL AND ($2 = 1 OR client = $3)",

@@ -104,6 +104,7 @@ impl Authn {
         let device_code = format!("{}.{}", login.text(), device.text());
         let user_code = short(&login.hash());
         let asked = AskedFor {
+            means: client.means,
             redirect_uri: String::new(),
             host: format!("{DEVICE}{user_code}"),
             scopes,
@@ -242,6 +243,7 @@ impl Authn {
         };
         let request = format!("{}.{}", login.text(), device.text());
         let asked = AskedFor {
+            means: client.means,
             redirect_uri: String::new(),
             host: format!("{DEVICE}{binding_message}"),
             scopes,

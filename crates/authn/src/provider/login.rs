@@ -15,7 +15,7 @@ use super::refusal::{Denied, Wrong};
 use super::request::{self, AskedFor, At, Parameters, Scope};
 use super::{IDLE_S, LOGIN_S, PUSHED_S, SPENT_S};
 use crate::ceremony::Place;
-use crate::config::{NUMBER_TRIES, QR_LIFE_S};
+use crate::config::{CARD_CLAIM_S, NUMBER_TRIES, QR_LIFE_S};
 use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::secret::Secret;
@@ -155,7 +155,11 @@ impl LoginRow {
 
     /// How long its QR code can be claimed.
     pub(crate) fn qr_life(&self) -> u64 {
-        if self.is_device() { DEVICE_QR_S } else { QR_LIFE_S }
+        match (self.is_device(), self.asked.means.card()) {
+            (true, _) => DEVICE_QR_S,
+            (false, Some(_)) => CARD_CLAIM_S,
+            (false, None) => QR_LIFE_S,
+        }
     }
 
     /// Whether the time of its browser is over.

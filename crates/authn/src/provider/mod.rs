@@ -12,6 +12,7 @@
 //! Start reading at [`client`] (who may ask), then [`request`] (what), `login` (the ceremony),
 //! `code` and `tokens` (what comes of it), `consent` (what the owner sees and takes back).
 
+mod card;
 pub mod client;
 mod code;
 pub(crate) mod consent;

@@ -6,12 +6,13 @@ use hpki::time::Timestamp;
 use ledger::{Failed, Tx};
 use wire::CeremonyStep;
 
+use super::client::MeansWanted;
 use super::consent;
 use super::login::{LoginRow, Step};
 use super::refusal::{Back, Wrong};
 use super::request::Scope;
 use crate::ceremony::{Place, Step as SessionStep};
-use crate::config::{FINISH_S, QR_LIFE_S};
+use crate::config::FINISH_S;
 use crate::refusal::Refusal;
 use crate::room::Authn;
 use crate::secret::{Secret, same};
@@ -61,6 +62,8 @@ pub struct Seen {
     pub scopes: Vec<Scope>,
     /// The institution and terminal, where signatures are asked for.
     pub place: Option<(String, String)>,
+    /// By which means she is to approve.
+    pub means: MeansWanted,
     /// How far it is.
     pub step: PageStep,
     /// The ceremony that a signing session waits for.
@@ -90,6 +93,7 @@ impl Authn {
             host: row.asked.host.clone(),
             scopes: row.asked.scopes.clone(),
             place: place.map(|(at, start)| (at.name.clone(), start.terminal.label.clone())),
+            means: row.asked.means,
             step: self.page_step(&row, now),
             ceremony: row.ceremony.zip(row.x5t()),
         })
@@ -153,14 +157,21 @@ impl Authn {
             if row.step != Step::Opened || !self.withdrawn(row.ceremony) {
                 return Err(Failed::Refused(Refusal::CeremonyOutOfStep("decided already")));
             }
-            let answer = self.start(place, start.clone(), now).await?;
+            let mut answer = self.start(place, start.clone(), now).await?;
+            if let Some(card) = row.asked.means.card() {
+                self.by_certificate(answer.ceremony, x5t, |ceremony| {
+                    ceremony.wanted = Some(card);
+                    Ok(())
+                })?;
+                answer.until = now.plus(row.qr_life());
+            }
             self.reshow(id, None, Some(answer.ceremony), now).await?;
             return Ok((answer.qr, answer.until));
         }
         let secret = Secret::new(&*self.random);
         self.reshow(id, Some(secret.hash()), None, now).await?;
         let qr = format!("{}/q#1.{id}.{}", self.config.url, secret.text());
-        Ok((qr, now.plus(QR_LIFE_S)))
+        Ok((qr, now.plus(row.qr_life())))
     }
 
     /// Takes a ceremony back whose QR code is replaced; not one that was approved.
@@ -187,7 +198,7 @@ impl Authn {
                 let shown = tx.exec(
                     "UPDATE authn_login
                      SET step = 'opened', secret_hash = $2, ceremony = $3, shown = $4,
-                         binding = NULL, claimed = NULL, statement = NULL
+                         binding = NULL, claimed = NULL, statement = NULL, key = NULL
                      WHERE id = $1 AND step IN ('opened', 'claimed')",
                     &[id.into(), secret.into(), ceremony.into(), now.into()],
                 )?;

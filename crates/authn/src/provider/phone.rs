@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use approval::{AssertionResponse, LoginStatement, Statement};
-use hpki::id::CeremonyId;
+use approval::{Approval, AssertionResponse, LoginStatement, Statement};
+use hpki::id::{BindingId, CeremonyId, KeyId, PersonId};
 use hpki::time::Timestamp;
-use ledger::{Event, Failed, Fault, Note, Record};
+use ledger::{Event, Failed, Fault, Note, Record, Tx};
 use wire::{SessionApproveRequest, SessionClaimAnswer, SessionClaimRequest, SessionRefuseRequest};
 
 use super::ACCESS_S;
@@ -39,7 +39,7 @@ fn no<T>(refusal: Refusal) -> Result<T, Failed<Refusal>> {
 }
 
 /// The login whose QR code this is.
-fn shown_by(row: Option<LoginRow>, secret: &str) -> Result<LoginRow, Refusal> {
+pub(super) fn shown_by(row: Option<LoginRow>, secret: &str) -> Result<LoginRow, Refusal> {
     let row = row.ok_or(Refusal::CeremonyUnknown)?;
     match row.secret.zip(Secret::hash_of(secret)) {
         Some((kept, shown)) if same(&kept, &shown) => Ok(row),
@@ -47,7 +47,7 @@ fn shown_by(row: Option<LoginRow>, secret: &str) -> Result<LoginRow, Refusal> {
     }
 }
 
-fn claimable(row: &LoginRow, now: Timestamp) -> Result<(), Refusal> {
+pub(super) fn claimable(row: &LoginRow, now: Timestamp) -> Result<(), Refusal> {
     match row.step {
         Step::Opened if row.shown.is_none_or(|shown| now.since(shown) > row.qr_life()) => {
             Err(Refusal::QrExpired)
@@ -58,7 +58,7 @@ fn claimable(row: &LoginRow, now: Timestamp) -> Result<(), Refusal> {
     }
 }
 
-fn approvable(row: &LoginRow, now: Timestamp) -> Result<(), Refusal> {
+pub(super) fn approvable(row: &LoginRow, now: Timestamp) -> Result<(), Refusal> {
     match row.step {
         Step::Claimed if row.claimed.is_none_or(|at| now.since(at) > FINISH_S) => {
             Err(Refusal::CeremonyExpired)
@@ -73,7 +73,10 @@ fn approvable(row: &LoginRow, now: Timestamp) -> Result<(), Refusal> {
 }
 
 impl Authn {
-    async fn login_row(&self, ceremony: &str) -> Result<Option<LoginRow>, Failed<Refusal>> {
+    pub(super) async fn login_row(
+        &self,
+        ceremony: &str,
+    ) -> Result<Option<LoginRow>, Failed<Refusal>> {
         let Ok(id) = ceremony.parse::<CeremonyId>() else { return Ok(None) };
         self.ledger.read(move |tx| Ok(LoginRow::of(tx, id)?)).await
     }
@@ -105,45 +108,16 @@ impl Authn {
         let row = self.login_row(&request.ceremony).await?;
         let row = shown_by(row, &request.secret).map_err(Failed::Refused)?;
         claimable(&row, now).map_err(Failed::Refused)?;
+        if row.asked.means.card().is_some() {
+            return no(Refusal::Provider(Wrong::MeansDiffers));
+        }
         let binding = self.phone_of(device).await?;
         if row.hint.is_some_and(|hint| hint != binding.key) {
             return no(Refusal::NotTheExpectedPerson);
         }
-        let client = self.registry.find(&row.client);
-        let client = client.map_err(|wrong| Failed::Refused(Refusal::Provider(wrong)))?;
-        let statement = LoginStatement {
-            issuer: self.config.issuer.clone(),
-            rp_id: self.config.rp_id.clone(),
-            ceremony: row.id,
-            nonce: self.nonce(),
-            client_id: client.id.to_string(),
-            client_name: client.name.clone(),
-            redirect_host: row.asked.host.clone(),
-            scopes: row.asked.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
-            person: binding.person,
-            key: binding.key,
-            not_after: now.plus(FINISH_S + ACCESS_S),
-        };
+        let statement = self.login_statement(&row, (binding.person, binding.key), now)?;
         let here = row.browser.is_some() && row.browser == browser.and_then(Secret::hash_of);
-        let (id, bound, kept, secret) = (row.id, binding.id, text(&statement)?, row.secret);
-        self.ledger
-            .write(move |tx| {
-                let claimed = tx.exec(
-                    "UPDATE authn_login
-                     SET step = 'claimed', binding = $2, claimed = $3, statement = $4, here = $5
-                     WHERE id = $1 AND step = 'opened' AND secret_hash = $6",
-                    &[
-                        id.into(),
-                        bound.into(),
-                        now.into(),
-                        (&kept).into(),
-                        here.into(),
-                        secret.into(),
-                    ],
-                )?;
-                if claimed == 1 { Ok(()) } else { no(Refusal::QrAlreadyUsed) }
-            })
-            .await?;
+        self.keep_claim(&row, binding.id, &statement, here, now).await?;
         let options = options::get(&self.config, &statement.challenge(), &binding.credential.id);
         let statement = serde_json::to_value(&statement)
             .map_err(|why| Fault::Misuse(format!("a statement as JSON: {why}")))?;
@@ -152,7 +126,64 @@ impl Authn {
             statement_type: "login".into(),
             statement,
             options,
+            card_until: None,
         })
+    }
+
+    /// What she is asked to approve.
+    pub(super) fn login_statement(
+        &self,
+        row: &LoginRow,
+        (person, key): (PersonId, KeyId),
+        now: Timestamp,
+    ) -> Result<LoginStatement, Failed<Refusal>> {
+        let client = self.registry.find(&row.client);
+        let client = client.map_err(|wrong| Failed::Refused(Refusal::Provider(wrong)))?;
+        Ok(LoginStatement {
+            issuer: self.config.issuer.clone(),
+            rp_id: self.config.rp_id.clone(),
+            ceremony: row.id,
+            nonce: self.nonce(),
+            client_id: client.id.to_string(),
+            client_name: client.name.clone(),
+            redirect_host: row.asked.host.clone(),
+            scopes: row.asked.scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+            person,
+            key,
+            not_after: now.plus(FINISH_S + ACCESS_S),
+        })
+    }
+
+    /// Writes down who has claimed it; one does.
+    pub(super) async fn keep_claim(
+        &self,
+        row: &LoginRow,
+        bound: BindingId,
+        statement: &LoginStatement,
+        here: bool,
+        now: Timestamp,
+    ) -> Result<(), Failed<Refusal>> {
+        let (id, key, kept, secret) = (row.id, statement.key, text(statement)?, row.secret);
+        self.ledger
+            .write(move |tx| {
+                let claimed = tx.exec(
+                    "UPDATE authn_login
+                     SET step = 'claimed', binding = $2, claimed = $3, statement = $4, here = $5,
+                         key = $7
+                     WHERE id = $1 AND step = 'opened' AND secret_hash = $6",
+                    &[
+                        id.into(),
+                        bound.into(),
+                        now.into(),
+                        (&kept).into(),
+                        here.into(),
+                        secret.into(),
+                        key.into(),
+                    ],
+                )?;
+                if claimed == 1 { Ok(()) } else { no(Refusal::QrAlreadyUsed) }
+            })
+            .await
     }
 
     /// Whose key a claimed login is about, and whether her qualification is asked for.
@@ -245,12 +276,39 @@ impl Authn {
         let said = Statement::Login(statement.clone());
         let answered = self.approved_with(&binding, said, &response, now)?;
         let digits = (!row.here).then(|| three_digits(&*self.random));
-        let (evidence, hash) = (text(&answered.approval)?, answered.approval.evidence_hash());
         let hardware = !binding.credential.backup_eligible;
-        let (id, kept) = (row.id, digits.clone());
+        let (approval, kept) = (answered.approval.clone(), digits.clone());
+        self.keep_login_approval(
+            row.id,
+            approval,
+            kept,
+            hardware,
+            move |tx| answered.count(tx),
+            now,
+        )
+        .await?;
+        Ok(self.login_approved(&row, digits))
+    }
+
+    /// Keeps what she approved: her notice and the journal's entry are in the same commit, and so is
+    /// what `still` says of her means.
+    pub(super) async fn keep_login_approval(
+        &self,
+        id: CeremonyId,
+        approval: Approval,
+        digits: Option<String>,
+        hardware: bool,
+        still: impl Fn(&Tx<'_>) -> Result<(), Failed<Refusal>> + Send + Sync + 'static,
+        now: Timestamp,
+    ) -> Result<(), Failed<Refusal>> {
+        let Statement::Login(statement) = approval.statement.clone() else {
+            return no(Refusal::CeremonyOutOfStep("not claimed"));
+        };
+        let (evidence, hash, bound) =
+            (text(&approval)?, approval.evidence_hash(), approval.binding);
         self.ledger
             .record(move |tx| {
-                answered.count(tx)?;
+                still(tx)?;
                 let done = tx.exec(
                     "UPDATE authn_login
                      SET step = 'approved', approved = $2, evidence = $3, digits = $4,
@@ -260,7 +318,7 @@ impl Authn {
                         id.into(),
                         now.into(),
                         (&evidence).into(),
-                        kept.clone().into(),
+                        digits.clone().into(),
                         bound.into(),
                         hardware.into(),
                     ],
@@ -276,7 +334,7 @@ impl Authn {
                 Ok(((), Note(record)))
             })
             .await?;
-        Ok(self.login_approved(&row, digits))
+        Ok(())
     }
 
     fn login_approved(&self, row: &LoginRow, number: Option<String>) -> LoginApproved {

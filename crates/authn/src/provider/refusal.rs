@@ -47,8 +47,8 @@ wrongs! {
     DetailsWrong = "oauth-details-wrong" "the authorization details are wrong",
     /// Nobody is logged in at a provider without sessions.
     LoginRequired = "oauth-login-required" "nobody is asked where prompt is none",
-    /// The means that this client asks for cannot be used here.
-    MeansNotHere = "oauth-means-not-here" "this means cannot be used in a browser",
+    /// This service takes another means than the one that was brought.
+    MeansDiffers = "oauth-means-differs" "this service takes another means",
     /// The authority of her certificate did not switch the login on.
     AuthorityOff = "oauth-authority-off" "the holder's authority did not switch this login on",
     /// Her certificate was revoked or has run out.

@@ -139,6 +139,9 @@ pub(crate) struct AskedFor {
     /// Whether it stands on its owner's page (CIBA).
     #[serde(default)]
     pub(crate) backchannel: bool,
+    /// By which means she is to be authenticated.
+    #[serde(default)]
+    pub(crate) means: MeansWanted,
 }
 
 /// The place that pushed a request.
@@ -254,9 +257,6 @@ fn judged(client: &Client, asked: &Parameters, host: &str) -> Result<AskedFor, W
         return Err(Wrong::ScopeNotAllowed);
     }
     prompted(asked)?;
-    if client.means != MeansWanted::Phone {
-        return Err(Wrong::MeansNotHere);
-    }
     let start = match (signs, asked.get("authorization_details")) {
         (true, None) if service => Some(client.session()),
         (true, Some(details)) if !service => Some(allowance(details)?),
@@ -273,6 +273,7 @@ fn judged(client: &Client, asked: &Parameters, host: &str) -> Result<AskedFor, W
         start,
         at: None,
         backchannel: false,
+        means: client.means,
     })
 }
 
@@ -427,11 +428,11 @@ mod tests {
     }
 
     #[test]
-    fn a_client_for_cards_is_told_that_no_card_can_be_used_here() {
+    fn a_client_for_cards_asks_as_every_other_does() {
         let card = Client { means: MeansWanted::Hpki, ..client() };
         let pairs = RIGHT.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let asked = Parameters::of(pairs.collect()).unwrap();
-        let denied = read(&card, asked, "https://platform.test", Timestamp::from_seconds(0));
-        assert_eq!(denied.unwrap_err().wrong, Wrong::MeansNotHere);
+        let held = read(&card, asked, "https://platform.test", Timestamp::from_seconds(0));
+        assert_eq!(held.unwrap().means, MeansWanted::Hpki);
     }
 }

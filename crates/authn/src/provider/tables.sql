@@ -23,11 +23,12 @@ CREATE TABLE authn_login (
     typed INTEGER,
     wrong TEXT,
     hardware INTEGER NOT NULL DEFAULT 0,
+    key BLOB,
     hint BLOB
 ) WITHOUT ROWID;
 CREATE INDEX authn_login_idle ON authn_login (made) WHERE evidence IS NULL;
 CREATE INDEX authn_login_hint ON authn_login (hint) WHERE hint IS NOT NULL;
-CREATE INDEX authn_login_binding ON authn_login (binding);
+CREATE INDEX authn_login_key ON authn_login (key);
 
 -- A code, by its SHA-256; redeemed once. `session` is the signing session that was made from it.
 CREATE TABLE authn_code (

@@ -2,6 +2,7 @@
 //! by the key that signs every token here; they are told apart by type and audience, and custody
 //! takes neither.
 
+use approval::Means;
 use hpki::encoding::{Digest32, Statement, sha256};
 use hpki::id::{KeyId, PersonId, TokenId};
 use hpki::sign::Mac as _;
@@ -16,9 +17,6 @@ use super::request::Scope;
 use super::{ACCESS_S, ID_TOKEN_S};
 use crate::refusal::Refusal;
 use crate::room::Authn;
-
-/// How the means is told (`acr`).
-const ACR: &str = "urn:azukari:acr:phone";
 
 /// Claims about the person that another room knows, by scope.
 pub type Claimed = Map<String, Value>;
@@ -112,18 +110,23 @@ impl Authn {
         x5t: Option<Digest32>,
         now: Timestamp,
     ) -> Result<Issued, Failed<Refusal>> {
-        let Redeemed::Login { person, key, auth_time, until: agreed, hardware } = spent.redeemed
+        let Redeemed::Login { person, key, auth_time, until: agreed, hardware, means } =
+            spent.redeemed
         else {
             return Err(Fault::Misuse("a session's code for a login".into()).into());
         };
         let (id, until) = (TokenId::random(&*self.random), now.plus(ACCESS_S).min(agreed));
         let sub = self.pairwise(&spent.sector, person)?;
         let scope = Scope::text(&spent.scopes);
-        let amr = [if hardware { "hwk" } else { "swk" }, "user", "mfa"];
+        let acr = format!("urn:azukari:acr:{means}");
+        let amr = match means {
+            Means::Phone => [if hardware { "hwk" } else { "swk" }, "user", "mfa"],
+            Means::Hpki | Means::Jpki => ["sc", "pin", "mfa"],
+        };
         let mut access = json!({
             "iss": self.config.issuer, "aud": self.userinfo(), "sub": sub,
             "client_id": spent.client, "iat": now, "exp": until, "auth_time": auth_time,
-            "jti": id, "scope": scope, "acr": ACR, "amr": amr,
+            "jti": id, "scope": scope, "acr": acr, "amr": amr,
         });
         if let Some(x5t) = &x5t {
             access["cnf"] = serde_json::to_value(Confirmation::of(x5t)).unwrap_or_default();
@@ -138,7 +141,7 @@ impl Authn {
             ("iat", json!(now)),
             ("exp", json!(now.plus(ID_TOKEN_S))),
             ("auth_time", json!(auth_time)),
-            ("acr", json!(ACR)),
+            ("acr", json!(acr)),
             ("amr", json!(amr)),
             // The left half of the access token's hash (OpenID Connect Core §3.1.3.6).
             ("at_hash", json!(base64url_encode(&hash[..16]))),

@@ -12,6 +12,7 @@ function tick() {
   const left = Math.max(0, Math.ceil((ends - performance.now()) / 1000));
   say($("left"), both(`残り ${left} 秒`, `${left} s left`));
   $("left").classList.toggle("soon", left <= 10);
+  for (const element of document.querySelectorAll("[data-left]")) element.replaceChildren(...$("left").cloneNode(true).childNodes);
 }
 
 const goOn = () => location.replace(`/oauth/continue/${login}`);
@@ -22,6 +23,7 @@ async function draw() {
   $("qr").querySelector(".light").setAttribute("d", `M0 0h${qr.side}v${qr.side}H0z`);
   $("qr").querySelector(".dark").setAttribute("d", qr.path);
   $("go-here").href = address;
+  for (const element of document.querySelectorAll("[data-command]")) element.textContent = `azukari card approve --ca ca.pem${element.dataset.command} '${address}'`;
   ends = performance.now() + left * 1000;
   shown = true;
   clearInterval(ticking);
@@ -34,13 +36,14 @@ async function display(view) {
   $("place").hidden = false;
   $("client").textContent = view.client;
   $("host").textContent = view.place ? view.place.join(" ") : view.host;
+  for (const part of document.querySelectorAll("[data-by]")) part.hidden = (part.dataset.by === "phone") !== (view.means === "phone");
   $("leaving").hidden = ["ready", "refused"].includes(view.step);
   if (["ready", "refused"].includes(view.step)) { show("done"); goOn(); return true; }
   if (view.step === "idle" && !shown) {
     await draw();
     view.step = "waiting";
   }
-  const screen = { idle: "late", waiting: view.phone ? "here" : "waiting", claimed: "claimed", number: "number", opening: "claimed" }[view.step];
+  const screen = { idle: "late", waiting: view.means !== "phone" ? `by-${view.means}` : view.phone ? "here" : "waiting", claimed: "claimed", number: "number", opening: "claimed" }[view.step];
   if (seen !== screen) show(screen);
   if (screen === "number" && seen !== screen) { $("digits").value = ""; $("digits").focus(); }
   seen = screen;

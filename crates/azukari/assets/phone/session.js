@@ -40,11 +40,12 @@ async function recall() {
 }
 
 function display() {
-  const s = asked.statement, until = when(s.notAfter);
+  const s = asked.statement, until = when(s.notAfter ?? asked.card_until);
   for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(asked.type);
   $("person").textContent = asked.person_display;
   for (const element of [$("until"), ...document.querySelectorAll("[data-until]")]) say(element, both(`${until.ja} まで`, until.en));
   if (asked.type === "login") displayLogin(s);
+  else if (asked.type === "link-card") displayCode(asked.options.challenge);
   else displayPlace(s, until);
   show("ask");
 }
@@ -62,6 +63,8 @@ function displayLogin(s) {
   $("told").replaceChildren(...named($("scopes"), "data-scope", s.scopes));
 }
 
+const displayCode = (root) => { $("short-code").textContent = shortCode(root).replace(/(.{4})/, "$1 "); };
+
 function displayPlace(s, until) {
   $("facility-code").textContent = s.facilityId;
   for (const element of [$("facility"), ...document.querySelectorAll("[data-facility]")]) element.textContent = s.facilityName;
@@ -69,7 +72,7 @@ function displayPlace(s, until) {
   const count = s.maxCount ?? s.count;
   say($("count"), asked.type === "session" ? both(`${count}件まで`, `up to ${count}`) : both(`${count}件`, `${count}`));
   $("kinds-seen").replaceChildren(...named($("kinds"), "data-kind", s.kinds));
-  if (asked.type === "documents") $("short-code").textContent = shortCode(s.root).replace(/(.{4})/, "$1 ");
+  if (asked.type === "documents") displayCode(s.root);
   say($("valid"), both(`署名できる期限は ${until.ja} までです`, `You can sign until ${until.en}`));
 }
 
@@ -92,7 +95,7 @@ async function approve() {
 async function send() {
   show("sending");
   try {
-    const done = await ask("/phone/session/approve", { ceremony: asked.statement.ceremony, credential });
+    const done = await ask("/phone/session/approve", { ceremony: qr.id, credential });
     // The browser that logs in is this one: it goes on by itself.
     if (done.back?.startsWith("/oauth/continue/")) return location.replace(done.back);
     if (!done.number) return show("done");

@@ -41,6 +41,7 @@ const FORMS = {
   dispute: (s) => H("azukari/approve/dispute/v1", ...hers(s), number(s.index), octets(s.commitment)),
   change: (s) => H("azukari/approve/change/v1", ...hers(s), id(s.sheet), octets(s.credential)),
   login: (s) => H("azukari/approve/login/v1", text(s.issuer), text(s.rpId), id(s.ceremony), octets(s.nonce), text(s.clientId), text(s.clientName), text(s.redirectHost), list([...s.scopes].sort()), id(s.person), id(s.key), number(s.notAfter)),
+  "link-card": (s) => H("azukari/approve/link-card/v1", ...hers(s), octets(s.card)),
   signin: (s) => H("azukari/approve/signin/v1", ...hers(s), number(s.at)),
 };
 

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use approval::{DocumentsStatement, LinkStatement, LoginStatement, SessionStatement};
+use approval::{
+    DocumentsStatement, LinkCardStatement, LinkStatement, LoginStatement, SessionStatement,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hpki::encoding::Digest32;
@@ -95,7 +97,7 @@ pub(crate) struct Begun {
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed {
     pub(crate) ceremony: String,
-    /// `session`, `documents` or `login`.
+    /// `session`, `documents`, `login` or `link-card`.
     pub(crate) kind: String,
     pub(crate) statement: Value,
     pub(crate) options: Value,
@@ -107,6 +109,7 @@ impl Claimed {
         match self.kind.as_str() {
             "documents" => Ok(displayed::<DocumentsStatement>(&self.statement)?.challenge()),
             "login" => Ok(displayed::<LoginStatement>(&self.statement)?.challenge()),
+            "link-card" => Ok(displayed::<LinkCardStatement>(&self.statement)?.challenge()),
             _ => Ok(displayed::<SessionStatement>(&self.statement)?.challenge()),
         }
     }

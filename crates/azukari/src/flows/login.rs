@@ -18,7 +18,7 @@ use super::open_session;
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
 
-/// A phone claims a QR code: a terminal's, or that of a login.
+/// A phone claims a QR code: a terminal's, that of a login, or of a card that is to be linked.
 pub(crate) async fn claim(
     platform: &Platform,
     request: &SessionClaimRequest,
@@ -26,6 +26,9 @@ pub(crate) async fn claim(
     browser: Option<&str>,
     now: Timestamp,
 ) -> Result<SessionClaimAnswer, Trouble> {
+    if platform.authn.is_card_link(&request.ceremony) {
+        return super::link_card::claim(platform, request, device, now).await;
+    }
     if !platform.authn.is_login(&request.ceremony).await? {
         return Ok(platform.authn.claim(request, device, now).await?);
     }
@@ -47,6 +50,10 @@ pub(crate) async fn approve(
     request: &SessionApproveRequest,
     now: Timestamp,
 ) -> Result<SessionApproveAnswer, Trouble> {
+    if platform.authn.is_card_link(&request.ceremony) {
+        let number = platform.authn.approve_card_link(request, now).await?;
+        return Ok(SessionApproveAnswer { approved: true, number: Some(number), back: None });
+    }
     if !platform.authn.is_login(&request.ceremony).await? {
         return open_session::approve(platform, request, now).await;
     }
@@ -60,6 +67,9 @@ pub(crate) async fn refuse(
     request: &SessionRefuseRequest,
     now: Timestamp,
 ) -> Result<(), Trouble> {
+    if platform.authn.is_card_link(&request.ceremony) {
+        return Ok(platform.authn.refuse_card_link(request)?);
+    }
     match platform.authn.is_login(&request.ceremony).await? {
         true => platform.authn.refuse_login(request, now).await?,
         false => platform.authn.refuse(request, now).await?,
@@ -68,7 +78,7 @@ pub(crate) async fn refuse(
 }
 
 /// What a service is told of the owner of a key, by scope; or why it is told nothing.
-async fn about(
+pub(super) async fn about(
     platform: &Platform,
     key: KeyId,
     scopes: &[Scope],

@@ -1,5 +1,6 @@
 //! What the holder of a card does at home, and the My Number Card: linked once, renewed, revoked.
 
+mod by_phone;
 mod revoked;
 
 use approval::card_commitment;

@@ -2,6 +2,7 @@
 //! it must not get away with, each with the standard's error.
 
 mod afterwards;
+mod by_card;
 mod devices;
 mod requests;
 mod signing;
@@ -83,7 +84,7 @@ async fn town(qualification: &str) -> (House, Service) {
         party("other", &format!("redirects = [\"https://other.example.jp/cb\"]\n{all}\n{keys}")),
         party("kiosk", &format!("redirects = [{BACK:?}]\nscopes = [\"openid\", \"profile\"]\ndevice = true\n{keys}")),
         party("app", "redirects = [\"http://127.0.0.1/back\"]\nscopes = [\"openid\", \"profile\"]"),
-        party("HPKI", "redirects = [\"http://hpkicardless-clientadapter-server:3000/authhpki/callback\"]\nscopes = [\"openid\"]\nmeans = \"hpki\""),
+        party("HPKI", "redirects = [\"http://hpkicardless-clientadapter-server:3000/authhpki/callback\"]\nscopes = [\"openid\", \"sign\"]\nmeans = \"hpki\""),
         party("FIDO", "redirects = [\"http://hpkicardless-clientadapter-server:3000/authfido/callback\"]\nscopes = [\"openid\", \"sign\"]"),
     ]
     .concat();

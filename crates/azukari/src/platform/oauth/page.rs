@@ -44,6 +44,8 @@ pub(crate) struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<(String, String)>,
     step: &'static str,
+    /// By which means she is to approve: `phone`, `hpki` or `jpki`.
+    means: &'static str,
     /// Whether this browser is a registered phone's.
     phone: bool,
 }
@@ -75,10 +77,12 @@ pub(super) async fn state(
         flows::open_session::open(&platform, ceremony, now()).await?;
         seen = platform.authn.login_seen(which.login, cookie, now()).await?;
     }
-    let phone = device.secret().is_some() && seen.place.is_none();
+    let means = seen.means.name();
+    let phone = device.secret().is_some() && seen.place.is_none() && means == "phone";
     let scopes = seen.scopes.iter().map(|scope| scope.name()).collect();
     let step = seen.step.name();
-    Ok(Json(View { client: seen.client, host: seen.host, scopes, place: seen.place, step, phone }))
+    let (client, host, place) = (seen.client, seen.host, seen.place);
+    Ok(Json(View { client, host, scopes, place, step, means, phone }))
 }
 
 /// A fresh QR code.

@@ -37,7 +37,7 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("allowance-not-allowed", 400, "invalid_authorization_details"),
     ("terminal-malformed", 400, "invalid_authorization_details"),
     ("oauth-login-required", 400, "login_required"),
-    ("oauth-means-not-here", 400, "unmet_authentication_requirements"),
+    ("oauth-means-differs", 400, "unmet_authentication_requirements"),
     ("oauth-authority-off", 400, "access_denied"),
     ("oauth-certificate-ended", 400, "access_denied"),
     ("ceremony-refused", 400, "access_denied"),

@@ -40,12 +40,6 @@ async fn nobody_is_sent_to_a_stranger_and_every_refusal_goes_to_the_registered_a
         assert_eq!((value(&back, "state"), value(&back, "iss")), ("st", service.issuer.as_str()));
         assert!(value(&back, "code").is_empty());
     }
-    // A client for cards is told that no card can be used in a browser.
-    let fixed = "http://hpkicardless-clientadapter-server:3000/authhpki/callback";
-    let card = [("client_id", "HPKI"), ("redirect_uri", fixed), ("scope", "openid")];
-    let answer = browser.open(&service.address(&card)).await.unwrap_err();
-    assert!(answer.headers()["location"].to_str().unwrap().starts_with(fixed));
-    assert_eq!(value(&parameters(&answer), "error"), "unmet_authentication_requirements");
     // A form of the service's own page comes without our cookie: it goes on as a GET, which has it, and
     // logins that are open in this browser stay open.
     let open = browser.open(&service.address(&[])).await.unwrap();
