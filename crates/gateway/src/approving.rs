@@ -223,11 +223,11 @@ impl<P: Platform> Gateway<P> {
         let path = wire::path::APPROVAL.replace("{ceremony}", &ceremony.to_string());
         let reply = self.platform.send(get(path)).await.map_err(unreachable)?;
         let found: ApprovalState = read(reply).map_err(Failed::Refused)?;
-        if let Some(statement) = &found.statement {
-            if let Err(refusal) = self.judge(&asked, statement) {
-                self.orders.refuse_waiting(ceremony, &refusal).await?;
-                return Err(Failed::Refused(refusal));
-            }
+        if let Some(statement) = &found.statement
+            && let Err(refusal) = self.judge(&asked, statement)
+        {
+            self.orders.refuse_waiting(ceremony, &refusal).await?;
+            return Err(Failed::Refused(refusal));
         }
         let state = match (found.state, &found.statement) {
             (CeremonyStep::Approved, Some(_)) => {
