@@ -301,6 +301,13 @@ impl Authn {
         }
     }
 
+    /// The certificate of the card that this program would have linked.
+    pub fn card_of_link(&self, linking: CeremonyId, program: &str) -> Option<Vec<u8>> {
+        let all = self.card_linkings();
+        let found = all.get(&linking).filter(|found| shows(&found.program, program))?;
+        Some(found.certificate.clone())
+    }
+
     /// The digits and the card's signature arrive: with the phone's answer they link the card, in the
     /// place of the one that was linked before. Taken once; custody is told in the same commit.
     ///

@@ -15,8 +15,8 @@ use wire::token::base64url_encode;
 
 use crate::asking::Question;
 use crate::at_home::{Asked, Ticket};
-use crate::card_status::Heard;
 use crate::card_linking::CardLinking;
+use crate::card_status::Heard;
 use crate::ceremony::Ceremony;
 use crate::changing::Change;
 use crate::config::AuthnConfig;

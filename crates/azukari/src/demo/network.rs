@@ -30,8 +30,8 @@ const COOKIE: &str = "kakuu-network";
 /// The service that an outside program may be.
 const OUTSIDE: &str = "outside";
 const OUTSIDE_KEY: &str = "outside.jwk.json";
-/// The one address that every hospital's adapter has in the field.
-const ADAPTER: &str = "http://hpkicardless-clientadapter-server:3000/authfido/callback";
+/// The one host that every hospital's adapter has in the field.
+const ADAPTER: &str = "http://hpkicardless-clientadapter-server:3000";
 
 /// Registers the service with the platform, before that opens.
 pub(super) fn found(founded: &Founded) -> Result<Network, Stop> {
@@ -68,11 +68,33 @@ device = true
 id = "FIDO"
 name = "電子カルテ（TEST）"
 redirects = [
-    "{ADAPTER}",
+    "{ADAPTER}/authfido/callback",
     "{REDIRECT}",
 ]
 sector = "hpkicardless-clientadapter-server"
 scopes = ["openid", "sign"]
+
+[[relying_party]]
+id = "HPKI"
+name = "電子カルテ（TEST、HPKIカード）"
+redirects = [
+    "{ADAPTER}/authhpki/callback",
+    "{REDIRECT}",
+]
+sector = "hpkicardless-clientadapter-server"
+scopes = ["openid", "sign"]
+means = "hpki"
+
+[[relying_party]]
+id = "JPKI"
+name = "電子カルテ（TEST、マイナンバーカード）"
+redirects = [
+    "{ADAPTER}/authjpki/callback",
+    "{REDIRECT}",
+]
+sector = "hpkicardless-clientadapter-server"
+scopes = ["openid", "sign"]
+means = "jpki"
 "#
     );
     let file = founded.platform_config();
@@ -102,7 +124,7 @@ pub(super) fn manifest(home: &Path) -> Value {
         "private_key": home.join(OUTSIDE_KEY),
         "redirect": REDIRECT,
         "scope": SCOPE,
-        "adapter": { "client_id": "FIDO", "redirect": ADAPTER },
+        "adapter": { "client_id": "FIDO", "redirect": format!("{ADAPTER}/authfido/callback") },
     })
 }
 

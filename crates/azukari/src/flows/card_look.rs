@@ -5,17 +5,33 @@ use authn::CardLook;
 use hpki::time::Timestamp;
 use ledger::Failed;
 
+use super::card_status;
+use crate::config::jpki::StatusFrom;
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
 
 /// So many at once. A million linked cards are looked at within nine hours of a new list.
 const ROUND: u32 = 1_000;
 
-/// One round: cards that were last judged by an older list than the newest.
+/// So many of them, where the authority is asked about each.
+const ASKED_ROUND: u32 = 100;
+/// That is done once a day.
+const ASKED_EACH_S: u64 = 86_400;
+
+/// One round: cards that were last judged by an older list than the newest, or, where the authority is
+/// asked about each, that it was not asked about for a day.
 pub(crate) async fn round(platform: &Platform, now: Timestamp) -> Result<(), Trouble> {
-    let Some(newest) = platform.authn.newest_card_list() else { return Ok(()) };
+    let Some(config) = &platform.config.jpki else { return Ok(()) };
+    let (older_than, by, count) = match config.status {
+        StatusFrom::Ocsp(_) => (now.minus(ASKED_EACH_S), now, ASKED_ROUND),
+        StatusFrom::List { .. } => match platform.authn.newest_card_list() {
+            Some(newest) => (newest, newest, ROUND),
+            None => return Ok(()),
+        },
+    };
     let (mut looked, mut ended) = (Vec::new(), 0);
-    for card in platform.authn.cards_to_look_at(newest, ROUND).await? {
+    for card in platform.authn.cards_to_look_at(older_than, count).await? {
+        card_status::ask(platform, &card.certificate, now).await;
         match platform.authn.look_at_card(&card.certificate, now).await {
             Ok(CardLook::Untold) => break,
             Ok(CardLook::Ended) => ended += 1,
@@ -28,7 +44,7 @@ pub(crate) async fn round(platform: &Platform, now: Timestamp) -> Result<(), Tro
         }
         looked.push(card.id);
     }
-    platform.authn.cards_looked_at(looked, newest).await?;
+    platform.authn.cards_looked_at(looked, by).await?;
     if ended > 0 {
         tracing::info!(
             ended,

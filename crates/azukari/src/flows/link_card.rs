@@ -12,6 +12,7 @@ use wire::{
     SessionRefuseRequest,
 };
 
+use super::card_status;
 use crate::http::problem::Trouble;
 use crate::platform::Platform;
 
@@ -25,6 +26,7 @@ pub(crate) async fn begin(
     request: CardLinkBeginRequest,
     now: Timestamp,
 ) -> Result<CardLinkBeginAnswer, Trouble> {
+    card_status::ask(platform, &request.certificate.0, now).await;
     let begun = platform.authn.begin_card_link(request.certificate.0, now).await?;
     Ok(CardLinkBeginAnswer {
         linking: begun.linking.to_string(),
@@ -76,6 +78,9 @@ pub(crate) async fn finish(
 ) -> Result<DoneAnswer, Trouble> {
     let (linking, signature) = (id(&request.linking)?, request.signature.0);
     let authn = &platform.authn;
+    if let Some(card) = authn.card_of_link(linking, &request.secret) {
+        card_status::ask(platform, &card, now).await;
+    }
     authn.finish_card_link(linking, &request.secret, &request.number, signature, now).await?;
     super::deliver::soon(platform, now).await;
     Ok(DoneAnswer { done: true })

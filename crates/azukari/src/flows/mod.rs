@@ -5,8 +5,8 @@
 pub(crate) mod approve_documents;
 pub(crate) mod at_home;
 pub(crate) mod by_card;
-pub(crate) mod card_status;
 pub(crate) mod card_look;
+pub(crate) mod card_status;
 pub(crate) mod certify;
 pub(crate) mod csc;
 pub(crate) mod deliver;

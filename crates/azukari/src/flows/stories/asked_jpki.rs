@@ -187,3 +187,32 @@ async fn answers_made_ahead_are_believed_where_that_is_configured_and_only_while
     town.is(Mood::Answers);
     morning(&way, "jpki", &card).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn linked_cards_are_asked_about_in_turn_and_a_revoked_one_ends_its_link() {
+    let town = Asking::found("").await;
+    let (way, platform) = (town.house.at(&SANDBOX), Arc::clone(town.house.platform()));
+    let (hpki, card) = (town.hpki(&HANAKO).await, town.card(&HANAKO));
+    town.link(&hpki, &card).await.unwrap();
+    let his = town.card(&JIRO);
+    town.link(&town.hpki(&JIRO).await, &his).await.unwrap();
+    let token = morning(&way, "jpki", &card).await.unwrap();
+    let serial = Certificate::from_der(&card.certificate).unwrap().serial().to_vec();
+    town.there.office.revoke(&serial);
+
+    // While nothing can be told nothing ends, and nothing counts as done.
+    town.is(Mood::Silent(StatusCode::SERVICE_UNAVAILABLE));
+    crate::flows::card_look::round(&platform, now()).await.unwrap();
+    assert!(platform.authn.linked_card(token.key).await.unwrap().is_some());
+    send(&way, &token.token, &some_order()).await.unwrap();
+    town.is(Mood::Answers);
+    crate::flows::card_look::round(&platform, now()).await.unwrap();
+    assert!(platform.authn.linked_card(token.key).await.unwrap().is_none());
+    assert_eq!(code(send(&way, &token.token, &some_order()).await), "token-ended");
+    // His stays, and is not asked about again today.
+    let key = super::cards::citizen(&town.house, &JIRO).key;
+    assert!(platform.authn.linked_card(key).await.unwrap().is_some());
+    let today = now().minus(86_400);
+    assert_eq!(platform.authn.cards_to_look_at(today, 10).await.unwrap(), []);
+    town.house.in_order().await;
+}

@@ -150,11 +150,11 @@ async fn each_wrong_linking_by_phone_has_its_own_refusal_and_links_nothing() {
     let begun = begin(&way, &card).await.unwrap();
     let (_, number) = scanned(&way, &mut hanako, &begun).await.unwrap();
     nation.publish(&[&card], now());
-    flows::by_card::refresh_jpki(house.platform()).await;
+    flows::card_status::refresh(house.platform()).await;
     assert_eq!(code(finish(&way, &begun, &number, &card).await), "card-revoked");
     assert_eq!(code(begin(&way, &card).await), "card-revoked");
     nation.publish(&[], now());
-    flows::by_card::refresh_jpki(house.platform()).await;
+    flows::card_status::refresh(house.platform()).await;
 
     // A stopped key is linked to nothing.
     act(&way, "hpki", &nation.hpki(&HANAKO).await, "stop").await.unwrap();

@@ -32,7 +32,7 @@ impl Linked {
     }
 
     async fn fetch(&self) {
-        flows::by_card::refresh_jpki(self.nation.house.platform()).await;
+        flows::card_status::refresh(self.nation.house.platform()).await;
     }
 
     /// The look that the platform takes by itself.
