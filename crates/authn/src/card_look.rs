@@ -133,12 +133,13 @@ impl Authn {
             .record(move |tx| {
                 let row = CardRow::of_commitment(tx, &commitment, &desk)?;
                 let record = end_card_in(tx, &row, &desk, NoticeKind::CardRevoked, now)?;
-                Ok((row.key, Note(record)))
+                Ok(((row.key, row.id), Note(record)))
             })
             .await;
         match ended {
-            Ok((key, _)) => {
+            Ok(((key, card), _)) => {
                 self.forget_ceremonies(key);
+                self.forget_tickets(card);
                 Ok(CardLook::Ended)
             }
             Err(Failed::Refused(Refusal::CardNotLinked)) => Ok(CardLook::Stays),
