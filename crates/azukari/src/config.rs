@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) use card::CardsConfig;
-pub(crate) use client::{ClientConfig, registered};
+pub(crate) use client::{ClientConfig, Registered, registered};
 pub(crate) use gateway::GatewayConfig;
 pub(crate) use witness::{WitnessAt, WitnessConfig};
 

@@ -6,7 +6,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::demo::service;
 use crate::hospital;
-use crate::platform::{approvals, batch, cards, csc, door, holder, import, journal, phone, reader};
+use crate::platform::{
+    approvals, batch, cards, csc, door, holder, import, journal, oauth, phone, reader,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -85,6 +87,21 @@ use crate::platform::{approvals, batch, cards, csc, door, holder, import, journa
         csc::authorize::extend_v2,
         csc::sign::sign_hash_v1,
         csc::sign::sign_hash_v2,
+        csc::document::sign_doc_v2,
+        csc::sign::poll_v2,
+        csc::revoke::revoke_v1,
+        csc::revoke::revoke_v2,
+        oauth::metadata::metadata,
+        phone::jwks,
+        oauth::authorize::push,
+        oauth::authorize::by_query,
+        oauth::authorize::by_form,
+        oauth::token::token,
+        oauth::token::device,
+        oauth::token::backchannel,
+        oauth::token::introspect,
+        oauth::token::revoke,
+        oauth::token::userinfo,
         hospital::begin,
         hospital::state,
         hospital::number,
@@ -113,11 +130,12 @@ use crate::platform::{approvals, batch, cards, csc, door, holder, import, journa
         (name = "holder", description = "基盤。本人のページと新しい電話から（cookie と X-Azukari-CSRF）"),
         (name = "card", description = "基盤。手元のカードリーダーから（本人の HPKI カード・マイナンバーカード）"),
         (name = "csc", description = "基盤。Cloud Signature Consortium の API（1.0.4.0 と 2.0.0.2）。登録したクライアントから、相互 TLS とトークンで"),
+        (name = "oauth", description = "基盤。OAuth 2.0 と OpenID Connect。断りは RFC 6749 の形で。/csc/v2/oauth2/… は CSC の名での同じ入口"),
         (name = "journal", description = "基盤。公開している署名記録。だれでも"),
         (name = "gateway", description = "医療機関側。電子カルテ・レセコンから、loopback で"),
         (name = "service", description = "電子処方箋管理サービスの模擬")
     ),
-    modifiers(&Security)
+    modifiers(&Security, &OtherNames)
 )]
 struct Description;
 
@@ -146,6 +164,44 @@ impl Modify for Security {
             .add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
         components
             .add_security_scheme("ehr", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// Doors that have a second name.
+const SECOND_NAMES: [(&str, &str); 5] = [
+    ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"),
+    ("/oauth/par", "/csc/v2/oauth2/pushed_authorize"),
+    ("/oauth/authorize", "/csc/v2/oauth2/authorize"),
+    ("/oauth/token", "/csc/v2/oauth2/token"),
+    ("/oauth/revoke", "/csc/v2/oauth2/revoke"),
+];
+
+/// What one function answers under several names or methods is described once; and no two acts have
+/// one id, which functions of the same name would give them.
+struct OtherNames;
+
+impl Modify for OtherNames {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let paths = &mut openapi.paths.paths;
+        for (name, second) in SECOND_NAMES {
+            let Some(mut item) = paths.get(name).cloned() else { continue };
+            if item.get.is_some() {
+                // Under its second name a browser's door is for links alone.
+                item.post = None;
+            }
+            paths.insert(second.to_owned(), item);
+        }
+        if let Some(item) = paths.get_mut("/oauth/userinfo") {
+            item.post = item.get.clone();
+        }
+        for (path, item) in paths {
+            let name = path.trim_matches('/').replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+            for (method, act) in [("get", &mut item.get), ("post", &mut item.post)] {
+                if let Some(act) = act {
+                    act.operation_id = Some(format!("{method}_{name}"));
+                }
+            }
+        }
     }
 }
 

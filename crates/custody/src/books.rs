@@ -12,6 +12,7 @@ use crate::card::CardRow;
 use crate::key::KeyRow;
 use crate::order::OrderRow;
 use crate::prepared::PreparedRow;
+use crate::request::RequestRow;
 use crate::room::{Custody, Inner};
 use crate::sad::SadRow;
 
@@ -62,7 +63,7 @@ impl Books {
 impl Custody {
     /// Reads every row once: keys, phones and cards a page at a time, budgets and what was approved at once.
     pub async fn books(&self) -> Result<Books, Bad> {
-        let (prepared, sads, approved) = self.0.approvals().await?;
+        let (prepared, sads, requests, approved) = self.0.approvals().await?;
         let (keys, bindings) = (self.0.keys().await?, self.0.bindings().await?);
         let cards = self.0.cards().await?;
         let (budgets, states, drawn) = self
@@ -108,7 +109,9 @@ impl Custody {
             prepared.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
         let broken_sads =
             sads.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
-        let broken = [broken_budgets, broken_prepared, broken_sads];
+        let broken_requests =
+            requests.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
+        let broken = [broken_budgets, broken_prepared, broken_sads, broken_requests];
         books.broken_seals =
             keys.broken + bindings.broken + cards.broken + broken.iter().sum::<usize>() as u64;
         books.misapproved = misapproved(&prepared, &approved);
@@ -126,6 +129,9 @@ struct Counted {
     count: u64,
     broken: u64,
 }
+
+/// What was prepared, SADs, requests, and approved activations.
+type Left = (Vec<PreparedRow>, Vec<SadRow>, Vec<RequestRow>, Vec<OrderRow>);
 
 impl Inner {
     async fn keys(&self) -> Result<Counted, Bad> {
@@ -170,11 +176,14 @@ impl Inner {
         }
     }
 
-    /// Everything that documents approved by themselves left: what was prepared, the SADs, and the
-    /// activations.
-    async fn approvals(&self) -> Result<(Vec<PreparedRow>, Vec<SadRow>, Vec<OrderRow>), Bad> {
+    /// Everything that programs and documents approved by themselves left: what was prepared, the
+    /// SADs, the requests, and the activations.
+    async fn approvals(&self) -> Result<Left, Bad> {
         self.ledger
-            .read(|tx| Ok((PreparedRow::all(tx)?, SadRow::all(tx)?, OrderRow::approved(tx)?)))
+            .read(|tx| {
+                let (sads, requests) = (SadRow::all(tx)?, RequestRow::all(tx)?);
+                Ok((PreparedRow::all(tx)?, sads, requests, OrderRow::approved(tx)?))
+            })
             .await
     }
 }

@@ -9,9 +9,11 @@ use hpki::kind::{DocumentKind, Form};
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault};
 use wire::csc::CredentialId;
+use xades::cades::{Attributes, Format};
 
 use crate::activation::{may_sign, usable};
 use crate::client::Client;
+use crate::hashes::ToSign;
 use crate::policy::Mode;
 use crate::prepared::{Document, Prepared};
 use crate::refusal::Refusal;
@@ -47,6 +49,9 @@ pub struct Authorize {
     pub count: u32,
     /// The hashes, where they are pinned now. Needed where each document is approved.
     pub hashes: Option<Vec<Digest32>>,
+    /// Where each document is approved: the hashes are documents' digests that will be signed in
+    /// this format (signDoc). `None`: they will be signed as they are (signHash).
+    pub format: Option<Format>,
 }
 
 /// What `credentials/authorize` leads to.
@@ -63,6 +68,8 @@ pub enum Authorized {
 pub struct SignedHash {
     /// The signature value: RSASSA-PKCS1-v1_5 over the DigestInfo of the hash.
     pub signature: Vec<u8>,
+    /// Around a document's digest: what was signed. Together they are the signature.
+    pub attributes: Option<Attributes>,
     /// Where the journal holds the outcome.
     pub index: u64,
     /// The proof of that (`c2sp.org/tlog-proof@v1`).
@@ -158,13 +165,12 @@ impl Custody {
             (Mode::EachDocument, None) => refused(Refusal::ApprovalNeeded),
             (Mode::EachDocument, Some(hashes)) => {
                 let number = inner.own_number(now);
-                let document = |(item, hash): (u32, &Digest32)| Document {
-                    number,
-                    item,
-                    kind,
-                    digest: *hash,
-                    mark: [0; 4],
-                    dtbsr: *hash,
+                let kept = Arc::clone(&bearer.kept);
+                let signer = &usable(&kept, now).map_err(Failed::Refused)?.certificate;
+                let document = |(item, hash): (u32, &Digest32)| {
+                    let what = ToSign { digest: *hash, format: ask.format };
+                    let dtbsr = what.dtbsr(signer, now);
+                    Document { number, item, kind, digest: *hash, mark: what.mark(), dtbsr }
                 };
                 let documents = (0..).zip(hashes).map(document).collect();
                 let prepared = inner.wait_for_approval(bearer, documents, now).await?;
@@ -247,7 +253,11 @@ impl Custody {
             None => None,
             Some(prepared) => Some(inner.prepared_row(prepared).await?),
         };
-        before.names(approved.as_ref(), hashes.unwrap_or_default()).map_err(Failed::Refused)?;
+        // In whichever way they were approved: that is asked again when they are signed.
+        let format = approved.as_ref().and_then(|row| Format::of_mark(row.documents.first()?.mark));
+        let named = hashes.unwrap_or_default().iter();
+        let named: Vec<_> = named.map(|hash| ToSign { digest: *hash, format }).collect();
+        before.names(approved.as_ref(), &named).map_err(Failed::Refused)?;
         if approved.is_none() && before.remaining == 0 {
             return refused(Refusal::SadExhausted);
         }
@@ -288,12 +298,9 @@ impl Custody {
         Ok(granted)
     }
 
-    /// `signatures/signHash`: every hash is authorised, or none is signed. Signatures come in the
-    /// order of the hashes. A hash that stands twice is two signatures.
+    /// `signatures/signHash`: [`Self::csc_sign`] of hashes that are signed as they are.
     ///
-    /// Refused: `batch-size-wrong`, `sad-unknown` (also where it was made for another kind than the
-    /// credential's), `sad-expired`, `sad-exhausted`, `hash-not-authorised`, `activation-spent`, `activation-expired`, `credential-unknown`, and
-    /// what signing refuses about the token, the budget and the key.
+    /// Refused: as there.
     pub async fn csc_sign_hash(
         &self,
         token: &str,
@@ -303,15 +310,38 @@ impl Custody {
         hashes: &[Digest32],
         now: Timestamp,
     ) -> Result<Vec<SignedHash>, Bad> {
+        let wanted: Vec<_> = hashes.iter().copied().map(ToSign::hash).collect();
+        self.csc_sign(token, peer, credential, sad, &wanted, now).await
+    }
+
+    /// `signatures/signHash` and `signDoc`: everything is authorised, or nothing is signed.
+    /// Signatures come in the order of what is wanted. What stands twice is two signatures.
+    ///
+    /// Refused: `batch-size-wrong`, `sad-unknown` (also where it was made for another kind than the
+    /// credential's), `sad-expired`, `sad-exhausted`, `hash-not-authorised`, `activation-spent`,
+    /// `activation-expired`, `credential-unknown`, and what signing refuses about the token, the
+    /// budget and the key.
+    pub async fn csc_sign(
+        &self,
+        token: &str,
+        peer: &Peer,
+        credential: CredentialId,
+        sad: &Sad,
+        wanted: &[ToSign],
+        now: Timestamp,
+    ) -> Result<Vec<SignedHash>, Bad> {
         let inner = Arc::clone(&self.0);
         let bearer = inner.client_bearer(token, peer, credential.key, now).await?;
         let sad = inner.sad_for(sad, &bearer, credential).await?;
         sad.live(now).map_err(Failed::Refused)?;
-        if !(1..=MULTISIGN as usize).contains(&hashes.len()) {
+        if !(1..=MULTISIGN as usize).contains(&wanted.len()) {
             return refused(Refusal::BatchSize);
         }
-        let hashes = hashes.to_vec();
-        let work = tokio::spawn(async move { inner.sign_hashes(bearer, sad, hashes, now).await });
+        let wanted = wanted.to_vec();
+        let work = tokio::spawn(async move {
+            let reserved = inner.reserve_wanted(bearer, sad, wanted, None, now).await?;
+            inner.carry_reserved(reserved, now).await
+        });
         work.await.unwrap_or(Err(Failed::Fault(Fault::Panicked)))
     }
 }

@@ -1,11 +1,14 @@
-//! signHash: hashes that a registered client composed, all or none.
+//! signHash and signDoc: hashes that a registered client composed, and digests of its documents,
+//! around which custody composes a CMS signature. All or none.
 
 use std::sync::Arc;
 
+use hpki::Certificate;
 use hpki::encoding::{Digest32, Statement};
-use hpki::id::{ActivationId, KeyId, OrderNumber};
+use hpki::id::{ActivationId, KeyId, OrderNumber, RequestId};
 use hpki::time::Timestamp;
-use ledger::{Failed, Fault};
+use ledger::{Failed, Fault, Intention, Receipt};
+use xades::cades::{Attributes, Format};
 use xades::compose::Recipe;
 
 use crate::activation::Activation;
@@ -13,31 +16,84 @@ use crate::batch::TRIES;
 use crate::bearer::Bearer;
 use crate::client::Client;
 use crate::csc::SignedHash;
+use crate::key::Kept;
 use crate::order::{OrderRow, OrderState};
 use crate::policy::Mode;
 use crate::prepared::{Document, PreparedRow};
 use crate::refusal::Refusal;
+use crate::request::Later;
 use crate::room::Inner;
 use crate::sad::SadRow;
 use crate::spend::{Source, Spending, Spent, Stumble, Take};
 use crate::token::Peer;
 use crate::{Failed as Bad, refused};
 
+/// One thing that a client wants signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToSign {
+    /// What the client brings.
+    pub digest: Digest32,
+    /// `None`: it is the hash to be signed (DTBS/R). Else it is a document's digest, and what is
+    /// signed are the attributes of a signature of this format.
+    pub format: Option<Format>,
+}
+
+impl ToSign {
+    /// A hash that is signed as it is.
+    pub const fn hash(digest: Digest32) -> Self {
+        Self { digest, format: None }
+    }
+
+    /// What a row has: its digest, and how that is signed. `None` for other forms of signature.
+    pub(crate) fn of(digest: Digest32, mark: [u8; 4]) -> Option<Self> {
+        let format = Format::of_mark(mark);
+        (format.is_some() || mark == [0; 4]).then_some(Self { digest, format })
+    }
+
+    pub(crate) fn mark(&self) -> [u8; 4] {
+        self.format.map_or([0; 4], Format::mark)
+    }
+
+    /// What is signed of it, where that is not the digest itself.
+    pub(crate) fn attributes(&self, signer: &Certificate, at: Timestamp) -> Option<Attributes> {
+        self.format.map(|format| Attributes::new(format, &self.digest, signer, at))
+    }
+
+    pub(crate) fn dtbsr(&self, signer: &Certificate, at: Timestamp) -> Digest32 {
+        self.attributes(signer, at).map_or(self.digest, |attributes| attributes.digest())
+    }
+}
+
+/// What commit A has taken, until the device has signed.
+pub(crate) struct Reserved {
+    spending: Arc<Spending>,
+    activations: Vec<Activation>,
+    receipts: Vec<Receipt<Intention>>,
+    kept: Arc<Kept>,
+}
+
+/// A request that is answered before its signatures are there.
+type Asked = Option<(RequestId, Later)>;
+
 impl SadRow {
-    /// Whether these hashes may be named under it.
+    /// Whether these may be named under it: where hashes were pinned or approved, only those, and
+    /// what was approved only in the way in which it was.
     ///
     /// Refused: `hash-not-authorised`.
     pub(crate) fn names(
         &self,
         approved: Option<&PreparedRow>,
-        hashes: &[Digest32],
+        wanted: &[ToSign],
     ) -> Result<(), Refusal> {
-        let known = |hash: &Digest32| match (approved, &self.hashes) {
-            (Some(approved), _) => approved.documents.iter().any(|one| one.dtbsr == *hash),
-            (None, Some(pinned)) => pinned.contains(hash),
+        let known = |wanted: &ToSign| match (approved, &self.hashes) {
+            (Some(approved), _) => approved
+                .documents
+                .iter()
+                .any(|one| (one.digest, one.mark) == (wanted.digest, wanted.mark())),
+            (None, Some(pinned)) => pinned.contains(&wanted.digest),
             (None, None) => true,
         };
-        if hashes.iter().all(known) { Ok(()) } else { Err(Refusal::HashNotAuthorised) }
+        if wanted.iter().all(known) { Ok(()) } else { Err(Refusal::HashNotAuthorised) }
     }
 }
 
@@ -66,50 +122,60 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn sign_hashes(
-        self: Arc<Self>,
+    /// Commit A for all that is wanted, by what the SAD rests on.
+    pub(crate) async fn reserve_wanted(
+        self: &Arc<Self>,
         bearer: Bearer,
         sad: SadRow,
-        hashes: Vec<Digest32>,
+        wanted: Vec<ToSign>,
+        asked: Asked,
         now: Timestamp,
-    ) -> Result<Vec<SignedHash>, Bad> {
+    ) -> Result<Reserved, Bad> {
         match sad.prepared {
-            None => self.sign_drawn(bearer, sad, hashes, now).await,
+            None => self.reserve_drawn(bearer, sad, wanted, asked, now).await,
             Some(prepared) => {
                 let approved = self.prepared_row(prepared).await?;
-                self.sign_pinned(bearer, sad, &approved, hashes, now).await
+                self.reserve_pinned(bearer, sad, &approved, wanted, asked, now).await
             }
         }
     }
 
     /// SCAL1: drawn from the session's budget.
-    async fn sign_drawn(
-        self: Arc<Self>,
+    async fn reserve_drawn(
+        self: &Arc<Self>,
         mut bearer: Bearer,
         sad: SadRow,
-        hashes: Vec<Digest32>,
+        wanted: Vec<ToSign>,
+        asked: Asked,
         now: Timestamp,
-    ) -> Result<Vec<SignedHash>, Bad> {
-        sad.names(None, &hashes).map_err(Failed::Refused)?;
-        if hashes.len() > sad.remaining as usize {
+    ) -> Result<Reserved, Bad> {
+        sad.names(None, &wanted).map_err(Failed::Refused)?;
+        if wanted.len() > sad.remaining as usize {
             return refused(Refusal::SadExhausted);
         }
         for _ in 0..TRIES {
-            bearer.may(&self, sad.kind, Mode::Session, now).map_err(Failed::Refused)?;
+            bearer.may(self, sad.kind, Mode::Session, now).map_err(Failed::Refused)?;
+            let kept = Arc::clone(&bearer.kept);
+            let signer = crate::activation::usable(&kept, now).map_err(Failed::Refused)?;
             let number = self.own_number(now);
-            let size = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
-            let row = |(item, hash): (u32, &Digest32)| OrderRow {
+            let size = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+            let row = |(item, wanted): (u32, &ToSign)| OrderRow {
                 facility: bearer.budget.facility.clone(),
                 number,
-                request: request(&sad, number, hash),
+                request: request(&sad, number, &wanted.digest),
                 id: ActivationId::random(&*self.random),
                 budget: bearer.budget.id,
                 key: bearer.budget.key,
-                recipe: Recipe { kind: sad.kind, digest: *hash, signing_time: now, mark: [0; 4] },
-                dtbsr: *hash,
+                recipe: Recipe {
+                    kind: sad.kind,
+                    digest: wanted.digest,
+                    signing_time: now,
+                    mark: wanted.mark(),
+                },
+                dtbsr: wanted.dtbsr(&signer.certificate, now),
                 state: OrderState::Reserved,
                 holder: self.holder,
-                lease: self.lease(hashes.len(), now),
+                lease: self.lease(size as usize, now),
                 reserved: now,
                 intention: 0,
                 outcome: None,
@@ -121,7 +187,7 @@ impl Inner {
                 expires: None,
             };
             let mut rows: Vec<_> =
-                (0..).zip(&hashes).map(row).map(|row| (row, Take::New)).collect();
+                (0..).zip(&wanted).map(row).map(|row| (row, Take::New)).collect();
             let mut activations = Vec::with_capacity(rows.len());
             for (row, _) in &mut rows {
                 let activation = Activation::open(
@@ -137,31 +203,33 @@ impl Inner {
                 row.id = activation.id();
                 activations.push(activation);
             }
-            let evidence = bearer.budget.evidence_hash;
-            let of = (Source::Budget, evidence);
-            match self.hand_in(&mut bearer, &sad, of, rows, activations, now).await? {
-                Some(signed) => return Ok(signed),
-                None => continue,
+            let of = (Source::Budget, bearer.budget.evidence_hash);
+            let asked = asked.as_ref().map(|asked| (asked, wanted.as_slice()));
+            let reserved =
+                self.reserve_rows(&mut bearer, Some(&sad), asked, of, (rows, activations), now);
+            if let Some(reserved) = reserved.await? {
+                return Ok(reserved);
             }
         }
         refused(Refusal::OrderInProgress)
     }
 
     /// SCAL2: exactly what the owner approved, each occurrence once.
-    async fn sign_pinned(
-        self: Arc<Self>,
+    async fn reserve_pinned(
+        self: &Arc<Self>,
         mut bearer: Bearer,
         sad: SadRow,
         approved: &PreparedRow,
-        hashes: Vec<Digest32>,
+        wanted: Vec<ToSign>,
+        asked: Asked,
         now: Timestamp,
-    ) -> Result<Vec<SignedHash>, Bad> {
-        sad.names(Some(approved), &hashes).map_err(Failed::Refused)?;
+    ) -> Result<Reserved, Bad> {
+        sad.names(Some(approved), &wanted).map_err(Failed::Refused)?;
         let evidence =
             approved.approved.as_ref().map(|approved| approved.evidence_hash).unwrap_or_default();
         for _ in 0..TRIES {
             let known = self.approved_rows(approved).await?;
-            let taken = occurrences(approved, &known, &hashes, now).map_err(Failed::Refused)?;
+            let taken = occurrences(approved, &known, &wanted, now).map_err(Failed::Refused)?;
             let mut rows = Vec::with_capacity(taken.len());
             let mut activations = Vec::with_capacity(taken.len());
             for (row, document, take) in taken {
@@ -171,7 +239,7 @@ impl Inner {
                 }
                 row.budget = bearer.budget.id;
                 row.holder = self.holder;
-                row.lease = self.lease(hashes.len(), now);
+                row.lease = self.lease(wanted.len(), now);
                 row.reserved = now;
                 let activation = Activation::approved(&bearer, approved, document, row.id, now)
                     .map_err(Failed::Refused)?;
@@ -179,38 +247,49 @@ impl Inner {
                 rows.push((row, take));
             }
             let of = (Source::Approved, evidence);
-            match self.hand_in(&mut bearer, &sad, of, rows, activations, now).await? {
-                Some(signed) => return Ok(signed),
-                None => continue,
+            let asked = asked.as_ref().map(|asked| (asked, wanted.as_slice()));
+            let reserved =
+                self.reserve_rows(&mut bearer, Some(&sad), asked, of, (rows, activations), now);
+            if let Some(reserved) = reserved.await? {
+                return Ok(reserved);
             }
         }
         refused(Refusal::OrderInProgress)
     }
 
-    /// Commit A to the answer. `None`: what was remembered of budget and key was stale.
-    async fn hand_in(
+    /// Commit A. `None`: what was remembered of budget and key was stale.
+    pub(crate) async fn reserve_rows(
         self: &Arc<Self>,
         bearer: &mut Bearer,
-        sad: &SadRow,
+        sad: Option<&SadRow>,
+        asked: Option<(&(RequestId, Later), &[ToSign])>,
         (source, evidence): (Source, Digest32),
-        rows: Vec<(OrderRow, Take)>,
-        activations: Vec<Activation>,
+        (rows, activations): (Vec<(OrderRow, Take)>, Vec<Activation>),
         now: Timestamp,
-    ) -> Result<Option<Vec<SignedHash>>, Bad> {
-        let mut spending = Spending::new(rows, source, evidence, Some(sad.clone()), bearer, now);
+    ) -> Result<Option<Reserved>, Bad> {
+        let request = match asked {
+            None => None,
+            Some((asked, wanted)) => Some(self.request_row(bearer, &rows, wanted, asked, now)?),
+        };
+        let mut spending = Spending::new(rows, source, evidence, sad.cloned(), bearer, now);
         spending.together = true;
+        spending.request = request;
         let spending = Arc::new(spending);
-        let receipts = match self.reserve(&spending).await {
-            Ok((_, receipts)) => receipts,
-            Err(Failed::Fault(fault)) => return Err(fault.into()),
-            Err(Failed::Refused(Stumble::Refused(refusal))) => return refused(refusal),
+        match self.reserve(&spending).await {
+            Ok((_, receipts)) => {
+                let kept = Arc::clone(&bearer.kept);
+                Ok(Some(Reserved { spending, activations, receipts, kept }))
+            }
+            Err(Failed::Fault(fault)) => Err(fault.into()),
+            Err(Failed::Refused(Stumble::Refused(refusal))) => refused(refusal),
             // Somebody else was first. Who comes second gets nothing, whatever became of it.
-            Err(Failed::Refused(Stumble::Moved)) => return refused(Refusal::ActivationSpent),
-            Err(Failed::Refused(Stumble::Taken)) => return Ok(None),
+            Err(Failed::Refused(Stumble::Moved)) => refused(Refusal::ActivationSpent),
+            Err(Failed::Refused(Stumble::Taken)) => Ok(None),
             Err(Failed::Refused(Stumble::NotGranted)) => {
-                let again = self.sad_again(sad, bearer).await?;
-                again.live(now).map_err(Failed::Refused)?;
-                return refused(Refusal::SadExhausted);
+                if let Some(sad) = sad {
+                    self.sad_again(sad, bearer).await?.live(now).map_err(Failed::Refused)?;
+                }
+                refused(Refusal::SadExhausted)
             }
             Err(Failed::Refused(Stumble::NotDrawn)) => {
                 let wanted = match spending.source {
@@ -218,17 +297,30 @@ impl Inner {
                     Source::Approved => 0,
                 };
                 self.refresh(bearer, wanted, now).await?;
-                return Ok(None);
+                Ok(None)
             }
-        };
-        let kept = Arc::clone(&bearer.kept);
+        }
+    }
+
+    /// From commit A to the answer.
+    pub(crate) async fn carry_reserved(
+        self: &Arc<Self>,
+        reserved: Reserved,
+        now: Timestamp,
+    ) -> Result<Vec<SignedHash>, Bad> {
+        let Reserved { spending, activations, receipts, kept } = reserved;
         let spent = self.carry_out_all(&spending, activations, receipts, &kept, now).await?;
         let mut signed = Vec::with_capacity(spent.len());
-        for one in spent {
+        for (one, (row, _)) in spent.into_iter().zip(&spending.rows) {
             let Spent { signature, receipt } = one.map_err(Failed::Refused)?;
-            signed.push(SignedHash { signature, index: receipt.index(), proof: receipt.proof() });
+            let what = ToSign::of(row.recipe.digest, row.recipe.mark);
+            let attributes = kept.certified.as_ref().zip(what).and_then(|(certified, what)| {
+                what.attributes(&certified.certificate, row.recipe.signing_time)
+            });
+            let (index, proof) = (receipt.index(), receipt.proof());
+            signed.push(SignedHash { signature, attributes, index, proof });
         }
-        Ok(Some(signed))
+        Ok(signed)
     }
 }
 
@@ -247,15 +339,17 @@ fn request(sad: &SadRow, number: OrderNumber, hash: &Digest32) -> Digest32 {
 fn occurrences<'a>(
     approved: &'a PreparedRow,
     known: &'a [OrderRow],
-    hashes: &[Digest32],
+    wanted: &[ToSign],
     now: Timestamp,
 ) -> Result<Vec<(&'a OrderRow, &'a Document, Take)>, Refusal> {
     let mut free: Vec<bool> = known.iter().map(|_| true).collect();
-    let mut taken = Vec::with_capacity(hashes.len());
-    for hash in hashes {
+    let mut taken = Vec::with_capacity(wanted.len());
+    for one in wanted {
         let mut why = Refusal::HashNotAuthorised;
         let mut best: Option<(usize, Take)> = None;
-        for (place, row) in known.iter().enumerate().filter(|(_, row)| row.dtbsr == *hash) {
+        let same =
+            |row: &OrderRow| (row.recipe.digest, row.recipe.mark) == (one.digest, one.mark());
+        for (place, row) in known.iter().enumerate().filter(|(_, row)| same(row)) {
             let live = row.expires.is_some_and(|expires| now < expires);
             let take = match row.state {
                 _ if !free[place] => None,

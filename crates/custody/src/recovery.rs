@@ -60,7 +60,7 @@ impl Inner {
     }
 
     /// Expires what was approved and not signed in time, and forgets preparations that nobody
-    /// approved and SADs of yesterday. Nobody's key was touched, so the journal says nothing.
+    /// approved, SADs and requests of yesterday. Nobody's key was touched, so the journal says nothing.
     async fn expire(&self, now: Timestamp) -> Result<u64, Bad> {
         let day_ago = now.minus(FORGET_S);
         let due = self
@@ -69,6 +69,7 @@ impl Inner {
                 let due = tx.query(
                     "SELECT 1 FROM custody_activation WHERE state = 'authorised' AND expires <= $1
                      UNION ALL SELECT 1 FROM custody_sad WHERE until <= $2
+                     UNION ALL SELECT 1 FROM custody_request WHERE until <= $2
                      UNION ALL SELECT 1 FROM custody_prepared
                          WHERE approved IS NULL AND until <= $2
                      LIMIT 1",
@@ -83,6 +84,7 @@ impl Inner {
         self.ledger
             .write(move |tx| {
                 tx.exec("DELETE FROM custody_sad WHERE until <= $1", &[day_ago.into()])?;
+                tx.exec("DELETE FROM custody_request WHERE until <= $1", &[day_ago.into()])?;
                 tx.exec(
                     "DELETE FROM custody_prepared WHERE approved IS NULL AND until <= $1",
                     &[day_ago.into()],

@@ -131,6 +131,8 @@ refusals! {
     HashNotAuthorised "hash-not-authorised" "this hash was not authorised";
     /// Not SHA-256, or not as long as one.
     HashAlgorithm "hash-algorithm-not-allowed" "only SHA-256 hashes are signed";
+    /// No such request for signatures, not this bearer's, or not kept any more.
+    RequestUnknown "request-unknown" "no such request for signatures";
     /// What was authorised was not used within sixty seconds.
     ActivationExpired "activation-expired" "the authorisation was not used in time";
 

@@ -269,3 +269,25 @@ CREATE TABLE custody_sad (
 );
 CREATE INDEX custody_sad_prepared ON custody_sad (prepared) WHERE prepared IS NOT NULL;
 CREATE INDEX custody_sad_until ON custody_sad (until);
+
+-- Signatures that were asked for by a program that fetches them later. What was asked is sealed; the
+-- signatures are in the activations (number, items). `told` is not sealed.
+CREATE TABLE custody_request (
+    id BLOB NOT NULL PRIMARY KEY,
+    prepared BLOB,
+    budget BLOB NOT NULL,
+    facility TEXT NOT NULL,
+    x5t BLOB NOT NULL,
+    person BLOB NOT NULL,
+    kept BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    number BLOB NOT NULL,
+    wanted BLOB NOT NULL,
+    made INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    notify TEXT,
+    seal BLOB NOT NULL,
+    told INTEGER
+);
+CREATE INDEX custody_request_until ON custody_request (until);
+CREATE INDEX custody_request_notify ON custody_request (until) WHERE notify IS NOT NULL AND told IS NULL;

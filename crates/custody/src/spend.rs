@@ -27,6 +27,7 @@ use crate::key::{Kept, StopReason};
 use crate::limits::{LEASE_S, hour};
 use crate::order::{OrderRow, OrderState};
 use crate::refusal::Refusal;
+use crate::request::RequestRow;
 use crate::room::Inner;
 use crate::sad::SadRow;
 
@@ -78,6 +79,8 @@ pub(crate) struct Spending {
     pub(crate) evidence: Digest32,
     /// The SAD by which it is spent, where one is.
     pub(crate) sad: Option<SadRow>,
+    /// The request that is taken with it, where its program fetches the signatures later.
+    pub(crate) request: Option<RequestRow>,
     /// Whether one that is not signed takes the others with it: then nothing is handed out, and
     /// all may be tried again.
     pub(crate) together: bool,
@@ -117,6 +120,7 @@ impl Spending {
             source,
             evidence,
             sad,
+            request: None,
             together: false,
             person: bearer.budget.person,
             bearer: bearer.token.id(),
@@ -169,6 +173,9 @@ impl Spending {
             && !sad.spend(tx, self.count(), self.now)?
         {
             return stumbled(Stumble::NotGranted);
+        }
+        if let Some(request) = &self.request {
+            request.insert(tx)?;
         }
         if self.budget.ended.is_some() {
             return stumbled(Stumble::NotDrawn);

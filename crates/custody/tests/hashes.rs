@@ -36,7 +36,7 @@ fn letters(key: KeyId) -> CredentialId {
 }
 
 fn ask(credential: KeyId, count: u32, hashes: Option<Vec<Digest32>>) -> Authorize {
-    Authorize { credential, kind: None, count, hashes }
+    Authorize { credential, kind: None, count, hashes, format: None }
 }
 
 async fn granted(house: &House, token: &str, ask: &Authorize) -> Granted {

@@ -177,7 +177,8 @@ async fn hashes_of_registered_programs_count_too_and_the_sad_stays_whole() {
     let asked = session(&house, &doctor, &[DocumentKind::Referral]).await;
     let budget = house.custody.open_budget(&approve(&doctor, asked), NOW).await.unwrap();
     let token = token(&house, &budget);
-    let ask = Authorize { credential: doctor.key, kind: None, count: 4, hashes: None };
+    let ask =
+        Authorize { credential: doctor.key, kind: None, count: 4, hashes: None, format: None };
     let custody = &house.custody;
     let Authorized::Granted(granted) =
         custody.csc_authorize(&token, &hospital(), &ask, NOW).await.unwrap()

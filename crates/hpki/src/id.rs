@@ -66,6 +66,7 @@ id128!(/** A person, the same at all facilities; the certificate names her anywa
 id128!(/** One occurrence of one hash to be signed. */ ActivationId, "activation");
 id128!(/** A budget: what one approval allows (count, kinds, until). */ BudgetId, "budget");
 id128!(/** Documents that were prepared for their owner's approval. */ PreparedId, "prepared");
+id128!(/** Signatures that were asked for and are fetched later (CSC `requestID`). */ RequestId, "request");
 id128!(/** A linking of a means of authentication (a phone) to a person and key. */ BindingId, "binding");
 id128!(/** An initial-registration sheet (初期登録用QR). */ SheetId, "sheet");
 id128!(/** One authentication ceremony across terminal and phone. */ CeremonyId, "ceremony");

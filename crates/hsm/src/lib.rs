@@ -55,7 +55,7 @@ pub use config::DeviceConfig;
 pub use desk::open_failing;
 pub use desk::{
     CaAlgorithm, CaDesk, CaKey, Desks, GenerateDone, Generated, LoadDone, LoadedKey, LogDesk,
-    SignDone, SubscriberDesk, TokenDesk, TokenKey, TokenPublic,
+    SignDone, SubscriberDesk, TokenBlob, TokenDesk, TokenKey, TokenPublic,
 };
 pub use desk::{create, look_at_named, open, prepare_token};
 pub use gauge::Gauge;

@@ -16,6 +16,20 @@ pub(crate) struct Named {
     pub(crate) spki: Vec<u8>,
 }
 
+impl Named {
+    /// As it is kept: the blob, and the public key behind it.
+    pub(crate) fn octets(&self) -> Vec<u8> {
+        [&*self.wrapped, &*self.spki].concat()
+    }
+
+    pub(crate) fn parse(mut octets: Vec<u8>) -> Result<Self, Refusal> {
+        let length = blob::length(&octets).ok_or(Refusal::BlobBroken)?;
+        let spki = octets.split_off(length);
+        Blob::parse(&octets).ok_or(Refusal::BlobBroken)?;
+        Ok(Self { wrapped: octets, spki })
+    }
+}
+
 /// The folder.
 #[derive(Debug, Clone)]
 pub(crate) struct NamedKeys {
@@ -40,12 +54,7 @@ impl NamedKeys {
     /// Reads a key.
     pub(crate) fn read(&self, name: &str) -> Result<Named, Refusal> {
         match std::fs::read(self.path(name)?) {
-            Ok(mut octets) => {
-                let length = blob::length(&octets).ok_or(Refusal::BlobBroken)?;
-                let spki = octets.split_off(length);
-                Blob::parse(&octets).ok_or(Refusal::BlobBroken)?;
-                Ok(Named { wrapped: octets, spki })
-            }
+            Ok(octets) => Named::parse(octets),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(Refusal::KeyUnknown(name.into()))
             }
@@ -63,8 +72,8 @@ impl NamedKeys {
 
     /// Keeps the key anew; after a power cut the former or the new one is there.
     pub(crate) fn replace(&self, name: &str, named: &Named) -> Result<(), Refusal> {
-        let octets = [&*named.wrapped, &*named.spki].concat();
-        files::write_atomically(&self.path(name)?, &octets).map_err(|error| self.unusable(&error))
+        files::write_atomically(&self.path(name)?, &named.octets())
+            .map_err(|error| self.unusable(&error))
     }
 
     /// The names that begin so, sorted.

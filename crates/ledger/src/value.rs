@@ -2,7 +2,7 @@
 
 use hpki::id::{
     ActivationId, BindingId, BudgetId, CeremonyId, FacilityCode, KeyId, OrderNumber, PersonId,
-    PreparedId, SessionId, SheetId, StreamId, TokenId,
+    PreparedId, RequestId, SessionId, SheetId, StreamId, TokenId,
 };
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
@@ -84,7 +84,7 @@ macro_rules! ids_are_blobs {
     };
 }
 
-ids_are_blobs!(ActivationId BindingId BudgetId CeremonyId KeyId OrderNumber PersonId PreparedId
+ids_are_blobs!(ActivationId BindingId BudgetId CeremonyId KeyId OrderNumber PersonId PreparedId RequestId
     SessionId SheetId StreamId TokenId);
 
 /// One row of an answer; columns are counted from 0.

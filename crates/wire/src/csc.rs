@@ -85,6 +85,42 @@ impl FromStr for CredentialId {
     }
 }
 
+/// In which form a document's digest is signed (`signature_format`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SignatureFormat {
+    /// `C`: CAdES, a file beside the document.
+    Cades,
+    /// `P`: PAdES, for the gap in a PDF.
+    Pades,
+}
+
+impl SignatureFormat {
+    /// Those that are made here, in the order of `info`.
+    pub const ALL: [Self; 2] = [Self::Cades, Self::Pades];
+
+    /// The specification's letter.
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Self::Cades => "C",
+            Self::Pades => "P",
+        }
+    }
+
+    /// The format of this letter. XAdES and JAdES sign what only the document can tell.
+    pub fn of(letter: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.letter() == letter)
+    }
+
+    /// What `signed_envelope_property` may be. Around a digest alone nothing can be attached;
+    /// whether a PDF is certified stands in the PDF and not in the signature.
+    pub const fn envelopes(self) -> &'static [&'static str] {
+        match self {
+            Self::Cades => &["Detached"],
+            Self::Pades => &["Certification", "Revision"],
+        }
+    }
+}
+
 /// The body of every refusal and fault on these paths (§10.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = CscError, example = json!({"error": "invalid_request", "error_description": "Invalid parameter SAD"}))]
@@ -96,7 +132,7 @@ pub struct Error {
 }
 
 /// A parameter that is not as the specification has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wrong {
     /// Not there, or of another type (which type it should be).
     Missing(&'static str, &'static str),
@@ -112,6 +148,24 @@ pub enum Wrong {
     HashCount,
     /// Less than one signature.
     TooFew,
+    /// A number outside of what is possible here.
+    OutOfBounds(&'static str),
+    /// A user is named, though the token names her.
+    UserNamed,
+    /// `signDoc` with nothing to sign.
+    NoDocument,
+    /// `signDoc` with documents themselves: they stay where they are.
+    DocumentsSent,
+    /// `signDoc` with digests and documents.
+    BothSent,
+    /// `documentDigests` is no list of objects.
+    DigestsOdd,
+    /// A hash of a document that is not base64.
+    HashesNotBase64,
+    /// The signature algorithm says another hash algorithm.
+    HashContradicts,
+    /// Signed attributes that cannot be chosen here.
+    SignedProps(Vec<String>),
 }
 
 impl fmt::Display for Wrong {
@@ -126,6 +180,19 @@ impl fmt::Display for Wrong {
             Self::HashLength => f.write_str("Invalid digest value length"),
             Self::HashCount => f.write_str("numSignatures is not the number of hashes"),
             Self::TooFew => f.write_str("Invalid value for parameter numSignatures"),
+            Self::OutOfBounds(name) => write!(f, "Out of bounds parameter {name}"),
+            Self::UserNamed => f.write_str("userID parameter MUST be null"),
+            Self::NoDocument => f.write_str("Empty documentDigests and documents objects"),
+            Self::DocumentsSent => f.write_str("Invalid array parameter documents"),
+            Self::BothSent => f.write_str("Both documentDigests and documents parameters passed"),
+            Self::DigestsOdd => f.write_str("Invalid object parameter documentDigests"),
+            Self::HashesNotBase64 => f.write_str("Invalid Base64 hashes string parameter"),
+            Self::HashContradicts => {
+                f.write_str("String parameter hashAlgorithmOID contradicts with signAlgo parameter")
+            }
+            Self::SignedProps(names) => {
+                write!(f, "Invalid parameter signed_props ({})", names.join(", "))
+            }
         }
     }
 }

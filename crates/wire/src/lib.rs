@@ -14,6 +14,7 @@ pub mod desk;
 pub mod history;
 pub mod holder;
 pub mod import;
+pub mod oauth;
 pub mod path;
 pub mod reader;
 pub mod refusal;

@@ -8,11 +8,13 @@
 //! pass. Nothing here ever re-serialises a document: [`splice`] inserts octets between octets.
 //!
 //! Start reading at [`compose`] (writing a signature), [`signature`] (checking one) and
-//! [`c14n`] (the octets between them).
+//! [`c14n`] (the octets between them). Letters and certificates that programs bring through the CSC
+//! interface are signed in another form: [`cades`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod base64_text;
 pub mod c14n;
+pub mod cades;
 pub mod compose;
 pub mod document;
 pub mod place;

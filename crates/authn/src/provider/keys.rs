@@ -1,12 +1,16 @@
 //! The turn of the keys that sign tokens (protocols §4): a new one each month, published 48 hours
 //! before it signs, and an old one published for 18 hours and a little after it signed last.
 //!
-//! When each did what stands in rows, so that a restart neither hurries nor forgets.
+//! When each did what stands in rows, so that a restart neither hurries nor forgets. The rows also
+//! carry the keys, wrapped by the device's: another process over the same database takes a new one
+//! from there, two days before anybody signs with it. Where two make the next at one moment, the
+//! first row counts and the other takes it.
 
 use std::collections::HashMap;
 
 use hpki::sign::DeviceFault;
 use hpki::time::Timestamp;
+use hsm::TokenBlob;
 use ledger::{Failed, Fault};
 
 use crate::refusal::Refusal;
@@ -19,11 +23,20 @@ const AHEAD_S: u64 = 48 * 3_600;
 /// And after: the longest life of a token, and an hour for clocks and caches.
 const AFTER_S: u64 = 19 * 3_600;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Turn {
+    name: String,
     published: Timestamp,
     signs: Option<Timestamp>,
     rested: Option<Timestamp>,
+    wrapped: Option<Vec<u8>>,
+}
+
+impl Turn {
+    /// Whether the last token under it has run out.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.rested.is_some_and(|rested| now.since(rested) >= AFTER_S)
+    }
 }
 
 fn device(failed: hsm::Failed) -> Failed<Refusal> {
@@ -38,8 +51,9 @@ impl Authn {
     /// # Errors
     /// A fault, also of the device; it is tried again the next time.
     pub async fn turn_keys(&self, now: Timestamp) -> Result<bool, Failed<Refusal>> {
+        let known: Vec<String> = self.desk.published().into_iter().map(|key| key.kid).collect();
+        let (turns, odd) = self.share(now).await?;
         let before: Vec<String> = self.desk.published().into_iter().map(|key| key.kid).collect();
-        let turns = self.turns(now).await?;
         let current = self.desk.kid();
         let signing = turns.get(&current).and_then(|turn| turn.signs).unwrap_or(now);
         let age = now.since(signing);
@@ -55,14 +69,39 @@ impl Authn {
             None => {}
         }
         for (kid, turn) in &turns {
-            let over = turn.rested.is_some_and(|rested| now.since(rested) >= AFTER_S);
-            if over && before.contains(kid) && *kid != self.desk.kid() {
+            if turn.is_over(now) && before.contains(kid) && *kid != self.desk.kid() {
                 self.desk.retire(kid).map_err(device)?;
             }
         }
-        self.turns(now).await?;
+        let (_, still_odd) = self.share(now).await?;
         let after: Vec<String> = self.desk.published().into_iter().map(|key| key.kid).collect();
-        Ok(before != after)
+        match odd.or(still_odd) {
+            Some(failed) if known == after => Err(device(failed)),
+            _ => Ok(known != after),
+        }
+    }
+
+    /// Writes down what is new here, and takes what is new elsewhere; with what could not be taken,
+    /// if anything. It is tried again the next time, and nothing waits for it.
+    async fn share(
+        &self,
+        now: Timestamp,
+    ) -> Result<(HashMap<String, Turn>, Option<hsm::Failed>), Failed<Refusal>> {
+        let turns = self.turns(now).await?;
+        let known: Vec<String> = self.desk.published().into_iter().map(|key| key.kid).collect();
+        let mut foreign: Vec<_> =
+            turns.iter().filter(|(kid, turn)| !known.contains(kid) && !turn.is_over(now)).collect();
+        // Oldest first: whether the newest signs yet is asked last.
+        foreign.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
+        let mut odd = None;
+        for (kid, turn) in foreign {
+            let Some(octets) = turn.wrapped.clone() else { continue };
+            let blob = TokenBlob { name: turn.name.clone(), kid: kid.clone(), octets };
+            if let Err(failed) = self.desk.adopt(&blob, turn.signs.is_some()) {
+                odd = odd.or(Some(failed));
+            }
+        }
+        Ok((turns, odd))
     }
 
     /// After a start: a key that was published and does not sign yet waits on until its time.
@@ -87,17 +126,27 @@ impl Authn {
 
     /// What is written of the published keys, after writing down what is new.
     async fn turns(&self, now: Timestamp) -> Result<HashMap<String, Turn>, Failed<Refusal>> {
-        let published: Vec<String> = self.desk.published().into_iter().map(|key| key.kid).collect();
+        let published = self.desk.blobs().map_err(device)?;
         let current = self.desk.kid();
         self.ledger
             .write(move |tx| {
-                for kid in &published {
+                for blob in &published {
                     tx.exec(
-                        "INSERT INTO authn_token_key (kid, published) VALUES ($1, $2)
-                         ON CONFLICT DO NOTHING",
-                        &[kid.into(), now.into()],
+                        "INSERT INTO authn_token_key (kid, name, published, wrapped)
+                         VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                        &[
+                            (&blob.kid).into(),
+                            (&blob.name).into(),
+                            now.into(),
+                            (&blob.octets).into(),
+                        ],
                     )?;
                 }
+                tx.exec(
+                    "UPDATE authn_token_key SET wrapped = NULL
+                     WHERE rested <= $1 AND wrapped IS NOT NULL",
+                    &[now.minus(AFTER_S).into()],
+                )?;
                 // Another process may have gone on to the next key: while this one signs by the former,
                 // it has not rested, and nobody takes it off.
                 tx.exec(
@@ -110,13 +159,17 @@ impl Authn {
                      WHERE kid <> $1 AND signs IS NOT NULL AND rested IS NULL",
                     &[(&current).into(), now.into()],
                 )?;
-                let rows =
-                    tx.query("SELECT kid, published, signs, rested FROM authn_token_key", &[])?;
+                let rows = tx.query(
+                    "SELECT kid, published, signs, rested, name, wrapped FROM authn_token_key",
+                    &[],
+                )?;
                 let read = rows.iter().map(|row| {
                     let turn = Turn {
                         published: row.time(1)?,
                         signs: row.opt_time(2)?,
                         rested: row.opt_time(3)?,
+                        name: row.text(4)?.to_owned(),
+                        wrapped: row.opt_blob(5)?.map(<[u8]>::to_vec),
                     };
                     Ok((row.text(0)?.to_owned(), turn))
                 });

@@ -80,10 +80,13 @@ CREATE TABLE authn_assertion (
 ) WITHOUT ROWID;
 CREATE INDEX authn_assertion_until ON authn_assertion (until);
 
--- Since when each key that signs tokens is published, signs, and does not sign any more.
+-- Since when each key that signs tokens is published, signs, and does not sign any more. The wrapped
+-- key is for other processes over the same database and device key, until it rests.
 CREATE TABLE authn_token_key (
     kid TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
     published INTEGER NOT NULL,
     signs INTEGER,
-    rested INTEGER
+    rested INTEGER,
+    wrapped BLOB
 ) WITHOUT ROWID;

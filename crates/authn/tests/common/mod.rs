@@ -34,17 +34,34 @@ pub const BIRTH: &str = "19800102";
 
 pub struct House {
     pub folder: TempDir,
-    unseal: UnsealSecret,
+    unseal: Arc<UnsealSecret>,
     pub faults: Faults,
     pub makers: Makers,
     pub authn: Option<Authn>,
     pub ledger: Option<Ledger>,
 }
 
+fn config(makers: &Makers) -> AuthnConfig {
+    AuthnConfig {
+        issuer: "https://platform.test".into(),
+        audience: "urn:azukari:custody".into(),
+        rp_id: "id.test".into(),
+        rp_name: "TEST".into(),
+        origins: vec![ORIGIN.into()],
+        url: ORIGIN.into(),
+        terms_hash: [6; 32],
+        token_lifetime_s: 1_000_000,
+        makers: makers.clone(),
+        sheet_by_card: vec![approval::CardMeans::Hpki],
+        require_card_proof: false,
+        count_max: 300,
+    }
+}
+
 impl House {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let unseal = UnsealSecret::random(&SystemRandom);
+        let unseal = Arc::new(UnsealSecret::random(&SystemRandom));
         hsm::create(&DeviceConfig::vault(folder.path().join("vault")), &unseal).unwrap();
         let (faults, makers) = (Faults::new(), Makers::default());
         let mut house = Self { folder, unseal, faults, makers, authn: None, ledger: None };
@@ -83,22 +100,32 @@ impl House {
             Options { faults: Some(self.faults.clone()), ..Options::default() },
         )
         .unwrap();
-        let config = AuthnConfig {
-            issuer: "https://platform.test".into(),
-            audience: "urn:azukari:custody".into(),
-            rp_id: "id.test".into(),
-            rp_name: "TEST".into(),
-            origins: vec![ORIGIN.into()],
-            url: ORIGIN.into(),
-            terms_hash: [6; 32],
-            token_lifetime_s: 1_000_000,
-            makers: self.makers.clone(),
-            sheet_by_card: vec![approval::CardMeans::Hpki],
-            require_card_proof: false,
-            count_max: 300,
-        };
+        let config = config(&self.makers);
         self.authn = Some(Authn::new(ledger.clone(), desks.token, Arc::new(SystemRandom), config));
         self.ledger = Some(ledger);
+    }
+
+    /// Another process over the same rows, with a copy of the device's folder.
+    pub fn replica(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (self.folder.path().join("vault"), folder.path().join("vault"));
+        std::fs::create_dir(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap().path();
+            std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+        }
+        let desks = hsm::open(&DeviceConfig::vault(to), &self.unseal, 1).unwrap();
+        let ledger = self.ledger().clone();
+        let config = config(&self.makers);
+        let authn = Authn::new(ledger.clone(), desks.token, Arc::new(SystemRandom), config);
+        Self {
+            folder,
+            unseal: Arc::clone(&self.unseal),
+            faults: self.faults.clone(),
+            makers: self.makers.clone(),
+            authn: Some(authn),
+            ledger: Some(ledger),
+        }
     }
 
     pub fn room(&self) -> &Authn {

@@ -2,6 +2,7 @@
 //! without a line there is none.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use custody::{Client, ClientId};
 use hpki::kind::{DocumentKind, Form};
@@ -17,6 +18,10 @@ pub(super) struct ClientFile {
     name: String,
     certificate: PathBuf,
     kinds: Vec<DocumentKind>,
+    #[serde(default)]
+    response_uris: Vec<String>,
+    #[serde(default)]
+    response_ca: Option<PathBuf>,
 }
 
 /// A registered client.
@@ -27,14 +32,93 @@ pub(crate) struct ClientConfig {
     name: String,
     certificate: PathBuf,
     kinds: Vec<DocumentKind>,
+    response_uris: Vec<ResponseUri>,
+    response_ca: Option<PathBuf>,
+}
+
+/// Where a client is told that its signatures are there (CSC `response_uri`): `https` at the CA that
+/// is registered with it, or `http` on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ResponseUri {
+    written: String,
+    /// `https://host:port`
+    pub(crate) base: String,
+    /// `/path`
+    pub(crate) path: String,
+}
+
+impl ResponseUri {
+    fn read(written: &str) -> Option<Self> {
+        let (scheme, rest) = written.split_once("://")?;
+        let at = rest.find('/')?;
+        let (host, path) = rest.split_at(at);
+        let here = ["127.0.0.1", "[::1]"].iter().any(|here| {
+            host.strip_prefix(here).is_some_and(|port| port.is_empty() || port.starts_with(':'))
+        });
+        let plain = |b: u8| b.is_ascii_graphic() && !b"#@\\\"<>".contains(&b);
+        let well = match scheme {
+            "https" => !host.is_empty(),
+            "http" => here,
+            _ => false,
+        };
+        (well && written.bytes().all(plain)).then(|| Self {
+            written: written.to_owned(),
+            base: format!("{scheme}://{host}"),
+            path: path.to_owned(),
+        })
+    }
+
+    fn is_secure(&self) -> bool {
+        self.base.starts_with("https://")
+    }
+}
+
+/// A client as the running platform knows it.
+pub(crate) struct Registered {
+    /// What custody is told of it.
+    pub(crate) client: Client,
+    /// What people call it.
+    pub(crate) name: String,
+    response_uris: Vec<ResponseUri>,
+    /// For `https` addresses.
+    pub(crate) response_tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Registered {
+    /// The registered address that is written exactly so.
+    pub(crate) fn response_uri(&self, written: &str) -> Option<&ResponseUri> {
+        self.response_uris.iter().find(|uri| uri.written == written)
+    }
 }
 
 impl ClientConfig {
-    /// What custody knows of it: the certificate's hash. The file is read once, at the start.
-    fn registered(&self) -> Result<Client, Stop> {
+    /// Its files are read once, at the start.
+    fn registered(&self) -> Result<Registered, Stop> {
         let certificate = crate::verify::certificate(&self.certificate)?;
-        Ok(Client { id: self.id.clone(), x5t: certificate.sha256(), kinds: self.kinds.clone() })
+        let id = self.id.clone();
+        let client = Client { id, x5t: certificate.sha256(), kinds: self.kinds.clone() };
+        let response_tls = match &self.response_ca {
+            None => None,
+            Some(ca) => Some(crate::http::tls::client(ca, None)?),
+        };
+        let (name, response_uris) = (self.name.clone(), self.response_uris.clone());
+        Ok(Registered { client, name, response_uris, response_tls })
     }
+}
+
+fn response_uris(written: &[String], has_ca: bool) -> Result<Vec<ResponseUri>, ConfigRefusal> {
+    let odd =
+        |uri: &str, why| ConfigRefusal::Value("client.response_uris", format!("{uri} ({why})"));
+    let read = |uri: &String| {
+        let read = ResponseUri::read(uri).ok_or_else(|| {
+            odd(uri, "https、または http://127.0.0.1 だけです: https, or this machine")
+        })?;
+        match read.is_secure() && !has_ca {
+            true => Err(odd(uri, "response_ca が要ります: response_ca is missing")),
+            false => Ok(read),
+        }
+    };
+    written.iter().map(read).collect()
 }
 
 /// Reads the lines. A name that stands twice is refused, and so is a kind whose signature the
@@ -61,25 +145,55 @@ pub(super) fn clients(
             name: line.name,
             certificate: base.join(line.certificate),
             kinds: line.kinds,
+            response_uris: response_uris(&line.response_uris, line.response_ca.is_some())?,
+            response_ca: line.response_ca.map(|file| base.join(file)),
         });
     }
     Ok(clients)
 }
 
-/// What custody is told, and what people call each. One certificate is one client: of two lines
-/// nobody could say which counts.
-pub(crate) fn registered(clients: &[ClientConfig]) -> Result<Vec<(Client, String)>, Stop> {
-    let mut known: Vec<(Client, String)> = Vec::with_capacity(clients.len());
+/// The registered clients. One certificate is one client: of two lines nobody could say which
+/// counts.
+pub(crate) fn registered(clients: &[ClientConfig]) -> Result<Vec<Registered>, Stop> {
+    let mut known: Vec<Registered> = Vec::with_capacity(clients.len());
     for written in clients {
-        let client = written.registered()?;
-        if let Some((other, _)) = known.iter().find(|(other, _)| other.x5t == client.x5t) {
+        let read = written.registered()?;
+        if let Some(other) = known.iter().find(|other| other.client.x5t == read.client.x5t) {
             return Err(format!(
                 "client.certificate: {} と {} が同じ証明書です (two clients with one certificate)",
-                other.id, client.id
+                other.client.id, read.client.id
             )
             .into());
         }
-        known.push((client, written.name.clone()));
+        known.push(read);
     }
     Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_told_at_an_address_that_only_it_can_have() {
+        let well = ResponseUri::read("https://letters.test:8443/csc/done?x=1").unwrap();
+        assert_eq!(
+            (well.base.as_str(), well.path.as_str()),
+            ("https://letters.test:8443", "/csc/done?x=1")
+        );
+        assert!(ResponseUri::read("http://127.0.0.1:9/done").is_some());
+        for odd in [
+            "http://letters.test/done",
+            "http://127.0.0.1.evil.test/done",
+            "http://127.0.0.1@evil.test/done",
+            "https://letters.test",
+            "https:///done",
+            "ftp://127.0.0.1/done",
+            "https://letters.test/a b",
+            "https://letters.test/done#x",
+        ] {
+            assert!(ResponseUri::read(odd).is_none(), "{odd}");
+        }
+        assert!(response_uris(&["https://letters.test/done".into()], false).is_err());
+    }
 }

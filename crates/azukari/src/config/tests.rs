@@ -146,9 +146,15 @@ fn nobody_is_registered_for_hashes_until_a_line_says_so() {
 fn a_client_is_named_once_and_never_for_what_the_platform_composes() {
     for (key, change) in [
         (
-            "client.id",
-            Box::new(|lines: &str| format!("{lines}\n{lines}")) as Box<dyn Fn(&str) -> String>,
+            "client.response_uris",
+            Box::new(|lines: &str| lines.replace("https://letters", "http://letters"))
+                as Box<dyn Fn(&str) -> String>,
         ),
+        (
+            "client.response_uris",
+            Box::new(|lines: &str| lines.replace("response_ca", "# response_ca")),
+        ),
+        ("client.id", Box::new(|lines: &str| format!("{lines}\n{lines}"))),
         ("client.id", Box::new(|lines: &str| lines.replace("letters", "Letters!"))),
         ("client.kinds", Box::new(|lines: &str| lines.replace("referral", "prescription"))),
     ] {

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use authn::{Documents, Place};
 use ca::Facility;
-use custody::{Authorize, Authorized, Granted, Mode, Prepared};
+use custody::{Authorize, Authorized, Format, Granted, Mode, Prepared};
 use hpki::encoding::{Digest32, Statement};
 use hpki::id::{CeremonyId, NotAnId, PreparedId};
 use hpki::refusal::Refuse as _;
@@ -77,14 +77,12 @@ fn whose(token: &str, credential: CredentialId) -> Digest32 {
     Statement::new("azukari/csc/waiting/v1").text(token).text(&credential.to_string()).digest()
 }
 
-/// The same with the hashes.
-fn exactly(whose: &Digest32, hashes: &[Digest32]) -> Digest32 {
-    hashes
-        .iter()
-        .fold(Statement::new("azukari/csc/waiting/v1").octets_field(whose), |all, hash| {
-            all.octets_field(hash)
-        })
-        .digest()
+/// The same with the hashes, and with how they are signed.
+fn exactly(whose: &Digest32, hashes: &[Digest32], format: Option<Format>) -> Digest32 {
+    let begun = Statement::new("azukari/csc/waiting/v1")
+        .octets_field(whose)
+        .octets_field(&format.map_or([0; 4], Format::mark));
+    hashes.iter().fold(begun, |all, hash| all.octets_field(hash)).digest()
 }
 
 impl Waiting {
@@ -130,14 +128,15 @@ pub(crate) async fn authorize(
     let hashes = asked.hashes.as_deref().unwrap_or_default();
     if let Some(kind) = asked.kind {
         let whose = whose(token, CredentialId { key: asked.credential, kind });
-        if let Some(begun) = platform.csc.of(&exactly(&whose, hashes), now) {
+        if let Some(begun) = platform.csc.of(&exactly(&whose, hashes, asked.format), now) {
             return check(platform, token, facility, begun.pending, now).await;
         }
     }
     match platform.custody.csc_authorize(token, &peer(facility), asked, now).await? {
         Authorized::Granted(granted) => Ok(Way::Granted(granted)),
         Authorized::Pending(prepared) => {
-            Ok(Way::Pending(begin(platform, token, facility, prepared, hashes, now).await?.pending))
+            let begun = begin(platform, token, facility, prepared, asked, now).await?;
+            Ok(Way::Pending(begun.pending))
         }
     }
 }
@@ -148,16 +147,16 @@ async fn begin(
     token: &str,
     facility: &Facility,
     prepared: Prepared,
-    hashes: &[Digest32],
+    asked: &Authorize,
     now: Timestamp,
 ) -> Result<Begun, Trouble> {
     let odd = || Trouble::refused("client-unknown", "this client is not registered here");
-    let client = platform.clients.iter().find(|client| client.0.x5t == facility.x5t);
-    let (client, label) = client.ok_or_else(odd)?;
+    let known = platform.clients.iter().find(|known| known.client.x5t == facility.x5t);
+    let known = known.ok_or_else(odd)?;
     let kind = prepared.kinds.first().copied().ok_or_else(odd)?;
     let place =
         Place { facility: facility.code.clone(), name: facility.name.clone(), x5t: facility.x5t };
-    let terminal = Terminal { id: client.id.to_string(), label: label.clone() };
+    let terminal = Terminal { id: known.client.id.to_string(), label: known.name.clone() };
     let documents = Documents {
         reference: *prepared.id.octets(),
         person: prepared.person,
@@ -177,7 +176,8 @@ async fn begin(
         readable: started.until,
         until: prepared.until,
     };
-    platform.csc.keep(exactly(&whose, hashes), begun.clone(), now);
+    let hashes = asked.hashes.as_deref().unwrap_or_default();
+    platform.csc.keep(exactly(&whose, hashes, asked.format), begun.clone(), now);
     Ok(begun)
 }
 
@@ -226,6 +226,7 @@ pub(crate) async fn challenge(
     facility: &Facility,
     credential: CredentialId,
     hashes: Option<Vec<Digest32>>,
+    format: Option<Format>,
     now: Timestamp,
 ) -> Result<Option<String>, Trouble> {
     let peer = peer(facility);
@@ -239,7 +240,7 @@ pub(crate) async fn challenge(
     let whose = whose(token, credential);
     let begun = match &hashes {
         None => platform.csc.newest_of(&whose, now),
-        Some(hashes) => platform.csc.of(&exactly(&whose, hashes), now),
+        Some(hashes) => platform.csc.of(&exactly(&whose, hashes, format), now),
     };
     if let Some(begun) = begun.filter(|begun| now < begun.readable) {
         return Ok(Some(begun.qr));
@@ -249,11 +250,12 @@ pub(crate) async fn challenge(
         credential: credential.key,
         kind: Some(credential.kind),
         count: u32::try_from(hashes.len()).unwrap_or(u32::MAX),
-        hashes: Some(hashes.clone()),
+        hashes: Some(hashes),
+        format,
     };
     match platform.custody.csc_authorize(token, &peer, &asked, now).await? {
         Authorized::Pending(prepared) => {
-            Ok(Some(begin(platform, token, facility, prepared, &hashes, now).await?.qr))
+            Ok(Some(begin(platform, token, facility, prepared, &asked, now).await?.qr))
         }
         // The policy changed between two sentences: `authorize` will give a SAD of its own.
         Authorized::Granted(_) => Ok(None),
@@ -296,10 +298,10 @@ mod tests {
             readable: at(60),
             until: at(100),
         };
-        waiting.keep(exactly(&hers, &[[7; 32]]), begun(1), at(0));
-        waiting.keep(exactly(&hers, &[[8; 32]]), begun(2), at(1));
+        waiting.keep(exactly(&hers, &[[7; 32]], None), begun(1), at(0));
+        waiting.keep(exactly(&hers, &[[8; 32]], Some(Format::Pades)), begun(2), at(1));
         assert_eq!(waiting.newest_of(&hers, at(2)).unwrap().qr, "qr 2");
-        assert_eq!(waiting.of(&exactly(&hers, &[[7; 32]]), at(2)).unwrap().qr, "qr 1");
+        assert_eq!(waiting.of(&exactly(&hers, &[[7; 32]], None), at(2)).unwrap().qr, "qr 1");
         assert!(waiting.newest_of(&whose("his token", credential), at(2)).is_none());
         waiting.forget(begun(2).pending, at(3));
         assert_eq!(waiting.newest_of(&hers, at(3)).unwrap().qr, "qr 1");

@@ -9,6 +9,7 @@ pub(crate) mod card_look;
 pub(crate) mod card_status;
 pub(crate) mod certify;
 pub(crate) mod csc;
+pub(crate) mod csc_told;
 pub(crate) mod deliver;
 pub(crate) mod desk;
 pub(crate) mod end_session;

@@ -29,6 +29,7 @@ use hpki::sign::Mac;
 use ledger::Ledger;
 
 use crate::config::PlatformConfig;
+use crate::flows;
 use crate::http;
 use crate::officer;
 
@@ -41,8 +42,8 @@ pub(crate) struct Platform {
     pub(crate) custody: Custody,
     /// The keyed hash that seals officers' records and backups.
     pub(crate) seals: Arc<dyn Mac>,
-    /// Who may have hashes signed, and what people call them.
-    pub(crate) clients: Vec<(custody::Client, String)>,
+    /// Who may have hashes signed.
+    pub(crate) clients: Vec<crate::config::Registered>,
     /// What waits for owners' approvals on the CSC paths.
     pub(crate) csc: crate::flows::csc::Waiting,
     /// What is published of the journal, and who is asked to look at it.
@@ -89,7 +90,8 @@ pub(crate) async fn serve(
 ) {
     let jobs = tokio::spawn(jobs::run(Arc::clone(&platform), stopped.clone()));
     let keys = tokio::spawn(jobs::keys(Arc::clone(&platform), stopped.clone()));
+    let telling = tokio::spawn(flows::csc_told::run(Arc::clone(&platform), stopped.clone()));
     let publishing = tokio::spawn(journal::run(Arc::clone(&platform), stopped.clone()));
     http::server::serve(listener, Some(tls), door::router(platform), stopped).await;
-    let _ = (jobs.await, keys.await, publishing.await);
+    let _ = (jobs.await, keys.await, telling.await, publishing.await);
 }

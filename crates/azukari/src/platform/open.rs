@@ -125,7 +125,7 @@ pub(crate) async fn open_as(
                 .and_then(|limits| limits.within_an_hour(of_token, of_facility))
                 .unwrap_or_default(),
             policy: config.policy.clone(),
-            clients: clients.iter().map(|(client, _)| client.clone()).collect(),
+            clients: clients.iter().map(|known| known.client.clone()).collect(),
             token_keys: token_keys(&authn),
             loaded_keys: custody::LOADED_KEYS,
         },

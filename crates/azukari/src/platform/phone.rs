@@ -154,6 +154,8 @@ pub(crate) async fn history(
     Ok(Json(platform.authn.history(&request, device.secret()).await?))
 }
 
-async fn jwks(State(platform): Rooms) -> Json<serde_json::Value> {
+/// トークンと ID トークンの署名を確かめる鍵（RFC 7517）
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "oauth", responses((status = 200)))]
+pub(crate) async fn jwks(State(platform): Rooms) -> Json<serde_json::Value> {
     Json(platform.authn.jwks())
 }

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod described;
+mod documents;
 mod oauth;
 mod phone;
 mod reopened;
@@ -18,9 +20,11 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use described::*;
+use documents::*;
 use oauth::a_program_takes_its_token_by_oauth;
 use phone::Writer;
-use reopened::{a_kind_that_is_off_is_not_signed, a_sad_of_a_minute_ago_has_expired};
+use reopened::*;
 use serde_json::{Value, json};
 use support::*;
 use town::{Answer, Identity, Town};
@@ -134,6 +138,8 @@ fn a_registered_client_signs_hashes_by_their_owners_approval_and_nobody_elses() 
     one_authorisation_signs_as_often_as_it_says(&client, haruko);
     hashes_that_are_named_are_the_only_ones(&client, haruko);
     what_is_not_as_specified_is_named(&client, haruko);
+    a_document_is_signed_by_its_digest(&client, haruko);
+    what_is_no_document_digest_is_named(&client, haruko);
 
     let mut writer = Writer::link(&town, natsuo);
     let his = Client {
@@ -144,12 +150,17 @@ fn a_registered_client_signs_hashes_by_their_owners_approval_and_nobody_elses() 
     what_is_anothers_does_not_exist(&client, haruko, &his, natsuo);
     a_letter_is_signed_when_its_owner_has_approved_it(&his, &mut writer, &client);
     what_its_owner_refuses_is_not_signed(&his, &writer);
+    a_letter_is_approved_as_the_document_that_it_is(&his, &mut writer);
+    signatures_are_fetched_later(&client, haruko, &his);
+    a_token_is_given_back(&town, &mut writer, &his);
     a_key_for_prescriptions_is_no_credential(&town, &client);
     only_registered_clients_are_served(&town, &client, haruko, &mut writer);
     a_program_takes_its_token_by_oauth(&town, &mut writer);
-    the_published_description_has_every_path(&town);
+    every_description_has_its_door_and_every_endpoint_its_description(&town);
+    the_description_has_every_path_of_both_versions(&town);
     let token = his.token.clone();
     let town = a_kind_that_is_off_is_not_signed(town, token);
+    let town = a_program_is_told_when_its_signatures_are_there(town, haruko);
     a_sad_of_a_minute_ago_has_expired(town, haruko);
 }
 
@@ -161,10 +172,13 @@ fn info_says_what_is_there(town: &Town) {
         (&json!("1.0.4.0"), &json!("JP"), &json!("ja-JP"))
     );
     let v2 = town.platform("/csc/v2/info").post(&json!({})).well();
+    assert_eq!((&v2["specs"], &v2["asynchronousOperationMode"]), (&json!("2.0.0.2"), &json!(true)));
     assert_eq!(
-        (&v2["specs"], &v2["asynchronousOperationMode"]),
-        (&json!("2.0.0.2"), &json!(false))
+        v2["signature_formats"],
+        json!({"formats": ["C", "P"],
+            "envelope_properties": [["Detached"], ["Certification", "Revision"]]})
     );
+    assert_eq!(v2["conformance_levels"], json!(["Ades-B-B"]));
     for (version, info) in [("v1", &v1), ("v2", &v2)] {
         let oauth = if version == "v2" { json!(["TLS", "oauth2code"]) } else { json!(["TLS"]) };
         assert_eq!(info["authType"], oauth);
@@ -178,7 +192,10 @@ fn info_says_what_is_there(town: &Town) {
                 refused(&answer, "unauthorized_client", "client certificate");
             }
         }
-        for absent in ["signatures/signDoc", "signatures/timestamp", "auth/login", "auth/revoke"] {
+        let of_version_2 = ["signatures/signDoc", "signatures/signPolling"];
+        let absent = ["signatures/timestamp", "auth/login", "credentials/sendOTP"];
+        let absent = absent.iter().chain(of_version_2.iter().filter(|_| version == "v1"));
+        for absent in absent {
             assert!(!info["methods"].as_array().unwrap().contains(&json!(absent)));
             let answer = town.platform(&format!("/csc/{version}/{absent}")).post(&json!({}));
             assert_eq!(answer.status, 501);
@@ -245,7 +262,7 @@ fn the_owner_finds_her_credentials(client: &Client<'_>, haruko: &Value) {
 }
 
 /// The smallest PDF there is.
-fn pdf() -> Vec<u8> {
+pub(crate) fn pdf() -> Vec<u8> {
     let objects = [
         "<</Type/Catalog/Pages 2 0 R>>",
         "<</Type/Pages/Kids[3 0 R]/Count 1>>",
@@ -534,12 +551,13 @@ fn only_registered_clients_are_served(
     }
 }
 
-fn the_published_description_has_every_path(town: &Town) {
-    let openapi = town.platform("/openapi.json").get().well();
-    for (version, methods) in [("v1", 6), ("v2", 8)] {
+fn the_description_has_every_path_of_both_versions(town: &Town) {
+    let openapi = described(town);
+    for (version, methods) in [("v1", 7), ("v2", 11)] {
         let begin = format!("/csc/{version}/");
         let paths = openapi["paths"].as_object().unwrap();
-        let found: Vec<_> = paths.iter().filter(|(path, _)| path.starts_with(&begin)).collect();
+        let ours = |path: &str| path.starts_with(&begin) && !path.contains("/oauth2/");
+        let found: Vec<_> = paths.iter().filter(|(path, _)| ours(path)).collect();
         assert_eq!(found.len(), methods);
         for (path, item) in found {
             let body = &item["post"]["requestBody"]["content"]["application/json"]["schema"];

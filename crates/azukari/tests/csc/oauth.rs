@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::described::{as_described, described};
 use crate::phone::Writer;
 use crate::town::{Identity, Town};
 
@@ -42,6 +43,15 @@ impl<'a> Browser<'a> {
     }
 }
 
+/// What the platform knows of a token.
+fn introspected(town: &Town, over: &Identity, pairs: &[(&str, &str)]) -> Value {
+    let mut asked = town.platform("/oauth/introspect").over(over);
+    for (name, value) in pairs {
+        asked.arguments.extend(["--data-urlencode".into(), format!("{name}={value}").into()]);
+    }
+    asked.get().well()
+}
+
 /// A program takes its token by the specification's own OAuth (§8.4), with scope `service`.
 pub(crate) fn a_program_takes_its_token_by_oauth(town: &Town, writer: &mut Writer<'_>) {
     let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -68,12 +78,15 @@ pub(crate) fn a_program_takes_its_token_by_oauth(town: &Town, writer: &mut Write
     let facility = town.facility();
     let refused = posted(None, "pushed_authorize", &asking);
     assert_eq!((refused.status, &refused.body["error"]), (400, &json!("unauthorized_client")));
+    let openapi = described(town);
+    as_described(&openapi, "OauthError", &refused.body);
     let mut credential = asking;
     credential[3].1 = "credential";
     let refused = posted(Some(&facility), "pushed_authorize", &credential);
     assert_eq!((refused.status, &refused.body["error"]), (400, &json!("invalid_scope")));
     let pushed = posted(Some(&facility), "pushed_authorize", &asking);
     assert_eq!(pushed.status, 201, "{}", pushed.body);
+    as_described(&openapi, "OauthPushed", &pushed.body);
     let uri = pushed.body["request_uri"].as_str().unwrap();
     let path = format!("/csc/v2/oauth2/authorize?client_id=letters&request_uri={uri}");
     let browser = Browser::open(town, &path);
@@ -94,6 +107,11 @@ pub(crate) fn a_program_takes_its_token_by_oauth(town: &Town, writer: &mut Write
     assert_eq!((elsewhere.status, &elsewhere.body["error"]), (400, &json!("invalid_grant")));
     let issued = posted(Some(&facility), "token", &redeeming).well();
     assert_eq!(issued["scope"], "service");
+    as_described(&openapi, "OauthToken", &issued);
+    let asked = [("client_id", "letters"), ("token", issued["access_token"].as_str().unwrap())];
+    let facts = introspected(town, &facility, &asked);
+    assert_eq!((&facts["active"], &facts["sub"]), (&json!(true), &writer.person["person_id"]));
+    as_described(&openapi, "OauthFacts", &facts);
     let token = issued["access_token"].as_str().unwrap();
     let listed = town
         .platform("/csc/v2/credentials/list")

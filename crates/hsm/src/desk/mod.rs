@@ -29,7 +29,7 @@ use crate::vault::Vault;
 pub use ca::{CaAlgorithm, CaDesk, CaKey};
 pub use log::LogDesk;
 pub use subscriber::{GenerateDone, Generated, LoadDone, LoadedKey, SignDone, SubscriberDesk};
-pub use token::{TokenDesk, TokenKey, TokenPublic};
+pub use token::{TokenBlob, TokenDesk, TokenKey, TokenPublic};
 
 /// The desks of one opened vault. Move each to the one room it is for.
 #[derive(Debug)]

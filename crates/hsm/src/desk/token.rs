@@ -11,6 +11,7 @@ use hpki::sign::{DeviceFault, Mac, SignatureAlgorithm};
 
 use super::Opened;
 use crate::device::{Held, Role};
+use crate::named::Named;
 use crate::refusal::{Failed, Refusal};
 
 const ALGORITHM: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
@@ -43,6 +44,17 @@ pub struct TokenPublic {
     pub x: [u8; 32],
     /// The y coordinate.
     pub y: [u8; 32],
+}
+
+/// A token key as it is kept: wrapped, for processes over the same device key (KEK) and nobody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenBlob {
+    /// The name under which it is kept; names count on.
+    pub name: String,
+    /// Its identifier.
+    pub kid: String,
+    /// The wrapped key, and the public one.
+    pub octets: Vec<u8>,
 }
 
 /// The key that signs now: take it once for a token, so that header and signature agree.
@@ -144,6 +156,62 @@ impl TokenDesk {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
         let newest = ring.keys.last().is_some_and(|slot| slot.public.kid == kid);
         ring.next_prepared |= newest && ring.keys.len() > 1;
+    }
+
+    /// The published keys as they are kept, oldest first.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn blobs(&self) -> Result<Vec<TokenBlob>, Failed> {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let blob = |slot: &Arc<Slot>| {
+            let octets = self.opened.named.read(&slot.name)?.octets();
+            Ok(TokenBlob { name: slot.name.clone(), kid: slot.public.kid.clone(), octets })
+        };
+        ring.keys.iter().map(blob).collect()
+    }
+
+    /// Takes a key that another process over the same device key has made, and publishes it; where
+    /// it does not sign there yet (`signs`), it does not here. A key of ours under the same name
+    /// that nobody has signed with gives way: both were made at one moment, and one was first.
+    ///
+    /// # Errors
+    /// `vault-key-exists` where ours has signed, `blob-broken` where it is not what it says, or the
+    /// device failed.
+    pub fn adopt(&self, blob: &TokenBlob, signs: bool) -> Result<(), Failed> {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        if number(&blob.name).is_none_or(|number| name(number) != blob.name) {
+            return Err(Refusal::KeyNameMalformed(blob.name.clone()).into());
+        }
+        let same = ring.keys.iter().position(|slot| slot.name == blob.name);
+        let waits = |at: usize| ring.next_prepared && at + 1 == ring.keys.len();
+        if same.is_some_and(|at| !waits(at)) {
+            return Err(Refusal::KeyExists(blob.name.clone()).into());
+        }
+        let before = same.map(|_| self.opened.named.read(&blob.name)).transpose()?;
+        self.opened.named.replace(&blob.name, &Named::parse(blob.octets.clone())?)?;
+        let fresh = match Slot::load(&self.opened, blob.name.clone()) {
+            Ok(fresh) if fresh.public.kid == blob.kid => Arc::new(fresh),
+            wrong => {
+                // What cannot be used is not kept.
+                match before {
+                    Some(before) => self.opened.named.replace(&blob.name, &before)?,
+                    None => self.opened.named.remove(&blob.name)?,
+                }
+                return Err(wrong.err().unwrap_or(Refusal::BlobBroken.into()));
+            }
+        };
+        if let Some(at) = same {
+            ring.keys.remove(at);
+            ring.next_prepared = false;
+        }
+        let at = ring.keys.partition_point(|slot| slot.name < blob.name);
+        let newest = at == ring.keys.len();
+        ring.keys.insert(at, fresh);
+        if newest {
+            ring.next_prepared = !signs;
+        }
+        Ok(())
     }
 
     /// Stops publishing an old key and destroys it: 18 hours after its last use, or at once in an

@@ -47,17 +47,20 @@ pub struct InfoV2 {
     pub auth_type: Vec<String>,
     /// Below it stand `oauth2/authorize`, `oauth2/pushed_authorize`, `oauth2/token`, `oauth2/revoke`.
     pub oauth2: String,
-    /// `false`: signHash answers with the signatures.
+    /// `true`: signatures can be fetched later.
     #[serde(rename = "asynchronousOperationMode")]
     pub asynchronous: bool,
     /// What is there.
     pub methods: Vec<String>,
+    /// `true`: `signDoc` gives revocation lists to who wants them.
+    #[serde(rename = "validationInfo")]
+    pub validation_info: bool,
     /// What can sign.
     #[serde(rename = "signAlgorithms")]
     pub sign_algorithms: SignAlgorithms,
-    /// Which documents are signed: none, only hashes are.
+    /// How documents are signed, by their digests.
     pub signature_formats: SignatureFormats,
-    /// Which levels: none, only hashes are signed.
+    /// Which levels: no time-stamps.
     pub conformance_levels: Vec<String>,
 }
 
@@ -256,4 +259,67 @@ pub struct Challenge {
 pub struct Signatures {
     /// Base64, in the order of the hashes.
     pub signatures: Vec<String>,
+}
+
+/// `signatures/signDoc`: each signature is CMS in base64, in the order of the digests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CscSignedDocuments, example = json!({"SignatureObject": ["MIIG…"]}))]
+pub struct SignedDocuments {
+    /// To be kept beside the documents (CAdES), or put into their PDFs (PAdES).
+    #[serde(rename = "SignatureObject")]
+    pub objects: Vec<String>,
+    /// Where `returnValidationInfo` was `true`.
+    #[serde(default, rename = "validationInfo", skip_serializing_if = "Option::is_none")]
+    pub validation_info: Option<ValidationInfo>,
+}
+
+/// What a validator wants beside the signature. The certificates are in the signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CscValidationInfo)]
+pub struct ValidationInfo {
+    /// Revocation lists of the authorities, DER in base64.
+    pub crl: Vec<String>,
+}
+
+/// The signatures are fetched later: ask `signatures/signPolling` with it as `requestID`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CscResponseId, example = json!({"responseID": "00112233445566778899aabbccddeeff"}))]
+pub struct ResponseId {
+    /// Which request.
+    #[serde(rename = "responseID")]
+    pub response: String,
+}
+
+/// `signatures/signPolling`: one of the two, as was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CscPolled, example = json!({"signatures": ["KedJuTob5gtvYx9qM3k3gm7kbLBwVbEQRl26S2tmXjqNND7MRGtoew=="]}))]
+pub struct Polled {
+    /// Of `signHash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<Vec<String>>,
+    /// Of `signDoc`.
+    #[serde(default, rename = "SignatureObject", skip_serializing_if = "Option::is_none")]
+    pub objects: Option<Vec<String>>,
+}
+
+/// `signatures/signHash`, version 2: the signatures, or where they can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CscSignHashAnswer)]
+#[serde(untagged)]
+pub enum SignHashAnswer {
+    /// `operationMode` `S`.
+    Signed(Signatures),
+    /// `operationMode` `A`.
+    Later(ResponseId),
+}
+
+/// `signatures/signDoc`: the signatures, or where they can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CscSignDocAnswer)]
+#[serde(untagged)]
+pub enum SignDocAnswer {
+    /// `operationMode` `S`.
+    Signed(SignedDocuments),
+    /// `operationMode` `A`.
+    Later(ResponseId),
 }

@@ -3,11 +3,15 @@
 
 mod authorize;
 mod credential;
+mod document;
+mod revoke;
 mod sign;
 
 pub use authorize::*;
 pub use credential::*;
+pub use document::*;
 use hpki::encoding::Digest32;
+pub use revoke::*;
 use serde::Deserialize;
 pub use sign::*;
 use utoipa::ToSchema;

@@ -53,7 +53,7 @@ fn what_is_wrong_is_named_as_the_specification_names_it() {
         ("signAlgo", json!("1.2.840.113549.1.1.10"), "Invalid parameter signAlgo"),
         ("signAlgo", Value::Null, "Missing (or invalid type) string parameter signAlgo"),
         ("signAlgoParams", json!("MAA="), "Invalid parameter signAlgoParams"),
-        ("operationMode", json!("A"), "Invalid parameter operationMode"),
+        ("operationMode", json!("B"), "Invalid parameter operationMode"),
     ] {
         assert_eq!(with(member, value).unwrap_err(), expected);
     }
@@ -94,4 +94,31 @@ fn lists_say_how_much_is_wanted() {
     assert_eq!(listing.read().unwrap().detail.unwrap().certificates, Certificates::Chain);
     let odd = read::<Credential>(json!({"credentialID": "c", "certificates": "all"}));
     assert_eq!(odd.read(), Err(Wrong::Invalid("certificates")));
+}
+
+#[test]
+fn what_is_fetched_later_says_for_how_long_it_is_kept() {
+    let ask = |members: Value| {
+        let mut body = json!({
+            "credentialID": "c", "SAD": "s", "hashes": [HASH], "signAlgo": crate::csc::RSA_SHA256,
+        });
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        read::<SignHashV2>(body).read().map(|asked| asked.later)
+    };
+    assert_eq!(ask(json!({"operationMode": "S"})), Ok(None));
+    let kept = |members| ask(members).unwrap().unwrap().keep_s;
+    assert_eq!(kept(json!({"operationMode": "A"})), 3_600);
+    assert_eq!(kept(json!({"operationMode": "A", "validity_period": 1})), 1);
+    assert_eq!(kept(json!({"operationMode": "A", "validity_period": 1_001})), 2);
+    for (members, wrong) in [
+        (json!({"validity_period": 1_000}), Wrong::Invalid("validity_period")),
+        (json!({"response_uri": "https://a.test/"}), Wrong::Invalid("response_uri")),
+        (
+            json!({"operationMode": "A", "validity_period": -1}),
+            Wrong::OutOfBounds("validity_period"),
+        ),
+        (json!({"operationMode": "A", "response_uri": 7}), Wrong::Invalid("response_uri")),
+    ] {
+        assert_eq!(ask(members), Err(wrong));
+    }
 }

@@ -41,6 +41,7 @@ fn asked(asked: &ask::Authorize) -> Result<custody::Authorize, No> {
         kind: Some(credential.kind),
         count: u32::try_from(asked.count).unwrap_or(u32::MAX),
         hashes: asked.hashes.clone(),
+        format: asked.format.map(super::document::format),
     })
 }
 
@@ -134,9 +135,10 @@ pub(crate) async fn challenge_v2(
     if read.object != PHONE {
         return Err(No::invalid("Invalid parameter authObjectID"));
     }
+    let format = read.format.map(super::document::format);
+    let (token, facility) = (&caller.token, &caller.facility);
     let found =
-        csc::challenge(&platform, &caller.token, &caller.facility, credential, read.hashes, now())
-            .await?;
+        csc::challenge(&platform, token, facility, credential, read.hashes, format, now()).await?;
     let nothing = || {
         No::invalid(
             "Nothing waits for this credential's owner: call credentials/authorize first, or name the hashes",

@@ -36,7 +36,7 @@ struct Described {
 }
 
 /// The bearer's credentials for this client, without any detail.
-async fn own(
+pub(super) async fn own(
     platform: &Platform,
     caller: &Caller,
 ) -> Result<Vec<(CredentialId, Mode, Credential)>, No> {
@@ -105,7 +105,7 @@ fn status(facts: &KeyFacts, certificate: &Certificate, now: Timestamp) -> &'stat
 }
 
 /// The certificate, its authority's and the root's.
-async fn chain(platform: &Platform, leaf: &Certificate) -> Result<Vec<Certificate>, No> {
+pub(super) async fn chain(platform: &Platform, leaf: &Certificate) -> Result<Vec<Certificate>, No> {
     let authorities = platform.ca.authorities().await?;
     let mut chain = vec![leaf.clone()];
     while let Some(last) = chain.last() {
@@ -125,6 +125,11 @@ fn generalized(time: Timestamp) -> String {
 
 fn description(kind: DocumentKind, tongue: Tongue) -> String {
     tongue.pick(kind.ja(), kind.en())
+}
+
+/// `signatureQualifier`: country, legislation, type.
+pub(super) fn qualifier(kind: DocumentKind) -> String {
+    format!("jp_hpki_{kind}")
 }
 
 fn scal(mode: Mode) -> String {
@@ -161,7 +166,7 @@ impl Described {
         answer::CredentialV2 {
             credential: listed.then(|| self.id.to_string()),
             description: description(self.id.kind, tongue),
-            qualifier: format!("jp_hpki_{}", self.id.kind),
+            qualifier: qualifier(self.id.kind),
             key: self.key,
             cert: self.cert,
             auth: answer::Authorization {

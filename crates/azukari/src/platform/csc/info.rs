@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use wire::csc::{RSA, RSA_SHA256, Version, answer, ask};
+use wire::csc::{RSA, RSA_SHA256, SignatureFormat, Version, answer, ask};
 
 use super::ask::Said;
 use super::refusal::No;
@@ -18,6 +18,7 @@ pub(super) const LOGO: &str = "/csc/logo.png";
 /// The methods of version 1 that are there.
 pub(super) const METHODS_V1: &[&str] = &[
     "info",
+    "auth/revoke",
     "credentials/list",
     "credentials/info",
     "credentials/authorize",
@@ -28,6 +29,7 @@ pub(super) const METHODS_V1: &[&str] = &[
 /// The methods of version 2 that are there.
 pub(super) const METHODS_V2: &[&str] = &[
     "info",
+    "auth/revoke",
     "credentials/list",
     "credentials/info",
     "credentials/authorize",
@@ -35,6 +37,8 @@ pub(super) const METHODS_V2: &[&str] = &[
     "credentials/getChallenge",
     "credentials/extendTransaction",
     "signatures/signHash",
+    "signatures/signDoc",
+    "signatures/signPolling",
     "oauth2/authorize",
     "oauth2/pushed_authorize",
     "oauth2/token",
@@ -124,14 +128,18 @@ pub(crate) async fn info_v2(
         description: description(tongue),
         auth_type: vec!["TLS".into(), "oauth2code".into()],
         oauth2: format!("{}/csc/v2", platform.config.url),
-        asynchronous: false,
+        asynchronous: true,
         methods: methods(METHODS_V2),
+        validation_info: true,
         sign_algorithms: answer::SignAlgorithms { algos: vec![RSA.into(), RSA_SHA256.into()] },
         signature_formats: answer::SignatureFormats {
-            formats: Vec::new(),
-            envelope_properties: Vec::new(),
+            formats: SignatureFormat::ALL.iter().map(|one| one.letter().into()).collect(),
+            envelope_properties: SignatureFormat::ALL
+                .iter()
+                .map(|one| one.envelopes().iter().map(|&name| name.into()).collect())
+                .collect(),
         },
-        conformance_levels: Vec::new(),
+        conformance_levels: vec!["Ades-B-B".into()],
     }))
 }
 

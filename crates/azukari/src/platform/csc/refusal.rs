@@ -30,6 +30,7 @@ const DENIED: &str = "access_denied";
 const CREDENTIAL: Option<&str> = Some("Invalid parameter credentialID");
 const SAD: Option<&str> = Some("Invalid parameter SAD");
 const HANDLE: Option<&str> = Some("Invalid parameter handle");
+const REQUEST: Option<&str> = Some("Invalid parameter requestID");
 
 /// Every code that is not simply `access_denied`.
 const TABLE: &[Row] = &[
@@ -77,6 +78,7 @@ const TABLE: &[Row] = &[
     ("hash-not-authorised", 400, INVALID, Some("Hash is not authorized by the SAD")),
     ("prepared-unknown", 400, INVALID, HANDLE),
     ("ceremony-unknown", 400, INVALID, HANDLE),
+    ("request-unknown", 400, INVALID, REQUEST),
     // What is not a request.
     ("request-malformed", 400, INVALID, None),
     ("request-too-large", 400, INVALID, None),
@@ -110,6 +112,26 @@ impl No {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
             error,
             description: sentence.map_or_else(ours, str::to_owned),
+        }
+    }
+
+    /// The signatures are not there yet (§11.12): an error by its form, a success by its status.
+    pub(crate) fn not_yet() -> Self {
+        Self {
+            status: StatusCode::ACCEPTED,
+            error: "accepted_request",
+            description: "The previous asynchronous signature request has been accepted but not \
+                          yet completed"
+                .into(),
+        }
+    }
+
+    /// The same of `signDoc`, which words one case by itself (§11.11).
+    pub(crate) fn of_documents(self) -> Self {
+        if self == Self::code("hash-not-authorised", "") {
+            Self::invalid("documentDigests or documents are not authorized by the SAD")
+        } else {
+            self
         }
     }
 

@@ -8,7 +8,7 @@ use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hpki::refusal::Refuse as _;
-use serde_json::{Value, json};
+use wire::oauth;
 use wire::refusal::lookup;
 
 use super::form::Posted;
@@ -21,23 +21,30 @@ use crate::pages::{CSP, Lang, phone};
 use crate::platform::Platform;
 use crate::platform::pages::shown;
 
-/// `POST /oauth/par`
-pub(super) async fn push(
+/// ログインや署名の許可を、先に預けておく（RFC 9126）
+#[utoipa::path(post, path = "/oauth/par", tag = "oauth",
+    request_body(content = oauth::Asked, content_type = "application/x-www-form-urlencoded"),
+    security((), ("facility" = [])),
+    responses((status = 201, body = oauth::Pushed), (status = "4XX", body = oauth::Error)))]
+pub(crate) async fn push(
     State(platform): State<Arc<Platform>>,
     posted: Posted,
 ) -> Result<Response, No> {
     let proven = posted.prove(&platform, "/oauth/par").await?;
     let place = proven.place.as_ref();
     let pushed = platform.authn.push(&proven.client, posted.asked, place, now()).await?;
-    let body: Json<Value> =
-        Json(json!({"request_uri": pushed.request_uri, "expires_in": pushed.expires_in}));
+    let body =
+        Json(oauth::Pushed { request_uri: pushed.request_uri, expires_in: pushed.expires_in });
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], body).into_response())
 }
 
 type Pairs = Vec<(String, String)>;
 
-/// `GET /oauth/authorize`
-pub(super) async fn by_query(
+/// 利用者のブラウザーで始める。QR コードのページ、または登録済みの宛先への断り
+#[utoipa::path(get, path = "/oauth/authorize", tag = "oauth",
+    params(("client_id" = String, Query, description = "the registered name"), ("request_uri" = Option<String>, Query, description = "what was pushed; or the members of OauthAsked")),
+    responses((status = 200, content_type = "text/html"), (status = 303), (status = 400, content_type = "text/html")))]
+pub(crate) async fn by_query(
     State(platform): State<Arc<Platform>>,
     headers: HeaderMap,
     asked: Result<Query<Pairs>, axum::extract::rejection::QueryRejection>,
@@ -46,10 +53,15 @@ pub(super) async fn by_query(
     open(&platform, &headers, pairs).await
 }
 
-/// `POST /oauth/authorize` (OpenID Connect Core §3.1.2.1). The form may come from any client's page,
+/// 利用者のブラウザーで始める。フォームは GET として続く（OpenID Connect Core §3.1.2.1）
+///
+/// The form may come from any client's page,
 /// and so without our cookie (`SameSite=Lax`), in whose place a new one would end the logins that are
 /// open in that browser: it goes on as a GET, which has it.
-pub(super) async fn by_form(
+#[utoipa::path(post, path = "/oauth/authorize", tag = "oauth",
+    request_body(content = oauth::Asked, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 303)))]
+pub(crate) async fn by_form(
     asked: Result<Form<Pairs>, axum::extract::rejection::FormRejection>,
 ) -> Result<Response, Trouble> {
     let pairs = asked.map(|Form(pairs)| pairs).unwrap_or_default();

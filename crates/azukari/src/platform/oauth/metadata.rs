@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::token::{CIBA_GRANT, DEVICE_GRANT};
 use crate::platform::Platform;
 
-pub(super) async fn metadata(State(platform): State<Arc<Platform>>) -> Json<Value> {
+/// ここでできること（OpenID Connect Discovery 1.0、RFC 8414）
+#[utoipa::path(get, path = "/.well-known/openid-configuration", tag = "oauth", responses((status = 200)))]
+pub(crate) async fn metadata(State(platform): State<Arc<Platform>>) -> Json<Value> {
     let url = &platform.config.url;
     let at = |path: &str| format!("{url}{path}");
     let proofs = ["none", "private_key_jwt", "tls_client_auth"];

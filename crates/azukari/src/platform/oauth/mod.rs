@@ -4,13 +4,13 @@
 //! for what, `authn::provider` says. Programs' endpoints answer refusals as RFC 6749 §5.2 wants them
 //! (`refusal`); what our own page asks is answered like everything that pages ask.
 
-mod authorize;
+pub(crate) mod authorize;
 mod consents;
 mod form;
-mod metadata;
+pub(crate) mod metadata;
 pub(crate) mod page;
 mod refusal;
-mod token;
+pub(crate) mod token;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use wire::oauth;
 
 use super::form::{Posted, Proven, at};
 use super::refusal::No;
@@ -23,8 +24,12 @@ fn kept_nowhere(body: Value) -> Response {
     (headers, Json(body)).into_response()
 }
 
-/// `POST /oauth/token`
-pub(super) async fn token(
+/// コードをトークンに替える
+#[utoipa::path(post, path = "/oauth/token", tag = "oauth",
+    request_body(content = oauth::TokenAsked, content_type = "application/x-www-form-urlencoded"),
+    security((), ("facility" = [])),
+    responses((status = 200, body = oauth::Token), (status = "4XX", body = oauth::Error)))]
+pub(crate) async fn token(
     State(platform): State<Arc<Platform>>,
     posted: Posted,
 ) -> Result<Response, No> {
@@ -76,35 +81,51 @@ async fn by_device(
     Ok(kept_nowhere(flows::login::redeem(platform, client, showing, now()).await?))
 }
 
-/// `POST /oauth/device_authorization` (RFC 8628 §3.1)
-pub(super) async fn device(
+/// ブラウザーのない機器で始める（RFC 8628 §3.1）
+#[utoipa::path(post, path = "/oauth/device_authorization", tag = "oauth",
+    request_body(content = oauth::Begin, content_type = "application/x-www-form-urlencoded"),
+    security((), ("facility" = [])),
+    responses((status = 200, body = oauth::Device), (status = "4XX", body = oauth::Error)))]
+pub(crate) async fn device(
     State(platform): State<Arc<Platform>>,
     posted: Posted,
 ) -> Result<Response, No> {
     let proven = posted.prove(&platform, "/oauth/device_authorization").await?;
     let begun = platform.authn.begin_device(&proven.client, &posted.asked, now()).await?;
-    Ok(kept_nowhere(json!({
-        "device_code": begun.device_code, "user_code": begun.user_code,
-        "verification_uri": begun.bare, "verification_uri_complete": begun.complete,
-        "expires_in": begun.expires_in, "interval": begun.interval,
+    Ok(kept_nowhere(json!(oauth::Device {
+        device_code: begun.device_code,
+        user_code: begun.user_code,
+        verification_uri: begun.bare,
+        verification_uri_complete: begun.complete,
+        expires_in: begun.expires_in,
+        interval: begun.interval,
     })))
 }
 
-/// `POST /oauth/bc-authorize` (OpenID CIBA Core §7.1)
-pub(super) async fn backchannel(
+/// 本人IDで指名して始める（OpenID CIBA Core §7.1）
+#[utoipa::path(post, path = "/oauth/bc-authorize", tag = "oauth",
+    request_body(content = oauth::Begin, content_type = "application/x-www-form-urlencoded"),
+    security((), ("facility" = [])),
+    responses((status = 200, body = oauth::Backchannel), (status = "4XX", body = oauth::Error)))]
+pub(crate) async fn backchannel(
     State(platform): State<Arc<Platform>>,
     posted: Posted,
 ) -> Result<Response, No> {
     let proven = posted.prove(&platform, "/oauth/bc-authorize").await?;
     let begun = platform.authn.begin_backchannel(&proven.client, &posted.asked, now()).await?;
-    Ok(kept_nowhere(json!({
-        "auth_req_id": begun.request, "expires_in": begun.expires_in,
-        "interval": begun.interval, "binding_message": begun.binding_message,
+    Ok(kept_nowhere(json!(oauth::Backchannel {
+        auth_req_id: begun.request,
+        expires_in: begun.expires_in,
+        interval: begun.interval,
+        binding_message: begun.binding_message,
     })))
 }
 
-/// `GET` and `POST /oauth/userinfo`
-pub(super) async fn userinfo(
+/// だれがログインしたか。POST でも同じ
+#[utoipa::path(get, path = "/oauth/userinfo", tag = "oauth",
+    security(("token" = []), ("facility" = [], "token" = [])),
+    responses((status = 200, body = oauth::Userinfo), (status = "4XX", body = oauth::Error)))]
+pub(crate) async fn userinfo(
     State(platform): State<Arc<Platform>>,
     peer: Option<Extension<Arc<Peer>>>,
     headers: HeaderMap,
@@ -138,9 +159,15 @@ fn may_ask(proven: &Proven) -> Result<(), No> {
     }
 }
 
-/// `POST /oauth/introspect` (RFC 7662): a client's own tokens, and a facility's over the certificate
-/// that they are bound to. All others are like none.
-pub(super) async fn introspect(
+/// トークンについて尋ねる（RFC 7662）
+///
+/// A client's own tokens, and a facility's over the certificate that they are bound to. All others
+/// are like none.
+#[utoipa::path(post, path = "/oauth/introspect", tag = "oauth",
+    request_body(content = oauth::About, content_type = "application/x-www-form-urlencoded"),
+    security((), ("facility" = [])),
+    responses((status = 200, body = oauth::Facts), (status = "4XX", body = oauth::Error)))]
+pub(crate) async fn introspect(
     State(platform): State<Arc<Platform>>,
     posted: Posted,
 ) -> Result<Response, No> {
@@ -170,8 +197,14 @@ pub(super) async fn introspect(
     Ok(kept_nowhere(json!({"active": false})))
 }
 
-/// `POST /oauth/revoke` (RFC 7009): like [`introspect`], and a token that is none is no error.
-pub(super) async fn revoke(
+/// トークンを終わらせる（RFC 7009）
+///
+/// Like [`introspect`], and a token that is none is no error.
+#[utoipa::path(post, path = "/oauth/revoke", tag = "oauth",
+    request_body(content = oauth::About, content_type = "application/x-www-form-urlencoded"),
+    security((), ("facility" = [])),
+    responses((status = 200), (status = "4XX", body = oauth::Error)))]
+pub(crate) async fn revoke(
     State(platform): State<Arc<Platform>>,
     posted: Posted,
 ) -> Result<Response, No> {

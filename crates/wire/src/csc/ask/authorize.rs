@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{digests, sha256};
-use crate::csc::{Given, Version, Wrong};
+use crate::csc::{Given, SignatureFormat, Version, Wrong};
 
 /// `credentials/authorize`, version 1.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -62,6 +62,12 @@ pub struct AuthorizeV2 {
     #[serde(default, rename = "hashAlgorithmOID")]
     #[schema(value_type = Option<String>)]
     pub hash_algorithm: Given<String>,
+    /// Our addition, for SCAL 2: the hashes are documents' digests that `signDoc` will sign in this
+    /// format (`C` or `P`); if absent, `signHash` signs them as they are. The owner approves either
+    /// and nothing else.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub signature_format: Given<String>,
     /// How the owner authorises: `[{"id": "phone"}]` where `auth/objects` names it.
     #[serde(default, rename = "authData")]
     #[schema(value_type = Option<Vec<AuthObject>>)]
@@ -85,6 +91,8 @@ pub struct Authorize {
     pub count: u64,
     /// Pinned hashes.
     pub hashes: Option<Vec<Digest32>>,
+    /// In which format they are signed, if they are documents' digests.
+    pub format: Option<SignatureFormat>,
     /// The authentication objects; `None` where the version has none.
     pub auth_data: Option<Vec<AuthObject>>,
 }
@@ -96,7 +104,7 @@ impl AuthorizeV1 {
         let count = number(self.count)?;
         let hashes = self.hash.optional(Version::V1.hashes())?.map(digests).transpose()?;
         counted(count, hashes.as_deref())?;
-        Ok(Authorize { credential, count, hashes, auth_data: None })
+        Ok(Authorize { credential, count, hashes, format: None, auth_data: None })
     }
 }
 
@@ -108,9 +116,16 @@ impl AuthorizeV2 {
         sha256(self.hash_algorithm.optional("hashAlgorithmOID")?, Version::V2)?;
         let hashes = self.hashes.optional(Version::V2.hashes())?.map(digests).transpose()?;
         counted(count, hashes.as_deref())?;
-        let auth_data = self.auth_data.optional("authData")?;
-        Ok(Authorize { credential, count, hashes, auth_data: Some(auth_data.unwrap_or_default()) })
+        let format = format(self.signature_format)?;
+        let auth_data = Some(self.auth_data.optional("authData")?.unwrap_or_default());
+        Ok(Authorize { credential, count, hashes, format, auth_data })
     }
+}
+
+fn format(letter: Given<String>) -> Result<Option<SignatureFormat>, Wrong> {
+    let read =
+        |letter: String| SignatureFormat::of(&letter).ok_or(Wrong::Invalid("signature_format"));
+    letter.optional("signature_format")?.map(read).transpose()
 }
 
 fn number(count: Given<i64>) -> Result<u64, Wrong> {
@@ -160,6 +175,10 @@ pub struct GetChallenge {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     pub hashes: Given<Vec<String>>,
+    /// Our addition: as in `credentials/authorize`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub signature_format: Given<String>,
 }
 
 /// What `credentials/getChallenge` asks for.
@@ -171,6 +190,8 @@ pub struct Challenge {
     pub object: String,
     /// For which hashes.
     pub hashes: Option<Vec<Digest32>>,
+    /// In which format they are signed, if they are documents' digests.
+    pub format: Option<SignatureFormat>,
 }
 
 impl GetChallenge {
@@ -180,6 +201,7 @@ impl GetChallenge {
             credential: self.credential.required("credentialID")?,
             object: self.object.required("authObjectID")?,
             hashes: self.hashes.optional("hashes")?.map(digests).transpose()?,
+            format: format(self.signature_format)?,
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Asking for signatures: `signatures/signHash`.
+//! Asking for signatures: `signatures/signHash`, and `signatures/signPolling` for those that were
+//! not waited for.
 
 use hpki::encoding::Digest32;
 use serde::Deserialize;
@@ -69,10 +70,19 @@ pub struct SignHashV2 {
     #[serde(default, rename = "signAlgoParams")]
     #[schema(value_type = Option<String>)]
     pub parameters: Given<String>,
-    /// `S`: the answer carries the signatures. `A` is not there.
+    /// `S` (if absent): the answer carries the signatures. `A`: it carries a `responseID`.
     #[serde(default, rename = "operationMode")]
     #[schema(value_type = Option<String>)]
     pub operation_mode: Given<String>,
+    /// With `A`: for how many milliseconds the signatures are kept, at most 24 hours; an hour if
+    /// absent.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    pub validity_period: Given<i64>,
+    /// With `A`: a registered address that is told when the signatures are there.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub response_uri: Given<String>,
     /// Ignored.
     #[serde(default, rename = "clientData")]
     #[schema(value_type = Option<String>)]
@@ -88,6 +98,79 @@ pub struct SignHash {
     pub sad: String,
     /// What to sign, in order.
     pub hashes: Vec<Digest32>,
+    /// `None`: the answer carries the signatures.
+    pub later: Option<Later>,
+}
+
+/// The signatures are fetched later (`operationMode` `A`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Later {
+    /// For how many seconds they are kept.
+    pub keep_s: u64,
+    /// Who is told when they are there.
+    pub response_uri: Option<String>,
+}
+
+/// How long signatures are kept for whoever does not say: an hour.
+const KEEP_S: u64 = 3_600;
+/// The longest that they are kept: 24 hours.
+const KEEP_MOST_S: u64 = 86_400;
+
+/// `operationMode`, and what belongs to `A` alone.
+pub(super) fn later(
+    mode: Given<String>,
+    validity_period: Given<i64>,
+    response_uri: Given<String>,
+) -> Result<Option<Later>, Wrong> {
+    let asynchronous = match mode {
+        Given::Absent => false,
+        Given::Is(mode) if mode == "S" => false,
+        Given::Is(mode) if mode == "A" => true,
+        _ => return Err(Wrong::Invalid("operationMode")),
+    };
+    let keep_s = match validity_period {
+        Given::Absent => KEEP_S,
+        // A part of a second counts as one: it is kept no shorter than was asked.
+        Given::Is(kept) if asynchronous => match u64::try_from(kept).map(|ms| ms.div_ceil(1_000)) {
+            Ok(seconds) if (1..=KEEP_MOST_S).contains(&seconds) => seconds,
+            _ => return Err(Wrong::OutOfBounds("validity_period")),
+        },
+        _ => return Err(Wrong::Invalid("validity_period")),
+    };
+    let response_uri = match response_uri {
+        Given::Absent => None,
+        Given::Is(uri) if asynchronous => Some(uri),
+        _ => return Err(Wrong::Invalid("response_uri")),
+    };
+    Ok(asynchronous.then_some(Later { keep_s, response_uri }))
+}
+
+/// `signatures/signPolling`, version 2.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = CscSignPollingRequest, example = json!({"requestID": "00112233445566778899aabbccddeeff"}))]
+pub struct SignPolling {
+    /// The `responseID` that was answered.
+    #[serde(default, rename = "requestID")]
+    #[schema(value_type = String)]
+    pub request: Given<String>,
+    /// Must be absent: the access token says whose request is meant.
+    #[serde(default, rename = "userID")]
+    #[schema(value_type = Option<String>)]
+    pub user: Given<String>,
+    /// Ignored.
+    #[serde(default, rename = "clientData")]
+    #[schema(value_type = Option<String>)]
+    pub client_data: Given<String>,
+}
+
+impl SignPolling {
+    /// Which request.
+    pub fn read(self) -> Result<String, Wrong> {
+        match self.user {
+            Given::Absent => self.request.required("requestID"),
+            _ => Err(Wrong::UserNamed),
+        }
+    }
 }
 
 impl SignHashV1 {
@@ -98,7 +181,7 @@ impl SignHashV1 {
         let hashes = digests(self.hash.required(Version::V1.hashes())?)?;
         let hash_algorithm = self.hash_algorithm.optional("hashAlgo")?;
         algorithm(self.sign_algorithm, hash_algorithm, self.parameters, Version::V1)?;
-        Ok(SignHash { credential, sad, hashes })
+        Ok(SignHash { credential, sad, hashes, later: None })
     }
 }
 
@@ -110,17 +193,15 @@ impl SignHashV2 {
         let hashes = digests(self.hashes.required(Version::V2.hashes())?)?;
         let hash_algorithm = self.hash_algorithm.optional("hashAlgorithmOID")?;
         algorithm(self.sign_algorithm, hash_algorithm, self.parameters, Version::V2)?;
-        match self.operation_mode.optional("operationMode")?.as_deref() {
-            None | Some("S") => Ok(SignHash { credential, sad, hashes }),
-            Some(_) => Err(Wrong::Invalid("operationMode")),
-        }
+        let later = later(self.operation_mode, self.validity_period, self.response_uri)?;
+        Ok(SignHash { credential, sad, hashes, later })
     }
 }
 
 /// `BQA=`: an ASN.1 NULL, which is what these algorithms' parameters are in a certificate.
 const NULL: &str = "BQA=";
 
-fn algorithm(
+pub(super) fn algorithm(
     sign: Given<String>,
     hash: Option<String>,
     parameters: Given<String>,
