@@ -64,6 +64,9 @@ pub(crate) async fn stored_answer<P: Platform>(
     answer(platform, call, Patience::Once, now).await
 }
 
+/// The platform works, and the authority of the card does not: her phone would do.
+const CARD_STATUS_UNKNOWN: &str = "card-status-unknown";
+
 /// Sends this until there is an answer.
 pub(crate) async fn answer<P: Platform, T: DeserializeOwned>(
     platform: &P,
@@ -102,17 +105,23 @@ pub(crate) fn platform_says(reply: Reply) -> Result<Vec<u8>, Refusal> {
     if reply.body.len() > REPLY_MAX {
         return Err(Refusal::AnswerMalformed("it is too long".into()));
     }
-    match reply.status {
-        200..=299 => Ok(reply.body),
-        408 | 429 | 500..=599 => Err(Refusal::PlatformBusy(reply.status)),
-        status => Err(match serde_json::from_slice::<Problem>(&reply.body) {
-            Ok(problem) => Refusal::PlatformRefused { code: problem.code, detail: problem.detail },
-            Err(_) => Refusal::PlatformRefused {
-                code: format!("http-{status}"),
-                detail: "no problem document".into(),
-            },
-        }),
+    if (200..=299).contains(&reply.status) {
+        return Ok(reply.body);
     }
+    let status = reply.status;
+    let problem = serde_json::from_slice::<Problem>(&reply.body).ok();
+    let busy = matches!(status, 408 | 429 | 500..=599)
+        && problem.as_ref().is_none_or(|problem| problem.code != CARD_STATUS_UNKNOWN);
+    if busy {
+        return Err(Refusal::PlatformBusy(status));
+    }
+    Err(match problem {
+        Some(problem) => Refusal::PlatformRefused { code: problem.code, detail: problem.detail },
+        None => Refusal::PlatformRefused {
+            code: format!("http-{status}"),
+            detail: "no problem document".into(),
+        },
+    })
 }
 
 /// A good answer of the agreed form.

@@ -87,7 +87,7 @@ pub(crate) fn chip(home: &Path, holder: &Person) -> Result<InTown, Stop> {
 }
 
 /// The town's chip, as the gateway's reader takes one.
-pub(crate) struct InTown(AnyCard);
+pub(crate) struct InTown(pub(crate) AnyCard);
 
 impl Chip for InTown {
     fn reset(&mut self) {

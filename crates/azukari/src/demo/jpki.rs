@@ -12,7 +12,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use hpki::certificate::Certificate;
-use hpki::crl::Revoked;
+use hpki::crl::{Reason, Revoked};
 use hpki::ocsp::Status;
 use hpki::time::Timestamp;
 use hsm::SystemRandom;
@@ -88,11 +88,15 @@ impl Office {
         }
     }
 
-    /// The certificate with this serial number counts no more.
-    #[cfg(test)]
+    /// At the counter: the certificate of user authentication with this serial number counts no more.
     pub(crate) fn revoke(&self, serial: &[u8]) {
-        let revoked = Revoked { at: now(), reason: hpki::crl::Reason::Superseded };
-        self.books().revoked.insert(serial.to_vec(), revoked);
+        let revoked = Revoked { at: now(), reason: Reason::Superseded };
+        self.books().revoked.entry(serial.to_vec()).or_insert(revoked);
+    }
+
+    /// Whether it counts no more.
+    pub(crate) fn has_revoked(&self, serial: &[u8]) -> bool {
+        self.books().revoked.contains_key(serial)
     }
 
     /// The books are lost.

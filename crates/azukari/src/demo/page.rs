@@ -30,7 +30,7 @@ use super::timeline::{Timeline, shown};
 use super::town::Town;
 use crate::http::ask::{Ask, At, With};
 use crate::http::problem::Trouble;
-use crate::pages::demo_cards::{InsertRequest, RemoveRequest};
+use crate::pages::demo_cards::{CardRequest, InsertRequest};
 use crate::pages::{self, Lang, demo as shows};
 use crate::runtime::Stop;
 use visit::{OutOfTurn, Visit};
@@ -110,6 +110,7 @@ fn router(visit: Arc<Mutex<Visit>>, port: u16) -> Router {
         .route("/demo/reset", post(reset))
         .route("/demo/cards/insert", post(insert))
         .route("/demo/cards/remove", post(remove))
+        .route("/demo/cards/revoke", post(revoke))
         .route("/demo/later", post(later))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
@@ -325,9 +326,15 @@ async fn insert(State(visit): Desk, Ask(request): Ask<InsertRequest>) -> Answer 
     answer(visit).await
 }
 
-async fn remove(State(visit): Desk, Ask(request): Ask<RemoveRequest>) -> Answer {
+async fn remove(State(visit): Desk, Ask(request): Ask<CardRequest>) -> Answer {
     let mut visit = visit.lock().await;
     visit.remove_card(&request.card)?;
+    answer(visit).await
+}
+
+async fn revoke(State(visit): Desk, Ask(request): Ask<CardRequest>) -> Answer {
+    let mut visit = visit.lock().await;
+    visit.revoke_card(&request.card)?;
     answer(visit).await
 }
 

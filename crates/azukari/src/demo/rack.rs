@@ -3,8 +3,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use hpki::Certificate;
 use town::card::vpcd::{self, Inserted};
 use town::card::{AnyCard, Kept, Pin};
 use town::people::{Facility, HANAKO, HOSPITAL, JIRO, PHARMACY, Person};
@@ -89,6 +91,13 @@ impl Held {
         }
     }
 
+    /// The serial number of a My Number Card's certificate of user authentication.
+    fn serial(&self) -> Option<Vec<u8>> {
+        let Kept::Jpki { auth, .. } = &self.kept else { return None };
+        let certificate = Certificate::from_der(&auth.certificate().ok()?).ok()?;
+        Some(certificate.serial().to_vec())
+    }
+
     /// Takes over what the chip in the reader counted; gives whether anything is new.
     fn remember(&mut self) -> bool {
         let before = self.pins().map(|pin| pin.left);
@@ -125,6 +134,7 @@ pub(crate) enum RackRefusal {
 
 /// All of them.
 pub(crate) struct Rack {
+    office: Arc<Office>,
     readers: Vec<Reader>,
     cards: Vec<Held>,
 }
@@ -132,15 +142,15 @@ pub(crate) struct Rack {
 impl Rack {
     /// The cards of physician and pharmacist: HPKI cards that were made before, each put into the reader
     /// at its holder's desk, and My Number Cards made here.
-    pub(crate) fn found(home: &Path, office: &Office) -> Result<Self, Stop> {
+    pub(crate) fn found(home: &Path, office: Arc<Office>) -> Result<Self, Stop> {
         let readers = READERS.map(|(at, name, port)| Reader { at, name, port, emptied: None });
-        let mut rack = Self { readers: readers.into(), cards: Vec::new() };
+        let mut rack = Self { office, readers: readers.into(), cards: Vec::new() };
         for holder in [&HANAKO, &JIRO] {
             let file = cards::file(home, holder);
             let kept = serde_json::from_slice(&std::fs::read(&file)?)?;
             rack.cards.push(Held { kind: Kind::Hpki, holder, file, kept, inside: None });
             let file = home.join("cards").join(format!("my-number-card-{}.json", holder.slug));
-            let kept = office.card(holder)?;
+            let kept = rack.office.card(holder)?;
             let held = Held { kind: Kind::MyNumber, holder, file, kept, inside: None };
             held.save()?;
             rack.cards.push(held);
@@ -192,6 +202,19 @@ impl Rack {
             self.readers[reader].emptied = Some(Stopwatch::start());
         }
         Ok(())
+    }
+
+    /// The holder of a My Number Card has its certificate of user authentication revoked.
+    pub(crate) fn revoke(&mut self, card: &str) -> Result<(), RackRefusal> {
+        let place = self.place(card)?;
+        let serial = self.cards[place].serial().ok_or(RackRefusal::Unknown)?;
+        self.office.revoke(&serial);
+        Ok(())
+    }
+
+    /// Whether its holder has had it revoked.
+    pub(crate) fn is_revoked(&self, card: &Held) -> bool {
+        card.serial().is_some_and(|serial| self.office.has_revoked(&serial))
     }
 
     fn place(&self, card: &str) -> Result<usize, RackRefusal> {

@@ -141,8 +141,9 @@ impl Town {
             founded,
         };
         if let Some((office, listener)) = office {
-            town.rack = Some(Rack::found(&town.founded.home, &office)?);
-            let router = super::jpki::router(Arc::new(office));
+            let office = Arc::new(office);
+            town.rack = Some(Rack::found(&town.founded.home, Arc::clone(&office))?);
+            let router = super::jpki::router(office);
             let serving = http::server::serve(listener, None, router, stopped.clone());
             town.tasks.push(tokio::spawn(serving));
             timeline.done(

@@ -30,6 +30,9 @@ pub(crate) struct CardView {
     /// The reader that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reader: Option<usize>,
+    /// Whether its holder has had it revoked; `None` for a card that she does not have revoked here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revoked: Option<bool>,
     /// Its PINs.
     pub(crate) pins: Vec<PinView>,
 }
@@ -62,8 +65,8 @@ impl CardView {
         serde_json::json!({ "card": self.id, "reader": reader }).to_string()
     }
 
-    /// The request that takes it out.
-    pub(crate) fn remove(&self) -> String {
+    /// The request that takes it out, or has it revoked.
+    pub(crate) fn alone(&self) -> String {
         serde_json::json!({ "card": self.id }).to_string()
     }
 }
@@ -78,10 +81,10 @@ pub(crate) struct InsertRequest {
     pub(crate) reader: usize,
 }
 
-/// `POST /demo/cards/remove`
+/// `POST /demo/cards/remove` and `/demo/cards/revoke`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RemoveRequest {
+pub(crate) struct CardRequest {
     /// Which card.
     pub(crate) card: String,
 }

@@ -1,17 +1,10 @@
 // A card in the hospital's reader: authenticating instead of the phone, and signing a prescription.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { assert, elsewhere, heading, look, press, refused, seen, terminal, walk, weighs } from "./harness.mjs";
+import { assert, heading, hospital, look, press, refused, seen, terminal, walk, weighs } from "./harness.mjs";
 
-const HOSPITAL = "1319990001", PIN = "hpki-1234";
-const toml = readFileSync(join(process.env.AZUKARI_OUT, "town", `gateway-${HOSPITAL}.toml`), "utf8");
-const staff = toml.match(/\[\[gateway\.staff\]\]\nid = "(.*?)"/)[1];
-const place = toml.match(/\[\[gateway\.terminal\]\]\nid = "(.*?)"/)[1];
-const ehr = async (method, path, body) => {
-  const { status, body: said } = await elsewhere(HOSPITAL, method, path, body);
-  assert.equal(status, 200, JSON.stringify(said));
-  return said;
-};
+const PIN = "hpki-1234";
+const { staff, place, ehr } = hospital();
 const type = async (desk, pin, name) => { await desk.locator("#typed").fill(pin); await press(desk, name); };
 
 await walk(async () => {

@@ -208,6 +208,19 @@ export async function elsewhere(code, method, path, body) {
   return send(method, `http://${listen}${path}`, file(`ehr-${code}.key`).trim(), body);
 }
 
+/// The hospital of the town: its physician, her terminal, and what her EHR asks at its gateway.
+export function hospital() {
+  const code = "1319990001";
+  const toml = readFileSync(join(AZUKARI_OUT, "town", `gateway-${code}.toml`), "utf8");
+  const first = (table) => toml.match(new RegExp(`\\[\\[gateway\\.${table}\\]\\]\nid = "(.*?)"`))[1];
+  const ehr = async (method, path, body) => {
+    const { status, body: said } = await elsewhere(code, method, path, body);
+    assert.equal(status, 200, JSON.stringify(said));
+    return said;
+  };
+  return { staff: first("staff"), place: first("terminal"), ehr };
+}
+
 /// The morning as an outside program would have it: claimed and approved on this phone, three digits
 /// carried over where they are asked. What came of it.
 export async function morning(page, staff, terminal = town.facility.terminal) {

@@ -1,17 +1,9 @@
 // The town's page moves cards between real readers, and a My Number Card authenticates at a terminal.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { assert, elsewhere, heading, look, press, refused, seen, terminal, town, walk } from "./harness.mjs";
+import { assert, heading, hospital, look, press, seen, terminal, town, walk } from "./harness.mjs";
 
-const HOSPITAL = "1319990001";
-const toml = readFileSync(join(process.env.AZUKARI_OUT, "town", `gateway-${HOSPITAL}.toml`), "utf8");
-const staff = toml.match(/\[\[gateway\.staff\]\]\nid = "(.*?)"/)[1];
-const place = toml.match(/\[\[gateway\.terminal\]\]\nid = "(.*?)"/)[1];
-const ehr = async (method, path, body) => {
-  const { status, body: said } = await elsewhere(HOSPITAL, method, path, body);
-  assert.equal(status, 200, JSON.stringify(said));
-  return said;
-};
+const { staff, place, ehr } = hospital();
 /// Until the terminal's own reader sees such a card, or none.
 const inside = async (use) => {
   for (let n = 0; n < 600; n += 1) {
@@ -58,6 +50,25 @@ await walk(async () => {
   await look(desk, "authenticated");
   const state = await ehr("GET", `/v1/staff/${staff}`);
   assert.deepEqual([state.light, state.means], ["green", "jpki"]);
+
+  // With her token a prescription is signed.
+  const csv = readFileSync(join(process.env.AZUKARI_OUT, "prescription.csv")).toString("base64");
+  const signed = await ehr("POST", "/v1/prescriptions", { staff, csv });
+  assert.ok(Buffer.from(signed.document, "base64").toString().includes("<ds:SignatureValue"));
+
+  // At the town hall her certificate is revoked: the next time the card is refused.
+  page.on("dialog", (asked) => asked.accept());
+  await page.locator("#revoke-my-number-hanako").click();
+  await chip("my-number-hanako").getByText("失効しています").waitFor();
+  const late = await ehr("POST", `/v1/staff/${staff}/authentication`, { terminal: place, means: "jpki" });
+  await desk.goto("about:blank");
+  await desk.goto(late.page);
+  await heading(desk, "マイナンバーカードで本人認証をします");
+  await desk.locator("#typed").fill("1234");
+  await press(desk, "認証する");
+  await desk.getByText("カードの証明書は失効しています").waitFor();
+  await look(desk, "revoked");
+  await look(page, "revoked at the town hall");
 
   // Without the card nobody is authenticated by it.
   await page.locator("#out-my-number-hanako").click();

@@ -79,6 +79,10 @@ fn a_my_number_card_authenticates_at_the_terminal() {
     place.insert(HER_NUMBER, 1);
     let linked = place.prove(&["link-jpki"], "hpki-1234\n1234\n");
     assert!(linked.well(), "{linked:?}");
+    let issued = hpki::time::Timestamp::from_seconds(1_790_000_000);
+    let csv =
+        ::town::ehr::prescription_csv(&::town::people::HANAKO, &::town::people::HOSPITAL, issued);
+    std::fs::write(place.town.out.join("prescription.csv"), csv).unwrap();
     walk(&place.town, "reader");
     assert_eq!(place.tries(HER_NUMBER), [5, 3]);
 }

@@ -28,6 +28,14 @@ impl Visit {
         Ok(())
     }
 
+    /// Its holder has it revoked.
+    pub(in super::super) fn revoke_card(&mut self, card: &str) -> Result<(), RackRefusal> {
+        let rack = self.rack.as_mut().ok_or(RackRefusal::Unknown)?;
+        rack.revoke(card)?;
+        self.settle();
+        Ok(())
+    }
+
     /// Whether a chip counted, or a reader went away.
     pub(super) fn cards_changed(&mut self) -> bool {
         match self.rack.as_mut().map(Rack::look) {
@@ -51,11 +59,11 @@ impl Visit {
             card: of(place),
         });
         self.state.readers = readers.collect();
-        self.state.cards = rack.cards().iter().map(card).collect();
+        self.state.cards = rack.cards().iter().map(|held| card(rack, held)).collect();
     }
 }
 
-fn card(held: &Held) -> CardView {
+fn card(rack: &Rack, held: &Held) -> CardView {
     let (kind, names) = match held.kind {
         Kind::Hpki => (
             Text::new("HPKI カード", "HPKI card"),
@@ -73,6 +81,7 @@ fn card(held: &Held) -> CardView {
         holder: words::name(held.holder),
         pin: held.kind.pin().to_owned(),
         reader: held.reader(),
+        revoked: (held.kind == Kind::MyNumber).then(|| rack.is_revoked(held)),
         pins: pins.map(|(name, pin)| PinView { name, left: pin.left, tries: pin.tries }).collect(),
     }
 }
