@@ -77,7 +77,11 @@ fn a_my_number_card_authenticates_at_the_terminal() {
     let place = Place::open("pcsc-terminal", &[]);
     place.remove(HIS);
     place.insert(HER_NUMBER, 1);
-    let linked = place.prove(&["link-jpki"], "hpki-1234\n1234\n");
+    // Beside a phone no card adds a means, so she has lost hers.
+    let link = || place.prove(&["link-jpki"], "hpki-1234\n1234\n");
+    assert!(link().text().contains("phone-needed"));
+    assert!(place.prove(&["loss"], "hpki-1234\n").well());
+    let linked = link();
     assert!(linked.well(), "{linked:?}");
     let issued = hpki::time::Timestamp::from_seconds(1_790_000_000);
     let csv =

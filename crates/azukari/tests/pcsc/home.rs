@@ -42,11 +42,11 @@ fn every_act_of_a_card_at_home_is_done_or_refused_for_its_own_reason() {
     assert!(prove("stop", PIN).well());
     assert!(prove("stop", PIN).well(), "it stays stopped");
     refused(&prove("sheet", PIN), "key-suspended");
-    assert!(prove("restart", PIN).well());
-
-    // The phone is lost once.
+    // What gives power back is her phone's, while she has one; it is lost once.
+    refused(&prove("restart", PIN), "phone-needed");
     assert!(prove("loss", PIN).well());
     refused(&prove("loss", PIN), "phone-not-linked");
+    assert!(prove("restart", PIN).well());
     let sheet = prove("sheet", PIN);
     address(&sheet, &format!("{platform}/r#1."));
     assert!(sheet.out.contains('█') || sheet.out.contains('▀'), "a QR code: {sheet:?}");
@@ -54,6 +54,7 @@ fn every_act_of_a_card_at_home_is_done_or_refused_for_its_own_reason() {
     // His card is his: it stops nothing of hers.
     assert!(place.prove(&["stop", "--reader", SECOND], PIN).well());
     assert!(prove("signin", PIN).well());
+    assert!(place.prove(&["loss", "--reader", SECOND], PIN).well());
     assert!(place.prove(&["restart", "--reader", SECOND], PIN).well());
 
     // Her My Number Card: not linked, linked by her HPKI card, used, and given up.
@@ -161,6 +162,7 @@ fn a_card_that_is_taken_out_or_changed_on_the_way_hears_no_pin() {
     }
     place.remove(HIS);
     place.insert(HERS, 0);
-    // Nothing was stopped.
+    // Nothing was stopped: there is nothing to start again.
+    assert!(place.prove(&["loss"], PIN).well());
     refused(&place.prove(&["restart"], PIN), "key-wrong-state");
 }
