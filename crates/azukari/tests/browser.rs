@@ -59,6 +59,12 @@ fn what_goes_wrong_with_a_sheet_or_a_phone_says_what_to_do_next() {
 }
 
 #[test]
+fn a_service_that_asks_for_cards_shows_a_command_and_takes_its_digits() {
+    let town = Town::open_with("browser-bycard", &["--newcomers"]);
+    walk(&town, "bycard");
+}
+
+#[test]
 fn a_physician_logs_in_to_a_regional_network_with_her_phone() {
     let town = Town::open_with("browser-login", &["--newcomers"]);
     walk(&town, "login");
