@@ -21,6 +21,7 @@ use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Note, Record};
 use serde::Serialize;
 
+use crate::binding::BindingRow;
 use crate::by_card::Card;
 use crate::config::{FINISH_S, SHEET_LIFE_S, VISIT_S};
 use crate::linking::unlink_in;
@@ -204,9 +205,10 @@ impl Authn {
     ///
     /// # Errors
     /// `slow-down`; `card-act-not-allowed` for a sheet by a card that the configuration does not let
-    /// do that, and for a My Number Card that would link another; what
+    /// do that, and for a My Number Card that would link another; `phone-needed` for a restart or the
+    /// linking of a card while a phone is linked; what
     /// [`Authn::judge_my_number_card`] refuses of the card to be linked.
-    pub fn ask_at_home(
+    pub async fn ask_at_home(
         &self,
         card: Card,
         act: HomeAct,
@@ -223,6 +225,12 @@ impl Authn {
                 self.judge_my_number_card(second, now)?;
             }
             _ => {}
+        }
+        if matches!(act, HomeAct::Restart | HomeAct::LinkCard(_)) {
+            let key = card.key;
+            if self.ledger.read(move |tx| Ok(BindingRow::is_linked(tx, key)?)).await? {
+                return no(Refusal::PhoneNeeded);
+            }
         }
         let said = self.home_statement(&card, &act, now);
         let (statement, challenge) = (said.shown()?, said.challenge());

@@ -49,7 +49,7 @@ pub(crate) async fn begin(
     if let HomeAct::LinkCard(second) = &act {
         super::card_status::ask(platform, second, now).await;
     }
-    let asked = platform.authn.ask_at_home(card, act, now)?;
+    let asked = platform.authn.ask_at_home(card, act, now).await?;
     Ok(CardBeginAnswer {
         visit: asked.visit.to_string(),
         statement: asked.statement,
