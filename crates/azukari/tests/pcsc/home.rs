@@ -43,7 +43,7 @@ fn every_act_of_a_card_at_home_is_done_or_refused_for_its_own_reason() {
     assert!(prove("stop", PIN).well(), "it stays stopped");
     refused(&prove("sheet", PIN), "key-suspended");
     // What gives power back is her phone's, while she has one; it is lost once.
-    refused(&prove("restart", PIN), "phone-needed");
+    refused(&prove("restart", ""), "phone-needed");
     assert!(prove("loss", PIN).well());
     refused(&prove("loss", PIN), "phone-not-linked");
     assert!(prove("restart", PIN).well());
@@ -105,6 +105,9 @@ fn wrong_pins_count_down_and_block_and_the_page_shows_it() {
     assert_eq!(place.tries(HER_NUMBER), [5, 3]);
     place.insert(HERS, 1);
     let link = |typed: &str| place.prove(&["link-jpki"], typed);
+    // Nothing is asked for where a phone decides.
+    refused(&link(""), "phone-needed");
+    assert!(place.prove(&["loss"], PIN).well());
     refused(&link("hpki-1234\n9999\n"), "card-pin-wrong");
     // Another program counts on the same card: OpenSC, behind the same pcscd.
     let signed = judge(
