@@ -90,3 +90,12 @@ fn a_my_number_card_authenticates_at_the_terminal() {
     walk(&place.town, "reader");
     assert_eq!(place.tries(HER_NUMBER), [5, 3]);
 }
+
+#[test]
+fn a_phone_links_the_card_in_a_reader_and_cards_approve_logins_elsewhere() {
+    let place = Place::open("pcsc-proofs", &["--newcomers"]);
+    place.remove(HIS);
+    place.insert(HER_NUMBER, 1);
+    walk(&place.town, "proofs");
+    assert_eq!((place.tries(HERS), place.tries(HER_NUMBER)), ([15, 15], [5, 3]));
+}
