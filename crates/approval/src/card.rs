@@ -128,6 +128,15 @@ impl CardTrust {
         self.judge_by(certificate, Revocation::Lists(&self.lists), at)
     }
 
+    /// Whether a trusted authority issued this certificate for authentication and its time has not run
+    /// out, without asking whether it was revoked.
+    ///
+    /// # Errors
+    /// As [`CardTrust::judge_chain`], apart from what concerns its status.
+    pub fn judge_issued(&self, certificate: &Certificate, at: Timestamp) -> Result<(), Refusal> {
+        self.valid_by(certificate, Revocation::NotChecked, at).map(|_| ())
+    }
+
     /// The same by what the card's authority itself said of this certificate, when it was asked
     /// (OCSP); the lists are not looked at.
     ///
@@ -148,6 +157,18 @@ impl CardTrust {
         revocation: Revocation<'_>,
         at: Timestamp,
     ) -> Result<(), Refusal> {
+        match self.valid_by(certificate, revocation, at)? {
+            RevocationAnswer::Good { as_of, .. } if at.since(as_of) <= self.oldest_list_s => Ok(()),
+            _ => Err(Refusal::CardStatusUnknown),
+        }
+    }
+
+    fn valid_by(
+        &self,
+        certificate: &Certificate,
+        revocation: Revocation<'_>,
+        at: Timestamp,
+    ) -> Result<RevocationAnswer, Refusal> {
         strong(certificate)?;
         let valid = path::validate(&Question {
             leaf: certificate,
@@ -157,12 +178,8 @@ impl CardTrust {
             at,
             policies: &self.policies,
             usage: Usage::Authentication,
-        })
-        .map_err(of_chain)?;
-        match valid.revocation {
-            RevocationAnswer::Good { as_of, .. } if at.since(as_of) <= self.oldest_list_s => Ok(()),
-            _ => Err(Refusal::CardStatusUnknown),
-        }
+        });
+        Ok(valid.map_err(of_chain)?.revocation)
     }
 }
 

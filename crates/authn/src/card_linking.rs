@@ -56,6 +56,13 @@ enum Step {
     Refused,
 }
 
+impl CardLinking {
+    /// Whether it waits for a phone, about this card.
+    fn waits_for(&self, certificate: &[u8]) -> bool {
+        matches!(self.step, Step::Waiting) && self.certificate == certificate
+    }
+}
+
 /// A linking has begun.
 #[derive(Debug)]
 pub struct CardLinkBegun {
@@ -134,7 +141,8 @@ impl Authn {
         let (shown, program) = (Secret::new(&*self.random), Secret::new(&*self.random));
         let linking = CeremonyId::random(&*self.random);
         let mut all = self.card_linkings();
-        all.retain(|_, old| now.since(old.begun) <= KEPT_S);
+        // One at a time for each card: whoever has only its certificate fills no memory with it.
+        all.retain(|_, old| now.since(old.begun) <= KEPT_S && !old.waits_for(&certificate));
         if all.len() >= OPEN_AT_ONCE {
             return no(Refusal::SlowDown);
         }

@@ -115,6 +115,11 @@ impl Authn {
         certificate: &[u8],
         now: Timestamp,
     ) -> Result<CardLook, Failed<Refusal>> {
+        // Expired, or of an authority that was trusted once: its next use is refused, and until then
+        // nobody can say more about it.
+        if !self.is_my_number_card(certificate, now) {
+            return Ok(CardLook::Stays);
+        }
         if let Some(answer) = self.plainly(certificate, now) {
             return Ok(answer);
         }

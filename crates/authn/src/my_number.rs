@@ -235,6 +235,13 @@ impl Authn {
         Ok(certificate)
     }
 
+    /// Whether this is a certificate of the trusted authority, in its time: nobody is asked about any
+    /// other, and the status of any other says nothing.
+    pub fn is_my_number_card(&self, certificate: &[u8], now: Timestamp) -> bool {
+        let trust = Arc::clone(&self.trusted_jpki.read().unwrap_or_else(PoisonError::into_inner));
+        read(certificate).is_ok_and(|read| trust.judge_issued(&read, now).is_ok())
+    }
+
     /// Whose My Number Card this is, judged now.
     ///
     /// # Errors

@@ -155,3 +155,21 @@ async fn a_key_that_somebody_wrote_into_the_database_is_not_taken() {
         assert_eq!(published(&first), before);
     }
 }
+
+#[tokio::test]
+async fn a_key_that_was_made_before_anything_was_written_of_it_does_not_sign_at_once() {
+    let mut house = House::new();
+    turn(&house, NOW).await;
+    let first = house.room().token_desk().kid();
+    // We die between making the next key and writing down that there is one.
+    house.room().token_desk().prepare_next().unwrap();
+    house.reopen();
+    house.room().resume_keys().await.unwrap();
+    assert_eq!(house.room().token_desk().kid(), first);
+    let day = |days: u64| NOW.plus(days * DAY_S);
+    turn(&house, day(29)).await;
+    turn(&house, day(31).minus(1)).await;
+    assert_eq!(house.room().token_desk().kid(), first, "published for less than two days");
+    turn(&house, day(31)).await;
+    assert_ne!(house.room().token_desk().kid(), first);
+}

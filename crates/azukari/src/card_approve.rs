@@ -42,6 +42,10 @@ fn parts(address: &str) -> Result<(&str, &str, &str), Stop> {
     };
     let (platform, fragment) = address.split_once("/q#1.").ok_or_else(unusable)?;
     let (ceremony, secret) = fragment.split_once('.').ok_or_else(unusable)?;
+    // Whom the card is shown to is proven by the certification authority, so not over plain http.
+    if !platform.starts_with("https://") {
+        return Err(unusable());
+    }
     Ok((platform, ceremony, secret))
 }
 
@@ -63,6 +67,7 @@ pub(crate) async fn approve(arguments: &ApproveArguments) -> Result<(), Stop> {
     };
     let asked: CardAskAnswer = send(&platform, wire::path::CARD_CLAIM, &request).await?;
     let (challenge, words) = shown(url, ceremony, &asked)?;
+    println!("基盤 (platform): {url}");
     println!("{words}");
     let signature = sign(&host, &card, &face, &challenge).await?;
     let request = CardApproveRequest {
@@ -193,7 +198,13 @@ mod tests {
     fn an_address_has_a_platform_a_login_and_a_secret() {
         let found = parts("https://platform.test:8443/q#1.abc.def").unwrap();
         assert_eq!(found, (PLATFORM, "abc", "def"));
-        for wrong in ["", "https://platform.test/q", "https://platform.test/r#1.a.b", "x/q#1.a"] {
+        for wrong in [
+            "",
+            "https://platform.test/q",
+            "https://platform.test/r#1.a.b",
+            "x/q#1.a",
+            "http://platform.test/q#1.a.b",
+        ] {
             assert!(parts(wrong).is_err(), "{wrong}");
         }
     }

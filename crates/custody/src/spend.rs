@@ -334,7 +334,8 @@ impl Inner {
                 _ => None,
             })
         {
-            let sad = spending.sad.as_ref();
+            // What is fetched later can be taken up again without a SAD: nothing is given back to it.
+            let sad = spending.sad.as_ref().filter(|_| spending.request.is_none());
             self.release_to(sad, &rows, OrderState::Released, now).await?;
             return match why {
                 Made::Broken(why) => Err(why),

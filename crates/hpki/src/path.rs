@@ -383,7 +383,15 @@ fn answered(
     }
 }
 
-fn authentic(list: &Crl, authority: &Certificate, at: Timestamp) -> Result<(), Refusal> {
+/// Whether a list was signed by this authority, whose certificate allows it to, and says nothing
+/// critical that is not understood (RFC 5280 §6.3.3). Whether it is in force is not asked.
+///
+/// # Errors
+/// `crl-signature-wrong`, also for another issuer's; `crl-extension-unknown`.
+pub fn authentic(list: &Crl, authority: &Certificate, at: Timestamp) -> Result<(), Refusal> {
+    if list.issuer() != authority.subject() {
+        return Err(Refusal::CrlSignatureWrong(list.issuer().to_string()));
+    }
     let wrong = || Refusal::CrlSignatureWrong(list.issuer().to_string());
     if !authority.key_usage().is_some_and(|usage| usage.contains(KeyUsage::CRL_SIGN)) {
         return Err(wrong());

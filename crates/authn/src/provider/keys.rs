@@ -104,22 +104,23 @@ impl Authn {
         Ok((turns, odd))
     }
 
-    /// After a start: a key that was published and does not sign yet waits on until its time.
+    /// After a start: the newest key signs at once only if it did before. Otherwise it waits until its
+    /// time; also where we died before it was written down that there is one.
     ///
     /// # Errors
     /// A fault.
     pub async fn resume_keys(&self) -> Result<(), Failed<Refusal>> {
-        let waiting = self
+        let newest = self.desk.published().pop().map(|key| key.kid).unwrap_or_default();
+        let kid = newest.clone();
+        let signs = self
             .ledger
-            .read(|tx| {
-                let sql = "SELECT kid FROM authn_token_key WHERE signs IS NULL";
-                let rows = tx.query(sql, &[])?;
-                let kids = rows.iter().map(|row| Ok(row.text(0)?.to_owned()));
-                Ok::<_, Failed<Refusal>>(kids.collect::<Result<Vec<_>, Fault>>()?)
+            .read(move |tx| {
+                let sql = "SELECT 1 FROM authn_token_key WHERE kid = $1 AND signs IS NOT NULL";
+                Ok::<_, Failed<Refusal>>(tx.query_opt(sql, &[(&kid).into()])?.is_some())
             })
             .await?;
-        for kid in waiting {
-            self.desk.hold_back(&kid);
+        if !signs {
+            self.desk.hold_back(&newest);
         }
         Ok(())
     }

@@ -15,7 +15,9 @@ const ROUND: u32 = 1_000;
 
 /// So many of them, where the authority is asked about each.
 const ASKED_ROUND: u32 = 100;
-/// That is done once a day.
+/// An authority that is silent about so many is asked again in the next round.
+const SILENT: usize = 3;
+/// Each is asked about once a day, as far as the rounds reach: 288,000 cards.
 const ASKED_EACH_S: u64 = 86_400;
 
 /// One round: cards that were last judged by an older list than the newest, or, where the authority is
@@ -29,11 +31,17 @@ pub(crate) async fn round(platform: &Platform, now: Timestamp) -> Result<(), Tro
             None => return Ok(()),
         },
     };
-    let (mut looked, mut ended) = (Vec::new(), 0);
+    let (mut looked, mut untold, mut ended) = (Vec::new(), Vec::new(), 0);
     for card in platform.authn.cards_to_look_at(older_than, count).await? {
         card_status::ask(platform, &card.certificate, now).await;
         match platform.authn.look_at_card(&card.certificate, now).await {
-            Ok(CardLook::Untold) => break,
+            Ok(CardLook::Untold) => {
+                untold.push(card.id);
+                if untold.len() >= SILENT {
+                    break;
+                }
+                continue;
+            }
             Ok(CardLook::Ended) => ended += 1,
             Ok(CardLook::Stays) => {}
             // A row that cannot be believed holds nobody else up; every use of it is refused.
@@ -45,6 +53,8 @@ pub(crate) async fn round(platform: &Platform, now: Timestamp) -> Result<(), Tro
         looked.push(card.id);
     }
     platform.authn.cards_looked_at(looked, by).await?;
+    // They wait on, behind the others: one card without an answer holds up none that has one.
+    platform.authn.cards_looked_at(untold, older_than.minus(1)).await?;
     if ended > 0 {
         tracing::info!(
             ended,

@@ -8,12 +8,13 @@ use std::time::Duration;
 use approval::CardTrust;
 use hpki::ocsp::{self, Expected, Request, Standing};
 use hpki::oid;
-use hpki::path::Anchor;
+use hpki::path::{Anchor, authentic};
 use hpki::refusal::Refuse as _;
 use hpki::sign::Random as _;
 use hpki::time::Timestamp;
 use hpki::{Certificate, Crl};
 
+use crate::clock::now;
 use crate::config::jpki::{At, JpkiConfig, Responder, StatusFrom};
 use crate::http::client::Client;
 use crate::platform::Platform;
@@ -25,7 +26,9 @@ const JPKI_AUTHENTICATION: oid::ObjectIdentifier =
 const PATIENCE: Duration = Duration::from_secs(20);
 /// So long an answer is waited for: somebody stands at the terminal.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
-/// No list is longer.
+/// So far the authority's clock may be ahead of ours.
+const CLOCKS_S: u64 = 300;
+/// No list in a file is longer; one that is fetched is bounded like every answer (8 MiB).
 const LIST_MAX: u64 = 64 * 1024 * 1024;
 
 /// Before anything was fetched the authority is known, and no card's status.
@@ -40,10 +43,7 @@ pub(crate) fn begin(platform: &Platform) {
 pub(crate) async fn refresh(platform: &Platform) {
     let Some(config) = &platform.config.jpki else { return };
     let StatusFrom::List { at, .. } = &config.status else { return };
-    let list = match fetch(at)
-        .await
-        .and_then(|octets| Crl::from_pem_or_der(&octets).map_err(|refusal| refusal.to_string()))
-    {
+    let list = match fetch(at).await.and_then(|octets| listed(platform, config, &octets, now())) {
         Ok(list) => list,
         Err(why) => {
             tracing::warn!(%why, "マイナンバーカードの失効リストを取れません (the list of My Number Cards could not be fetched)");
@@ -51,6 +51,26 @@ pub(crate) async fn refresh(platform: &Platform) {
         }
     };
     platform.authn.trust_my_number_cards(Arc::new(believed(config, vec![list])));
+}
+
+/// A list that came, perhaps over plain http, and takes the place of the one that is held only if the
+/// authority signed it and it is no older.
+fn listed(
+    platform: &Platform,
+    config: &JpkiConfig,
+    octets: &[u8],
+    now: Timestamp,
+) -> Result<Crl, String> {
+    let list = Crl::from_pem_or_der(octets).map_err(|refusal| refusal.to_string())?;
+    authentic(&list, &config.authority, now).map_err(|refusal| refusal.to_string())?;
+    let made = list.this_update();
+    if made > now.plus(CLOCKS_S) {
+        return Err("it begins in the future".into());
+    }
+    match platform.authn.newest_card_list() {
+        Some(held) if made < held => Err("it is older than the one that is held".into()),
+        _ => Ok(list),
+    }
 }
 
 fn believed(config: &JpkiConfig, lists: Vec<Crl>) -> CardTrust {
@@ -90,9 +110,10 @@ async fn fetch(list: &At) -> Result<Vec<u8>, String> {
 pub(crate) async fn ask(platform: &Platform, certificate: &[u8], now: Timestamp) {
     let Some(config) = &platform.config.jpki else { return };
     let StatusFrom::Ocsp(responder) = &config.status else { return };
-    // What is no certificate of this authority is refused for that, and nobody is asked about it.
+    // What is no certificate of this authority is refused for that, and nobody is asked about it:
+    // anybody can write its name into one.
     let Ok(read) = approval::card::read(certificate) else { return };
-    if read.issuer() != config.authority.subject() {
+    if !platform.authn.is_my_number_card(certificate, now) {
         return;
     }
     let said = match answer(responder, &read, &config.authority, now).await {

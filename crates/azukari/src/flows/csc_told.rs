@@ -53,13 +53,11 @@ async fn tell(
     tries: &mut Tries,
     now: Timestamp,
 ) -> Result<(), custody::Failed> {
-    let completed = platform.custody.csc_completed(now).await?;
-    tries.retain(|id, _| completed.iter().any(|one| one.id == *id));
+    let waiting = tries.iter().filter(|(_, (_, due))| now < *due).map(|(id, _)| *id);
+    let completed = platform.custody.csc_completed(waiting.collect(), now).await?;
+    tries.retain(|id, (_, due)| now < *due || completed.iter().any(|one| one.id == *id));
     let mut at_work = JoinSet::new();
     for one in completed {
-        if tries.get(&one.id).is_some_and(|(_, due)| now < *due) {
-            continue;
-        }
         let platform = Arc::clone(platform);
         at_work.spawn(async move { (one.id, tell_one(&platform, &one).await) });
     }

@@ -80,10 +80,15 @@ impl Client {
             _ => return Err(bad()),
         };
         let authority = rest.trim_end_matches('/').to_owned();
-        let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
+        // The colons of an IPv6 address stand in brackets; one behind them begins a port.
+        let behind = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+        let colon = authority[behind..].rfind(':').map(|colon| behind + colon);
+        let host = colon.map_or(authority.as_str(), |colon| &authority[..colon]);
         let port = if secure { 443 } else { 80 };
-        let authority_with_port =
-            if authority.contains(':') { authority.clone() } else { format!("{authority}:{port}") };
+        let authority_with_port = match colon {
+            Some(_) => authority.clone(),
+            None => format!("{authority}:{port}"),
+        };
         let tls = if secure {
             let config = tls.ok_or_else(bad)?;
             let name = super::tls::server_name(host).map_err(|_| bad())?;
@@ -125,8 +130,17 @@ impl Client {
         self
     }
 
-    /// Sends a request as it is, the way a program that is not ours asks.
+    /// Sends a request as it is, the way a program that is not ours asks. The whole answer comes within
+    /// this client's patience, or there is none.
     pub(crate) async fn exchange(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<hyper::Response<Vec<u8>>, CallFault> {
+        let late = |_| CallFault::TimedOut(self.inner.host.clone());
+        tokio::time::timeout(self.inner.patience, self.exchanged(request)).await.map_err(late)?
+    }
+
+    async fn exchanged(
         &self,
         request: Request<Vec<u8>>,
     ) -> Result<hyper::Response<Vec<u8>>, CallFault> {
@@ -139,9 +153,8 @@ impl Client {
         parts.headers.insert(HOST, host);
         let request = Request::from_parts(parts, Full::new(Bytes::from(body)));
         let mut sender = self.connection().await?;
-        let answer = tokio::time::timeout(self.inner.patience, sender.send_request(request)).await;
-        let late = |_| CallFault::TimedOut(self.inner.host.clone());
-        let (parts, body) = answer.map_err(late)?.map_err(|e| broken(&e))?.into_parts();
+        let answer = sender.send_request(request).await;
+        let (parts, body) = answer.map_err(|e| broken(&e))?.into_parts();
         let body = Limited::new(body, ANSWER_MAX);
         let body = body.collect().await.map_err(|e| broken(&e))?.to_bytes();
         Ok(hyper::Response::from_parts(parts, body.to_vec()))

@@ -33,6 +33,25 @@ pub(crate) async fn run(platform: Arc<Platform>, mut stopped: watch::Receiver<bo
     }
 }
 
+/// What is learnt from the authority of My Number Cards. It may answer slowly or not at all: nothing
+/// else waits for it.
+pub(crate) async fn my_number_cards(platform: Arc<Platform>, mut stopped: watch::Receiver<bool>) {
+    let mut every = tokio::time::interval(TIDY);
+    let work = async {
+        loop {
+            every.tick().await;
+            flows::card_status::refresh(&platform).await;
+            if let Err(trouble) = flows::card_look::round(&platform, now()).await {
+                tracing::warn!(%trouble, "linked cards could not all be looked at yet");
+            }
+        }
+    };
+    tokio::select! {
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+        () = work => {}
+    }
+}
+
 /// Keys looked at in one round after the start, and the pause between rounds: a million keys take
 /// the better part of an hour beside the signatures, and a key is checked before its first use
 /// anyway.
@@ -103,11 +122,11 @@ async fn retire(platform: &Platform) {
 
 /// The keys that sign tokens take turns; custody pins what is published.
 async fn turn_keys(platform: &Platform) {
-    match platform.authn.turn_keys(now()).await {
-        Ok(true) => {
-            platform.custody.pin_token_keys(&super::open::token_keys(&platform.authn));
-            tracing::info!("the published keys of tokens changed");
-        }
+    let turned = platform.authn.turn_keys(now()).await;
+    // Also where it broke on the way: what is published by now counts.
+    platform.custody.pin_token_keys(&super::open::token_keys(&platform.authn));
+    match turned {
+        Ok(true) => tracing::info!("the published keys of tokens changed"),
         Ok(false) => {}
         Err(failed) => tracing::warn!(%failed, "the keys of tokens could not be turned yet"),
     }
@@ -134,10 +153,6 @@ async fn tidy_up(platform: &Platform) {
     // Also for what another process over the same store has revoked.
     if let Err(trouble) = flows::by_card::refresh_trust(platform).await {
         tracing::warn!(%trouble, "cards are judged by the lists known before");
-    }
-    flows::card_status::refresh(platform).await;
-    if let Err(trouble) = flows::card_look::round(platform, now()).await {
-        tracing::warn!(%trouble, "linked cards could not all be looked at yet");
     }
     if let Err(failed) = platform.authn.foresee_card_expiry(now()).await {
         tracing::warn!(%failed, "holders of cards that run out soon wait to be told");

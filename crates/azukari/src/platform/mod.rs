@@ -90,8 +90,9 @@ pub(crate) async fn serve(
 ) {
     let jobs = tokio::spawn(jobs::run(Arc::clone(&platform), stopped.clone()));
     let keys = tokio::spawn(jobs::keys(Arc::clone(&platform), stopped.clone()));
+    let cards = tokio::spawn(jobs::my_number_cards(Arc::clone(&platform), stopped.clone()));
     let telling = tokio::spawn(flows::csc_told::run(Arc::clone(&platform), stopped.clone()));
     let publishing = tokio::spawn(journal::run(Arc::clone(&platform), stopped.clone()));
     http::server::serve(listener, Some(tls), door::router(platform), stopped).await;
-    let _ = (jobs.await, keys.await, telling.await, publishing.await);
+    let _ = (jobs.await, keys.await, cards.await, telling.await, publishing.await);
 }

@@ -72,7 +72,7 @@ await walk(async () => {
   const digits = await hers.locator("#digits").innerText();
   link.type(digits === "000" ? "001" : "000");
   link.type("1234");
-  await link.until(/2 tries left/);
+  await link.until(/2 tries are left/);
   link.type(digits);
   await link.until(/紐付けました/);
   // Scanned again it is of no use; the card is hers now.

@@ -97,8 +97,7 @@ impl TokenDesk {
             names.push(name(1));
             opened.make_named(&name(1), ALGORITHM)?;
         }
-        // A key that was prepared and not yet rotated to when the process ended is used from now:
-        // it was published, and both are accepted.
+        // Whether the newest signs already, the owner of the calendar says (`hold_back`).
         let keys = names.into_iter().map(|name| slot(&opened, name)).collect::<Result<_, _>>()?;
         Ok(Self { opened, ring: RwLock::new(Ring { keys, next_prepared: false }) })
     }

@@ -27,6 +27,11 @@ struct Nation {
 
 impl Nation {
     async fn found() -> Self {
+        Self::found_with_list(now()).await
+    }
+
+    /// The same, where the list that it knows at first is of then.
+    async fn found_with_list(then: Timestamp) -> Self {
         let house = House::found().await;
         let jpki = Jpki::found(now(), &hsm::SystemRandom).unwrap();
         let [auth, _] = jpki.certificates();
@@ -37,7 +42,7 @@ impl Nation {
         let written = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, written + more).unwrap();
         let nation = Self { house, jpki };
-        nation.publish(&[], now());
+        nation.publish(&[], then);
         let Self { mut house, jpki } = nation;
         house.again().await;
         Self { house, jpki }
@@ -192,13 +197,26 @@ async fn a_renewed_card_is_linked_again_and_the_former_says_nothing_any_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_young_list_no_my_number_card_proves_anything() {
-    let nation = Nation::found().await;
+    let mut nation = Nation::found().await;
     let way = nation.house.at(&SANDBOX);
     let (hpki, card) = (nation.hpki(&HANAKO).await, nation.my_number(&HANAKO));
     nation.link(&hpki, &card).await.unwrap();
     morning(&way, "jpki", &card).await.unwrap();
+    // What comes in the list's place, over plain http perhaps, takes it only if the authority signed
+    // it, and no older one, nor one of tomorrow.
+    let another = Jpki::found(now(), &hsm::SystemRandom).unwrap();
+    let forged = another.auth_list(9, &[], now()).unwrap();
+    let tomorrow = nation.jpki.auth_list(9, &[], now().plus(86_400)).unwrap();
+    let old = nation.jpki.auth_list(9, &[], now().minus(49 * 3_600)).unwrap();
+    for strange in [forged, tomorrow, old, b"-----".to_vec()] {
+        std::fs::write(nation.house.home().join("jpki.crl"), strange).unwrap();
+        flows::card_status::refresh(nation.house.platform()).await;
+        morning(&way, "jpki", &card).await.unwrap();
+    }
+    // After a start there is no other.
     nation.publish(&[], now().minus(49 * 3_600));
-    flows::card_status::refresh(nation.house.platform()).await;
+    nation.house.again().await;
+    let way = nation.house.at(&SANDBOX);
     assert_eq!(code(morning(&way, "jpki", &card).await), "card-status-unknown");
     // A list that cannot be fetched leaves the former in place.
     nation.publish(&[], now());

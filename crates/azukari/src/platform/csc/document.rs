@@ -105,18 +105,23 @@ pub(crate) async fn sign_doc_v2(
         .map(|(digest, how)| ToSign { digest: *digest, format: Some(format(*how)) })
         .collect();
     if let Some(later) = asked.later {
+        if asked.validation_info {
+            // Nothing of it would be in what is fetched later.
+            return Err(No::invalid("Invalid parameter returnValidationInfo"));
+        }
         let begun = begin(&platform, &caller, (credential, &sad), &wanted, later).await;
         return Ok(begun.map_err(No::of_documents)?.into_response());
     }
     let signer = Signer::of(&platform, &caller, credential.key).await?;
-    let (token, peer) = (&caller.token, caller.peer());
-    let signed = platform.custody.csc_sign(token, &peer, credential, &sad, &wanted, now()).await;
-    let signed = signed.map_err(|failed| No::from(failed).of_documents())?;
-    let object = |one: &custody::SignedHash| signer.object(one.attributes.as_ref(), &one.signature);
+    // Whatever can fail without a signature fails before one is made.
     let validation_info = match asked.validation_info {
         true => Some(signer.validation_info(&platform).await?),
         false => None,
     };
+    let (token, peer) = (&caller.token, caller.peer());
+    let signed = platform.custody.csc_sign(token, &peer, credential, &sad, &wanted, now()).await;
+    let signed = signed.map_err(|failed| No::from(failed).of_documents())?;
+    let object = |one: &custody::SignedHash| signer.object(one.attributes.as_ref(), &one.signature);
     let objects = signed.iter().map(object).collect();
     Ok(Json(answer::SignedDocuments { objects, validation_info }).into_response())
 }

@@ -17,8 +17,7 @@ struct Linked {
 
 impl Linked {
     async fn found() -> Self {
-        let nation = Nation::found().await;
-        nation.publish(&[], now().minus(HOUR));
+        let nation = Nation::found_with_list(now().minus(HOUR)).await;
         let (hpki, card) = (nation.hpki(&HANAKO).await, nation.my_number(&HANAKO));
         let linked = Self { nation, hpki, card, token: String::new() };
         linked.fetch().await;
