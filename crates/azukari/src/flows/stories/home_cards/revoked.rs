@@ -108,9 +108,10 @@ async fn a_revoked_card_that_somebody_uses_does_not_wait_for_its_turn() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_told_ends_no_link() {
-    let town = Linked::found().await;
+    let mut town = Linked::found().await;
+    // After a start there is no younger one.
     town.nation.publish(&[], now().minus(49 * HOUR));
-    town.fetch().await;
+    town.nation.house.again().await;
     town.look().await;
     assert!(town.is_linked().await, "a stale list says nothing good and nothing bad");
     let authn = &town.nation.house.platform().authn;
