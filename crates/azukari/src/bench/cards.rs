@@ -20,7 +20,7 @@ use wire::{Base64, CardActName, CardBeginRequest, CardFinishRequest};
 use super::estate::{FACILITY, Signatory};
 use crate::clock::now;
 use crate::config::PlatformConfig;
-use crate::flows::{at_home, by_card, deliver};
+use crate::flows::{self, by_card, deliver};
 use crate::platform::{Platform, open};
 use crate::runtime::Stop;
 
@@ -117,7 +117,8 @@ async fn hpki(platform: &Platform, person: &Signatory, key: &Arc<CardKey>) -> Re
     Ok(Card { means: CardMeans::Hpki, certificate, key: Arc::clone(key) })
 }
 
-/// A My Number Card, linked by the HPKI card as its holder does at home.
+/// A My Number Card, linked by the HPKI card as its holder does at home. Beside a phone it could not
+/// be, so the phone is reported lost.
 async fn link(platform: &Platform, hpki: &Card, jpki: &Jpki) -> Result<Card, Stop> {
     let resident = Resident {
         name: "計測\u{3000}試験",
@@ -127,21 +128,37 @@ async fn link(platform: &Platform, hpki: &Card, jpki: &Jpki) -> Result<Card, Sto
     };
     let kept = jpki.card(&resident, "1234", "TEST123", now(), &SystemRandom)?;
     let Kept::Jpki { auth, .. } = &kept else { return Err("not a My Number Card".into()) };
-    let (key, certificate) = (Arc::new(auth.key()?), auth.certificate()?);
+    let card = Card {
+        means: CardMeans::Jpki,
+        certificate: auth.certificate()?,
+        key: Arc::new(auth.key()?),
+    };
+    at_home(platform, hpki, CardActName::Loss, None).await?;
+    at_home(platform, hpki, CardActName::LinkJpki, Some(&card)).await?;
+    Ok(card)
+}
+
+/// What the holder of an HPKI card does at home.
+async fn at_home(
+    platform: &Platform,
+    hpki: &Card,
+    act: CardActName,
+    second: Option<&Card>,
+) -> Result<(), Stop> {
     let request = CardBeginRequest {
         means: "hpki".into(),
         certificate: Base64(hpki.certificate.clone()),
-        act: CardActName::LinkJpki,
-        card: Some(Base64(certificate.clone())),
+        act,
+        card: second.map(|card| Base64(card.certificate.clone())),
     };
     let refused = |trouble: crate::http::problem::Trouble| Stop::from(trouble.to_string());
-    let asked = at_home::begin(platform, request, now()).await.map_err(refused)?;
-    let sign = |key: &CardKey| key.sign(&asked.challenge.0).map_err(|fault| fault.to_string());
+    let asked = flows::at_home::begin(platform, request, now()).await.map_err(refused)?;
+    let sign = |card: &Card| card.key.sign(&asked.challenge.0).map_err(|fault| fault.to_string());
     let finish = CardFinishRequest {
         visit: asked.visit.clone(),
-        signature: Base64(sign(&hpki.key)?),
-        card_signature: Some(Base64(sign(&key)?)),
+        signature: Base64(sign(hpki)?),
+        card_signature: second.map(sign).transpose()?.map(Base64),
     };
-    at_home::finish(platform, finish, now()).await.map_err(refused)?;
-    Ok(Card { means: CardMeans::Jpki, certificate, key })
+    flows::at_home::finish(platform, finish, now()).await.map_err(refused)?;
+    Ok(())
 }
