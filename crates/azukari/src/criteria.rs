@@ -1,5 +1,5 @@
 //! `azukari criteria`: each statement that a custodian of kept keys must keep to, with the place in
-//! the code that keeps it, the test that holds it there, and what this platform's own journal shows
+//! the code that keeps it, the tests that hold it there, and what this platform's own journal shows
 //! of it. For a committee: Japanese or English, on the terminal or as one HTML page.
 //!
 //! The statements stand in `criteria/table.tsv`; a test keeps places and tests true, and
@@ -63,7 +63,7 @@ struct Criterion {
     origin: &'static str,
     room: &'static str,
     function: &'static str,
-    test: &'static str,
+    tests: Vec<&'static str>,
     event: &'static str,
     live: &'static str,
     ja: &'static str,
@@ -83,11 +83,12 @@ fn chapters() -> Vec<Chapter> {
             let heading = heading.trim_end_matches(['─', ' ']);
             chapters.push(Chapter { heading, criteria: Vec::new() });
         } else if !line.starts_with('#')
-            && let [id, origin, room, function, test, event, live, ja, en] =
+            && let [id, origin, room, function, tests, event, live, ja, en] =
                 line.split('\t').collect::<Vec<_>>()[..]
             && let Some(chapter) = chapters.last_mut()
         {
-            let criterion = Criterion { id, origin, room, function, test, event, live, ja, en };
+            let tests = tests.split(' ').collect();
+            let criterion = Criterion { id, origin, room, function, tests, event, live, ja, en };
             chapter.criteria.push(criterion);
         }
     }
@@ -130,16 +131,13 @@ impl Evidence {
 enum Standing {
     /// Kept, and seen in the journal so often.
     Seen(u64),
-    /// Kept, held by its test; this journal tells nothing of it.
+    /// Kept, held by its tests; this journal tells nothing of it.
     Kept,
-    /// Not there yet.
-    Missing,
 }
 
 impl Criterion {
     fn standing(&self, evidence: Option<&Evidence>) -> Standing {
         match evidence.and_then(|evidence| evidence.of(self.event)) {
-            _ if self.function.is_empty() => Standing::Missing,
             Some(count) if count > 0 => Standing::Seen(count),
             _ => Standing::Kept,
         }
@@ -151,7 +149,6 @@ impl Standing {
         match self {
             Self::Seen(_) => "✓",
             Self::Kept => "・",
-            Self::Missing => "×",
         }
     }
 
@@ -164,10 +161,9 @@ impl Standing {
             Self::Kept => language
                 .of(
                     "試験が守る（この記録にはまだ現れない）",
-                    "held by its test; not in this journal",
+                    "held by its tests; not in this journal",
                 )
                 .to_owned(),
-            Self::Missing => language.of("まだない", "not there yet").to_owned(),
         }
     }
 }
@@ -223,14 +219,9 @@ fn table(language: Language, evidence: Option<&Evidence>) -> String {
                 language.of(criterion.ja, criterion.en),
                 standing.words(criterion.event, language),
             );
-            if !criterion.function.is_empty() {
-                let live = language.of("見るには", "to see it");
-                let _ = writeln!(
-                    text,
-                    "            {}  {live}: {}",
-                    criterion.function, criterion.live
-                );
-            }
+            let live = language.of("見るには", "to see it");
+            let _ =
+                writeln!(text, "            {}  {live}: {}", criterion.function, criterion.live);
         }
         text.push('\n');
     }
@@ -241,22 +232,23 @@ fn table(language: Language, evidence: Option<&Evidence>) -> String {
 fn closing(language: Language, evidence: Option<&Evidence>) -> String {
     let all = chapters();
     let criteria = || all.iter().flat_map(|chapter| &chapter.criteria);
-    let missing = criteria().filter(|one| one.function.is_empty()).count();
     let total = criteria().count();
-    match (language, evidence) {
-        (Language::Ja, Some(evidence)) => format!(
-            "{total} 項目のうち {missing} 項目がまだない。証跡: {}（{} 件の記録）",
-            evidence.folder, evidence.entries
+    let Some(evidence) = evidence else {
+        let words = language.of(
+            "項目。--folder で基盤の台帳を指すと、その記録を証跡として数える",
+            " statements. --folder names a platform's ledger, whose journal is counted as evidence",
+        );
+        return format!("{total} {}", words.trim_start());
+    };
+    let seen =
+        criteria().filter(|one| matches!(one.standing(Some(evidence)), Standing::Seen(_))).count();
+    let (folder, entries) = (&evidence.folder, evidence.entries);
+    match language {
+        Language::Ja => format!(
+            "{total} 項目のうち {seen} 項目はこの記録に現れている。証跡: {folder}（{entries} 件の記録）"
         ),
-        (Language::En, Some(evidence)) => format!(
-            "{missing} of {total} statements are not there yet. Evidence: {} ({} entries)",
-            evidence.folder, evidence.entries
-        ),
-        (Language::Ja, None) => format!(
-            "{total} 項目のうち {missing} 項目がまだない。--folder で基盤の台帳を指すと、その記録を証跡として数える"
-        ),
-        (Language::En, None) => format!(
-            "{missing} of {total} statements are not there yet. --folder names a platform's ledger, whose journal is counted as evidence"
+        Language::En => format!(
+            "{seen} of {total} statements are seen in this journal. Evidence: {folder} ({entries} entries)"
         ),
     }
 }
@@ -287,7 +279,7 @@ struct PageRow {
     standing: String,
     room: &'static str,
     function: &'static str,
-    test: &'static str,
+    tests: Vec<&'static str>,
     live: &'static str,
 }
 
@@ -310,12 +302,11 @@ impl Page {
                 state: match standing {
                     Standing::Seen(_) => "seen",
                     Standing::Kept => "kept",
-                    Standing::Missing => "missing",
                 },
                 standing: standing.words(criterion.event, language),
                 room: criterion.room,
                 function: criterion.function,
-                test: criterion.test,
+                tests: criterion.tests,
                 live: criterion.live,
             }
         };
@@ -331,11 +322,11 @@ impl Page {
             title: language.of("鍵預かりの検証項目", "Criteria for the custody of kept keys"),
             lead: language.of(
                 "項目ごとに、守っている場所、それを守らせる試験、実際に見る方法、この基盤の記録に現れた証跡を示します。",
-                "For each statement: the place that keeps it, the test that holds it there, how to see it live, and what the journal of this platform shows.",
+                "For each statement: the place that keeps it, the tests that hold it there, how to see it live, and what the journal of this platform shows.",
             ),
             columns: match language {
                 Language::Ja => ["項目", "求めること", "証跡", "守る場所・試験・見る方法"],
-                Language::En => ["No.", "statement", "evidence", "place, test, how to see it"],
+                Language::En => ["No.", "statement", "evidence", "place, tests, how to see it"],
             },
             chapters,
             closing: closing(language, evidence),
@@ -350,30 +341,27 @@ fn markdown() -> String {
          この表は `crates/azukari/src/criteria/table.tsv` から作られます（`azukari criteria --markdown`）。\
          `azukari criteria --folder 台帳` は、基盤の記録から証跡を数えて示します。\
          `--html 紙.html` は委員会に渡す一枚です。\n\n\
-         Made from the table; a test keeps each place and each test true. Origin: J Japanese rule, \
+         Made from the table; a test keeps each place, each test and each command true. Origin: J Japanese rule, \
          E European pattern (EN 419 241), U our own.\n",
     );
     for chapter in chapters() {
         let _ = write!(
             text,
-            "\n## {}\n\n| | | 求めること / statement | room and function | test | to see it live |\n|---|---|---|---|---|---|\n",
+            "\n## {}\n\n| | | 求めること / statement | room and function | tests | to see it live |\n|---|---|---|---|---|---|\n",
             chapter.heading
         );
         for one in chapter.criteria {
-            let code = |words: &str| match words {
-                "" => "not there yet".to_owned(),
-                words => format!("`{words}`"),
-            };
+            let tests: Vec<_> = one.tests.iter().map(|test| format!("`{test}`")).collect();
             let _ = writeln!(
                 text,
-                "| {} | {} | {}<br>{} | {} | {} | {} |",
+                "| {} | {} | {}<br>{} | `{}` | {} | `{}` |",
                 one.id,
                 one.origin,
                 one.ja,
                 one.en,
-                code(one.function),
-                code(one.test),
-                code(one.live)
+                one.function,
+                tests.join("<br>"),
+                one.live
             );
         }
     }

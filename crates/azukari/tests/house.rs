@@ -92,3 +92,23 @@ fn every_room_is_on_the_map() {
         assert!(map.contains(&format!("| `{room}` |")), "{room} is missing in ARCHITECTURE.md");
     }
 }
+
+#[test]
+fn every_role_of_the_binary_is_on_the_map() {
+    let map =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ARCHITECTURE.md"));
+    let map = map.unwrap();
+    let (_, roles) = map.split_once("## Roles of the binary").unwrap();
+    let (roles, _) = roles.split_once("\n## ").unwrap();
+    let help = Command::new(env!("CARGO_BIN_EXE_azukari")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let names: Vec<&str> =
+        commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() > 10, "{help}");
+    for name in names.iter().filter(|name| **name != "help") {
+        let stands = [format!("`{name} "), format!("`{name}`"), format!("`azukari {name}`")];
+        assert!(stands.iter().any(|words| roles.contains(words)), "{name} is missing: {roles}");
+    }
+}

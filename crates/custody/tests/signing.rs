@@ -49,9 +49,20 @@ async fn a_physician_signs_a_prescription_and_anybody_can_check_signature_and_jo
     let record = entry.opening.record;
     assert_eq!(entry.index, signed.index);
     assert_eq!(record.event, Event::SignatureMade);
+    assert_eq!(record.time, NOW.plus(60));
     assert_eq!(record.dtbsr, Some(verified.dtbsr));
     assert_eq!(record.key, Some(doctor.key));
+    assert_eq!(record.person, Some(doctor.person));
+    assert_eq!(record.kind, Some(DocumentKind::Prescription));
     assert_eq!(record.facility, Some(hospital().facility));
+    let outcome = record.outcome.unwrap();
+    let value = wire::token::base64_decode(&value(&signed).replace('\n', "")).unwrap();
+    assert_eq!(outcome.signature_hash, Some(hpki::encoding::sha256(&value)));
+    let intended = house.ledger.prove(outcome.intention_index).await.unwrap();
+    let intended = Proof::parse(&intended).unwrap().verify(house.ledger.verify_key()).unwrap();
+    let intended = intended.opening.record;
+    assert_eq!(intended.event, Event::SignatureIntended);
+    assert!(record.activation.is_some() && intended.activation == record.activation);
     assert_eq!(balanced(&house).await.consumed, 1);
     assert_eq!(house.custody.loaded_keys(), 1);
 }

@@ -225,6 +225,22 @@ fn pkilint_finds_no_error_in_any_certificate() {
     }
 }
 
+/// Known findings: pkilint wants a dotted name where the town's platform is at `localhost`, and takes
+/// the `urn:` URI of a gateway for malformed (RFC 8141 does not).
+#[test]
+fn pkilint_finds_only_what_is_known_in_the_certificates_of_connections() {
+    for (name, known) in [
+        ("facility-ca.pem", None),
+        ("platform.pem", Some("\"localhost\"")),
+        ("1319990001.pem", Some("\"urn:azukari:facility:1319990001:gateway:gw1\"")),
+    ] {
+        let ran = pkilint("lint_pkix_cert", &[], &paper(&format!("town/tls/{name}")));
+        let found: Vec<_> = ran.out.lines().filter(|line| line.contains("(ERROR)")).collect();
+        let expected = known.is_none_or(|known| found.iter().all(|line| line.ends_with(known)));
+        assert!(expected && found.len() == usize::from(known.is_some()), "{name}: {ran:?}");
+    }
+}
+
 #[test]
 fn pkilint_finds_no_error_in_any_list() {
     for (name, kind) in [
