@@ -17,9 +17,9 @@ use hpki::encoding::Digest32;
 use hpki::id::{BindingId, CeremonyId, KeyId, PersonId};
 use hpki::time::Timestamp;
 use hsm::TokenDesk;
-use ledger::{Failed, Fault, Tx};
+use ledger::{Failed, Fault, Head, Tx};
 
-use crate::ceremony::{Claim, Given, Number, Step};
+use crate::ceremony::{Ceremony, Claim, Given, Number, Step};
 use crate::config::{FINISH_S, NUMBER_TRIES};
 use crate::daily::{Approved, statement_value};
 use crate::keeping::Keeping;
@@ -93,6 +93,13 @@ fn given(approval: &Approval, digits: Option<String>, now: Timestamp) -> Step {
     }
 }
 
+/// What makes a statement this moment's: a nonce, where her key's journal stands, the time.
+struct Fresh {
+    nonce: [u8; 32],
+    head: Option<Head>,
+    now: Timestamp,
+}
+
 impl Authn {
     /// Whom HPKI cards are believed by from now on: pinned roots, authorities and lists, as they were
     /// handed in. Until this was called no HPKI card is believed.
@@ -133,18 +140,7 @@ impl Authn {
         let nonce = self.nonce();
         self.by_certificate(ceremony, x5t, |found| {
             found.card_may_come(now)?;
-            if found.expected.is_some_and(|expected| expected != card.person) {
-                return Err(Refusal::NotTheExpectedPerson);
-            }
-            let who = (card.person, card.key);
-            let statement = self.statement_for(ceremony, nonce, found, who, head.as_ref(), now)?;
-            found.step = Step::Claimed(Box::new(Claim {
-                at: now,
-                binding: card.binding,
-                card: Some(card),
-                statement: statement.clone(),
-            }));
-            Ok(CardAsked { statement, until: now.plus(FINISH_S) })
+            self.claimed_by(ceremony, found, card, Fresh { nonce, head, now })
         })
     }
 
@@ -222,18 +218,7 @@ impl Authn {
                 return Err(Refusal::Provider(Wrong::MeansDiffers));
             }
             found.claimable(now)?;
-            if found.expected.is_some_and(|expected| expected != card.person) {
-                return Err(Refusal::NotTheExpectedPerson);
-            }
-            let who = (card.person, card.key);
-            let statement = self.statement_for(ceremony, nonce, found, who, head.as_ref(), now)?;
-            found.step = Step::Claimed(Box::new(Claim {
-                at: now,
-                binding: card.binding,
-                card: Some(card),
-                statement: statement.clone(),
-            }));
-            Ok(CardAsked { statement, until: now.plus(FINISH_S) })
+            self.claimed_by(ceremony, found, card, Fresh { nonce, head, now })
         })
     }
 
@@ -274,6 +259,28 @@ impl Authn {
             Ok(())
         })?;
         Ok(Approved { approval, number: Some(digits) })
+    }
+
+    /// The ceremony is this card's until another takes its place: what it has to sign.
+    fn claimed_by(
+        &self,
+        id: CeremonyId,
+        ceremony: &mut Ceremony,
+        card: Card,
+        Fresh { nonce, head, now }: Fresh,
+    ) -> Result<CardAsked, Refusal> {
+        if ceremony.expected.is_some_and(|expected| expected != card.person) {
+            return Err(Refusal::NotTheExpectedPerson);
+        }
+        let who = (card.person, card.key);
+        let statement = self.statement_for(id, nonce, ceremony, who, head.as_ref(), now)?;
+        ceremony.step = Step::Claimed(Box::new(Claim {
+            at: now,
+            binding: card.binding,
+            card: Some(card),
+            statement: statement.clone(),
+        }));
+        Ok(CardAsked { statement, until: now.plus(FINISH_S) })
     }
 
     /// What this card signed, if it approves exactly this statement and counts now.
