@@ -6,14 +6,16 @@
 //! refused, so that nothing stands in a bundle that nobody judges.
 
 use hpki::encoding::Digest32;
+use hpki::id::BindingId;
 use hpki::kind::DocumentKind;
+use hpki::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{self, CardEvidence, CardMeans, check_signature};
-use crate::evidence::AssertionEvidence;
+use crate::evidence::{Approval, AssertionEvidence};
 use crate::proof::Proof;
 use crate::refusal::Refusal;
-use crate::statement::{DocumentsStatement, belongs, document_commitment};
+use crate::statement::{DocumentsStatement, Statement, belongs, document_commitment};
 use crate::webauthn::{self, AssertionResponse, RelyingParty};
 
 /// No bundle is longer: two proofs, a certificate and some kilobytes.
@@ -40,6 +42,9 @@ pub struct Bundle {
     /// The card's signature, where a card did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<CardEvidence>,
+    /// How the platform took it: with statement and signature, all that the journal's entry of the
+    /// signature commits to.
+    pub received: Received,
     /// The journal's proof that the phone or My Number Card was linked (`c2sp.org/tlog-proof@v1`).
     /// An HPKI card is linked by nobody: its certificate says whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +57,20 @@ pub struct Bundle {
     /// The signer's certificate, DER.
     #[serde(with = "crate::b64")]
     pub certificate: Vec<u8>,
+}
+
+/// How an approval reached the platform. Nothing here is believed by itself: together with the
+/// statement and what was signed it gives the hash ([`Approval::evidence_hash`]) that stands in the
+/// journal's entry of the signature, and so ties that signature to this approval and to no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Received {
+    /// Under which linking phone or card was known.
+    pub binding: BindingId,
+    /// When.
+    pub at: Timestamp,
+    /// Whether three digits were carried from phone to terminal.
+    pub number_confirmed: bool,
 }
 
 /// One document of those approved.
@@ -112,31 +131,69 @@ impl From<&AssertionEvidence> for Assertion {
     }
 }
 
+impl From<&Assertion> for AssertionEvidence {
+    fn from(assertion: &Assertion) -> Self {
+        Self {
+            credential_id: assertion.credential_id.clone(),
+            client_data_json: assertion.client_data_json.clone(),
+            authenticator_data: assertion.authenticator_data.clone(),
+            signature: assertion.signature.clone(),
+            user_handle: None,
+            cose: assertion.cose.clone(),
+        }
+    }
+}
+
 impl Bundle {
-    /// A bundle of version 1.
+    /// A bundle of version 1, if what was approved are documents.
     pub fn new(
-        statement: DocumentsStatement,
+        approval: &Approval,
         document: Document,
-        proof: &Proof,
         (binding, outcome): (Option<String>, String),
         (signature, certificate): (Vec<u8>, Vec<u8>),
-    ) -> Self {
-        let (webauthn, card) = match proof {
+    ) -> Option<Self> {
+        let Statement::Documents(statement) = approval.statement.clone() else { return None };
+        let (webauthn, card) = match &approval.proof {
             Proof::Phone(assertion) => (Some(Assertion::from(assertion)), None),
             Proof::Card(card) => (None, Some(card.clone())),
         };
-        Self {
+        Some(Self {
             v: 1,
             kind: "documents".to_owned(),
             statement,
             document,
             webauthn,
             card,
+            received: Received {
+                binding: approval.binding,
+                at: approval.approved,
+                number_confirmed: approval.number_confirmed,
+            },
             binding,
             outcome,
             signature,
             certificate,
-        }
+        })
+    }
+
+    /// The approval that this is the evidence of, as its hash was journalled (the user handle, which
+    /// is not part of that hash, did not travel).
+    ///
+    /// # Errors
+    /// `means-wrong` if there is neither a phone's signature nor a card's.
+    pub fn approval(&self) -> Result<Approval, Refusal> {
+        let proof = match (&self.webauthn, &self.card) {
+            (Some(phone), None) => Proof::Phone(AssertionEvidence::from(phone)),
+            (None, Some(card)) => Proof::Card(card.clone()),
+            _ => return Err(Refusal::MeansWrong),
+        };
+        Ok(Approval {
+            statement: Statement::Documents(self.statement.clone()),
+            proof,
+            binding: self.received.binding,
+            approved: self.received.at,
+            number_confirmed: self.received.number_confirmed,
+        })
     }
 
     /// Reads one.
@@ -282,8 +339,47 @@ pub(crate) mod tests {
             user_handle: None,
             cose: phone.cose(),
         });
+        let approval = Approval {
+            approved: statement.not_after.minus(10),
+            statement: Statement::Documents(statement),
+            proof,
+            binding: BindingId::from_octets([7; 16]),
+            number_confirmed: true,
+        };
         let proofs = (Some("binding".to_owned()), "outcome".to_owned());
-        (Bundle::new(statement, document, &proof, proofs, (vec![1], vec![2])), phone)
+        (Bundle::new(&approval, document, proofs, (vec![1], vec![2])).unwrap(), phone)
+    }
+
+    #[test]
+    fn a_bundle_gives_back_the_approval_under_its_journalled_hash() {
+        let (bundle, _) = approved();
+        let mut kept = bundle.approval().unwrap();
+        // The platform keeps the user handle; the hash does not speak of it.
+        kept.proof.phone_mut().unwrap().user_handle = Some(vec![9]);
+        let document = bundle.document.clone();
+        let proofs = (Some("binding".to_owned()), "outcome".to_owned());
+        let again = Bundle::new(&kept, document.clone(), proofs.clone(), (vec![1], vec![2]));
+        assert_eq!(again, Some(bundle.clone()));
+        let hash = |bundle: &Bundle| bundle.approval().unwrap().evidence_hash();
+        assert_eq!(hash(&bundle), kept.evidence_hash());
+        let changes: [fn(&mut Bundle); 5] = [
+            |b| b.received.binding = BindingId::from_octets([8; 16]),
+            |b| b.received.at = b.received.at.plus(1),
+            |b| b.received.number_confirmed = false,
+            |b| b.statement.not_after = b.statement.not_after.plus(1),
+            |b| b.webauthn.as_mut().unwrap().signature.reverse(),
+        ];
+        for change in changes {
+            let mut other = bundle.clone();
+            change(&mut other);
+            assert_ne!(hash(&other), hash(&bundle));
+        }
+        // A session is no approval of documents, and two means are none.
+        kept.statement = Statement::Session(crate::statement::tests::session());
+        assert_eq!(Bundle::new(&kept, document, proofs, (vec![1], vec![2])), None);
+        let mut none = bundle;
+        none.webauthn = None;
+        assert_eq!(none.approval(), Err(Refusal::MeansWrong));
     }
 
     #[test]
@@ -313,6 +409,8 @@ pub(crate) mod tests {
             ("\"index\": 1", "\"index\": 1, \"name\": \"\""),
             ("\"index\": 1", "\"index\": -1"),
             ("\"cose\":", "\"cosa\":"),
+            ("\"numberConfirmed\": true", "\"numberConfirmed\": true, \"by\": \"\""),
+            ("\"numberConfirmed\": true", "\"confirmed\": true"),
             ("\"signature\": \"AQ\"", "\"signature\": \"AQ==\""),
         ] {
             let spoilt = text.replacen(right, wrong, 1);

@@ -123,6 +123,9 @@ pub enum Refusal {
     /// It is of another key, person, facility or kind than the one approved.
     #[error("the journal's entry is of another {0} than the one approved")]
     OutcomeNotAsApproved(&'static str),
+    /// It rests on another approval: a session's, or that of other documents.
+    #[error("the journal's entry rests on another approval than this one")]
+    OutcomeOtherApproval,
     /// No root was given.
     #[error("no root certificate was given, so the signer's certificate cannot be judged")]
     RootMissing,
@@ -150,6 +153,7 @@ pub const CODES: &[&str] = &[
     "outcome-other-hash",
     "outcome-other-signature",
     "outcome-not-as-approved",
+    "outcome-other-approval",
     "root-missing",
     "linked-later",
     "approval-over",
@@ -172,6 +176,7 @@ impl Refuse for Refusal {
             Self::OutcomeOtherHash => "outcome-other-hash",
             Self::OutcomeOtherSignature => "outcome-other-signature",
             Self::OutcomeNotAsApproved(_) => "outcome-not-as-approved",
+            Self::OutcomeOtherApproval => "outcome-other-approval",
             Self::RootMissing => "root-missing",
             Self::LinkedLater => "linked-later",
             Self::ApprovalOver => "approval-over",
@@ -363,6 +368,9 @@ fn approved(
         Some(journal) => Some(signed(bundle, journal)?),
         None => None,
     };
+    if let Some(card) = hpki_card(bundle) {
+        issued(card, bundle.received.at, grounds)?;
+    }
     outcome.map(|outcome| (binding, outcome)).ok_or_else(|| Refusal::LogKeyMissing.into())
 }
 
@@ -376,7 +384,7 @@ fn hpki_card(bundle: &Bundle) -> Option<&CardEvidence> {
 fn same_holder(bundle: &Bundle, signer: &Certificate) -> Result<(), Refusal> {
     let card = hpki_card(bundle).and_then(|card| Certificate::from_der(&card.certificate).ok());
     let same = card.is_some_and(|card| {
-        card.subject_serial_number().is_some()
+        card.subject_serial_number().is_some_and(|number| !number.is_empty())
             && card.subject_serial_number() == signer.subject_serial_number()
             && card.issuer().organization().is_some()
             && card.issuer().organization() == signer.issuer().organization()
@@ -427,7 +435,10 @@ fn signature(
     }
 }
 
-/// The outcome's entry opens to the same hash and signature, as it was approved.
+/// The outcome's entry opens to the same hash and signature, as it was approved, and rests on exactly
+/// this approval. Without the last, whoever holds the proof of a signature of the morning's session
+/// could have that document "approved" afterwards. It also says that the approval came first: an
+/// entry cannot name the hash of what does not exist yet.
 fn signed(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
     let entry = journal.entry(&bundle.outcome).map_err(Refusal::OutcomeProofWrong)?;
     if entry.event != "signature.made" {
@@ -446,10 +457,26 @@ fn signed(bundle: &Bundle, journal: &dyn Journal) -> Result<Entry, Refusal> {
         (entry.facility.as_ref() != Some(&statement.facility_id), "facility"),
         (entry.kind != Some(bundle.document.kind), "kind"),
     ];
-    match differs.iter().find(|(differs, _)| *differs) {
-        Some((_, what)) => Err(Refusal::OutcomeNotAsApproved(what)),
-        None => Ok(entry),
+    if let Some((_, what)) = differs.iter().find(|(differs, _)| *differs) {
+        return Err(Refusal::OutcomeNotAsApproved(what));
     }
+    let approval = bundle.approval().ok().map(|approval| approval.evidence_hash());
+    if approval.is_none() || entry.evidence != approval {
+        return Err(Refusal::OutcomeOtherApproval);
+    }
+    Ok(entry)
+}
+
+/// Whether an authority of the pinned roots issued this card's certificate for authentication, and its
+/// time ran when the approval was received. Anybody can make a certificate that names her: without
+/// this it would not be her approval. Whether it had been revoked is the other question.
+fn issued(card: &CardEvidence, at: Timestamp, grounds: &Grounds<'_>) -> Result<(), Judgement> {
+    if grounds.anchors.is_empty() {
+        return Err(Refusal::RootMissing.into());
+    }
+    approval::card::read(&card.certificate)
+        .and_then(|certificate| chain(&certificate, at, path::Revocation::NotChecked, grounds))
+        .map_err(|refusal| Judgement::no(Verdict::Invalid, &refusal))
 }
 
 /// Whether an HPKI card's own authentication certificate counted at a moment: its whole chain, policy
@@ -464,14 +491,24 @@ pub fn card_counts(
     grounds: &Grounds<'_>,
 ) -> Result<(), approval::Refusal> {
     let certificate = approval::card::read(certificate)?;
+    let revocation = match grounds.crls {
+        None => path::Revocation::NotChecked,
+        Some(lists) => path::Revocation::Lists(lists),
+    };
+    chain(&certificate, at, revocation, grounds)
+}
+
+fn chain(
+    certificate: &Certificate,
+    at: Timestamp,
+    revocation: path::Revocation<'_>,
+    grounds: &Grounds<'_>,
+) -> Result<(), approval::Refusal> {
     path::validate(&Question {
-        leaf: &certificate,
+        leaf: certificate,
         intermediates: grounds.intermediates,
         anchors: grounds.anchors,
-        revocation: match grounds.crls {
-            None => path::Revocation::NotChecked,
-            Some(lists) => path::Revocation::Lists(lists),
-        },
+        revocation,
         at,
         policies: &[hpki::oid::POLICY_AUTHENTICATION],
         usage: Usage::Authentication,

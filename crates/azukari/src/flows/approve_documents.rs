@@ -8,7 +8,6 @@
 
 use approval::Means;
 use approval::bundle::{Bundle, Document, Hash};
-use approval::statement::Statement;
 use ca::Facility;
 use custody::{Asked, PreparedDocument};
 use hpki::encoding::Digest32;
@@ -132,9 +131,6 @@ pub(crate) async fn evidence(
 ) -> Result<String, Trouble> {
     let found = platform.custody.evidence(&facility.code, order, now).await?;
     let odd = |what: &str| Trouble::fault(&Fault::Row(format!("evidence of {order}: {what}")));
-    let Statement::Documents(statement) = found.approval.statement.clone() else {
-        return Err(odd("not an approval of documents"));
-    };
     // Authentication's own entry commits to the phone's key or the card's certificate; custody's, to
     // the whole evidence. An HPKI card is linked by nobody.
     let linked = match found.approval.means() {
@@ -156,11 +152,11 @@ pub(crate) async fn evidence(
         path: found.path.into_iter().map(Hash).collect(),
     };
     let bundle = Bundle::new(
-        statement,
+        &found.approval,
         document,
-        &found.approval.proof,
         (binding, found.outcome),
         (found.signature, found.certificate.to_vec()),
-    );
+    )
+    .ok_or_else(|| odd("not an approval of documents"))?;
     bundle.text().map_err(|error| Trouble::fault(&error))
 }

@@ -7,7 +7,7 @@ use hpki::qualification::Qualification;
 use hpki::{Certificate, Crl};
 
 use super::*;
-use crate::support::{authentication, card_list, card_of};
+use crate::support::{authentication, card_list, card_of, look_alike};
 
 fn hers() -> Certificate {
     card_of("TEST117120", Qualification::MedicalDoctor, 5)
@@ -28,6 +28,8 @@ fn by_card(means: CardMeans, certificate: &Certificate) -> Case {
         }
     }
     case.bundle.card = Some(CardEvidence { means, certificate, signature });
+    let approval = case.bundle.approval().unwrap();
+    case.rests_on(&approval);
     case
 }
 
@@ -114,14 +116,43 @@ fn a_card_counts_as_it_stood_when_it_was_signed() {
     let [_, later] = then_and_later();
     let open = (Verdict::Valid, Verdict::CannotTell, Some("card-status-unknown"));
     assert_eq!(said(&judged_by(&case, [later])), open, "the list of then is missing");
-    let over = by_card(CardMeans::Hpki, &card_of("TEST117120", Qualification::MedicalDoctor, 2));
-    assert_eq!(said(&judged_by(&over, Some(card_list(now(), &[])))), no("card-expired"));
+}
+
+#[test]
+fn a_certificate_that_no_authority_issued_for_authentication_is_not_her_card() {
+    let never = |code| (Verdict::Invalid, Verdict::CannotTell, Some(code));
     // A key that signs documents does not approve them.
     let mut signing = by_card(CardMeans::Hpki, &estate().physician);
     let signature = keys().physician.sign(&signing.bundle.statement.challenge());
     signing.bundle.card.as_mut().unwrap().signature = signature;
+    let approval = signing.bundle.approval().unwrap();
+    signing.rests_on(&approval);
     let report = judged_by(&signing, Some(card_list(now(), &[])));
-    assert_eq!(said(&report), no("card-not-for-authentication"));
+    assert_eq!(said(&report), never("card-not-for-authentication"));
+    // Her number, organisation and qualification are public: anybody can write them.
+    let alike = by_card(CardMeans::Hpki, &look_alike("TEST117120"));
+    let report = judged_by(&alike, Some(card_list(now(), &[])));
+    assert_eq!(said(&report), never("card-issuer-unknown"));
+    // What came when hers had run out is none of hers.
+    let over = by_card(CardMeans::Hpki, &card_of("TEST117120", Qualification::MedicalDoctor, 2));
+    let report = judged_by(&over, Some(card_list(now(), &[])));
+    assert_eq!(said(&report), never("card-expired"));
+    // Without a root nobody can tell such a one from hers.
+    for case in [&alike, &by_card(CardMeans::Hpki, &hers())] {
+        let report = super::judged(case, |grounds| grounds.anchors = &[]);
+        let open = (Verdict::CannotTell, Verdict::CannotTell, Some("root-missing"));
+        assert_eq!(said(&report), open);
+    }
+}
+
+#[test]
+fn a_genuine_card_cannot_approve_afterwards_what_the_mornings_session_signed() {
+    let mut case = by_card(CardMeans::Hpki, &hers());
+    let morning = case.of_the_morning();
+    case.rests_on(&morning);
+    let report = judged_by(&case, Some(card_list(now(), &[])));
+    assert_eq!(report.approved.verdict, Verdict::Invalid);
+    assert_eq!(report.code(), Some("outcome-other-approval"));
 }
 
 #[test]
@@ -132,8 +163,8 @@ fn without_the_cards_authority_or_a_young_list_of_it_the_answer_is_no_or_open() 
     let stale = card_list(now().minus(97 * 3_600), &[]);
     assert_eq!(said(&judged_by(&case, Some(stale))), open);
     let unknown = with(&case, &[estate().authority.clone()], Some(&estate().lists));
-    let no = (Verdict::Valid, Verdict::Invalid, Some("card-issuer-unknown"));
-    assert_eq!(said(&unknown), no);
+    let never = (Verdict::Invalid, Verdict::CannotTell, Some("card-issuer-unknown"));
+    assert_eq!(said(&unknown), never);
 }
 
 #[test]

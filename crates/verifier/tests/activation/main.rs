@@ -9,9 +9,9 @@ mod support;
 use approval::bundle::{Document, Hash};
 use approval::simulator::Phone;
 use approval::statement::{DocumentsStatement, document_commitment, path, root};
-use approval::{AssertionEvidence, Bundle, Proof};
+use approval::{Approval, AssertionEvidence, Bundle, Proof, SessionStatement, Statement};
 use hpki::encoding::{Digest32, sha256};
-use hpki::id::{CeremonyId, KeyId, PersonId};
+use hpki::id::{BindingId, CeremonyId, KeyId, PersonId};
 use hpki::kind::DocumentKind;
 use hpki::oid;
 use hpki::path::Anchor;
@@ -43,6 +43,40 @@ struct Case {
     bundle: Bundle,
     journal: Believed,
     phone: Phone,
+}
+
+impl Case {
+    /// The journal says that the signature rests on this approval.
+    fn rests_on(&mut self, approval: &Approval) {
+        self.journal.outcome.as_mut().unwrap().evidence = Some(approval.evidence_hash());
+    }
+
+    /// The approval of a morning's session at the same place, by the same means, for the same key;
+    /// its signature is whatever the bundle has.
+    fn of_the_morning(&self) -> Approval {
+        let said = &self.bundle.statement;
+        let mut approval = self.bundle.approval().unwrap();
+        approval.statement = Statement::Session(SessionStatement {
+            issuer: said.issuer.clone(),
+            rp_id: said.rp_id.clone(),
+            ceremony: said.ceremony,
+            nonce: said.nonce,
+            facility_id: said.facility_id.clone(),
+            facility_name: said.facility_name.clone(),
+            x5t_s256: said.x5t_s256,
+            terminal_id: said.terminal_id.clone(),
+            terminal_label: said.terminal_label.clone(),
+            person: said.person,
+            key: said.key,
+            kinds: said.kinds.clone(),
+            max_count: 300,
+            not_before: now().minus(60),
+            not_after: now().plus(3_600),
+            head_seq: 0,
+            head_commitment: None,
+        });
+        approval
+    }
 }
 
 fn entry(event: &str, index: u64, time: Timestamp, statement: &DocumentsStatement) -> Entry {
@@ -99,8 +133,23 @@ fn case() -> Case {
     outcome.kind = Some(DocumentKind::Prescription);
     outcome.dtbsr = Some(dtbsr);
     outcome.signature_hash = Some(sha256(&signature));
+    let approval = Approval {
+        statement: Statement::Documents(statement),
+        proof: Proof::Phone(AssertionEvidence {
+            credential_id: answer.credential_id,
+            client_data_json: answer.client_data_json,
+            authenticator_data: answer.authenticator_data,
+            signature: answer.signature,
+            user_handle: Some(vec![8; 16]),
+            cose: phone.cose(),
+        }),
+        binding: BindingId::from_octets([6; 16]),
+        approved: now.minus(5),
+        number_confirmed: false,
+    };
+    outcome.evidence = Some(approval.evidence_hash());
     let bundle = Bundle::new(
-        statement,
+        &approval,
         Document {
             kind: DocumentKind::Prescription,
             hash_oid: SHA256.into(),
@@ -109,17 +158,10 @@ fn case() -> Case {
             index: 1,
             path: path(&commitments, 1).into_iter().map(Hash).collect(),
         },
-        &Proof::Phone(AssertionEvidence {
-            credential_id: answer.credential_id,
-            client_data_json: answer.client_data_json,
-            authenticator_data: answer.authenticator_data,
-            signature: answer.signature,
-            user_handle: None,
-            cose: phone.cose(),
-        }),
         (Some("binding".into()), "outcome".into()),
         (signature, certificate.der().to_vec()),
-    );
+    )
+    .unwrap();
     Case { bundle, journal: Believed { binding: Ok(binding), outcome: Ok(outcome) }, phone }
 }
 
@@ -211,6 +253,11 @@ fn each_member_of_a_bundle_has_its_own_refusal() {
         (signed_again(|phone| phone.flags = 1), "user-not-verified"),
         (signed_again(|phone| phone.flags = 4), "user-not-present"),
         (signed_again(|phone| phone.origin = "https://evil.test".into()), "origin-wrong"),
+        (on(|b| b.received.binding = BindingId::from_octets([9; 16])), "outcome-other-approval"),
+        (on(|b| b.received.at = b.received.at.plus(1)), "outcome-other-approval"),
+        (on(|b| b.received.number_confirmed = true), "outcome-other-approval"),
+        // The phone signs anew, also the very same statement: another approval.
+        (signed_again(|phone| phone.counter = 7), "outcome-other-approval"),
         (on(|b| b.binding.as_mut().unwrap().push('x')), "binding-proof-wrong"),
         (on(|b| b.outcome.push('x')), "outcome-proof-wrong"),
         (on(|b| b.signature[9] ^= 1), "activation-signature-wrong"),
@@ -231,7 +278,7 @@ fn each_member_of_a_bundle_has_its_own_refusal() {
 #[test]
 fn each_thing_that_the_journal_says_is_compared() {
     type Change = fn(&mut Entry, &mut Entry);
-    let cases: [(Change, &str); 13] = [
+    let cases: [(Change, &str); 15] = [
         (|b, _| b.event = "phone.unlinked".into(), "binding-not-a-linking"),
         (|b, _| b.person = Some(PersonId::from_octets([9; 16])), "binding-other-person"),
         (|b, _| b.person = None, "binding-other-person"),
@@ -245,6 +292,8 @@ fn each_thing_that_the_journal_says_is_compared() {
         (|_, o| o.person = None, "outcome-not-as-approved"),
         (|_, o| o.facility = None, "outcome-not-as-approved"),
         (|_, o| o.kind = Some(DocumentKind::Dispensing), "outcome-not-as-approved"),
+        (|_, o| o.evidence = Some([0; 32]), "outcome-other-approval"),
+        (|_, o| o.evidence = None, "outcome-other-approval"),
     ];
     for (number, (change, expected)) in cases.into_iter().enumerate() {
         let (approved, _, code) = after(|case| {
@@ -255,6 +304,23 @@ fn each_thing_that_the_journal_says_is_compared() {
         });
         assert_eq!((approved, code.as_deref()), (Verdict::Invalid, Some(expected)), "{number}");
     }
+}
+
+#[test]
+fn a_signature_of_the_mornings_session_is_not_one_that_was_approved_by_itself() {
+    // All else is as it should be: the phone approves, afterwards, what was signed long before.
+    let mut case = case();
+    case.bundle.statement.not_after = now().plus(30 * 86_400);
+    let answer = case.phone.get(&case.bundle.statement.challenge());
+    let phone = case.bundle.webauthn.as_mut().unwrap();
+    phone.client_data_json = answer.client_data_json;
+    phone.authenticator_data = answer.authenticator_data;
+    phone.signature = answer.signature;
+    let morning = case.of_the_morning();
+    case.rests_on(&morning);
+    let report = judged(&case, |_| ());
+    assert_eq!(report.approved.verdict, Verdict::Invalid);
+    assert_eq!(report.code(), Some("outcome-other-approval"));
 }
 
 #[test]

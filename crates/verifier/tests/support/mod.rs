@@ -174,6 +174,19 @@ pub fn authentication() -> Certificate {
 
 /// The authentication certificate of the card of whoever has this number and qualification.
 pub fn card_of(number: &str, qualification: Qualification, years: i32) -> Certificate {
+    keys().authentication.certify(card_to_be(number, qualification, years))
+}
+
+/// The same as it can be written by anybody: signed by the card's own key.
+pub fn look_alike(number: &str) -> Certificate {
+    keys().card.certify(card_to_be(number, Qualification::MedicalDoctor, 5))
+}
+
+fn card_to_be(
+    number: &str,
+    qualification: Qualification,
+    years: i32,
+) -> Result<ToBeSigned, hpki::Refusal> {
     let person = SigningMedis {
         serial: &[0x0c, 0xa2],
         issuer: &Issuer::of(&authentication()).unwrap(),
@@ -187,8 +200,7 @@ pub fn card_of(number: &str, qualification: Qualification, years: i32) -> Certif
         policy: &policy(oid::POLICY_AUTHENTICATION),
         crl_url: "http://test.example.jp/auth.crl",
     };
-    let prepared = Authentication { person: Person::Medis(person), client_auth: false };
-    keys().authentication.certify(prepared.prepare())
+    Authentication { person: Person::Medis(person), client_auth: false }.prepare()
 }
 
 /// The list of the authority for cards.

@@ -126,22 +126,26 @@ impl Desk {
 
     /// What a stranger says of this evidence, with this town's root, lists and log key.
     fn judged(&self, evidence: &str) -> ActivationReport {
-        let home = self.house.home();
-        let root = home.join("root.pem");
-        let anchors = [Anchor { certificate: crate::verify::certificate(&root).unwrap() }];
-        let intermediates = crate::verify::authorities(&[], &root).unwrap();
-        let lists = crate::verify::lists(&home.join("crl")).unwrap();
-        let log = crate::journal::read_key(&home.join("log.vkey")).unwrap();
-        let grounds = Grounds {
-            journal: Some(&PinnedJournal(&log)),
-            at_hand: None,
-            anchors: &anchors,
-            intermediates: &intermediates,
-            crls: Some(&lists),
-            policies: &[crate::policy(3)],
-        };
-        verify_activation(evidence.as_bytes(), &grounds)
+        judged(&self.house, evidence)
     }
+}
+
+fn judged(house: &House, evidence: &str) -> ActivationReport {
+    let home = house.home();
+    let root = home.join("root.pem");
+    let anchors = [Anchor { certificate: crate::verify::certificate(&root).unwrap() }];
+    let intermediates = crate::verify::authorities(&[], &root).unwrap();
+    let lists = crate::verify::lists(&home.join("crl")).unwrap();
+    let log = crate::journal::read_key(&home.join("log.vkey")).unwrap();
+    let grounds = Grounds {
+        journal: Some(&PinnedJournal(&log)),
+        at_hand: None,
+        anchors: &anchors,
+        intermediates: &intermediates,
+        crls: Some(&lists),
+        policies: &[crate::policy(3)],
+    };
+    verify_activation(evidence.as_bytes(), &grounds)
 }
 
 fn staff() -> StaffId {

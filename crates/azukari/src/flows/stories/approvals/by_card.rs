@@ -1,11 +1,16 @@
 //! The same with her HPKI card in the terminal's reader: what she approves, and what a stranger can
 //! tell of it with every database off.
 
-use approval::Means;
+use approval::bundle::Document;
+use approval::statement::{self, DocumentsStatement};
+use approval::{Approval, CardEvidence, CardMeans, Means, Proof};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ca::{Authority, SigningAuthority};
 use gateway::reader::{CardUse, Chosen, Commands, InProcess, LastTry, Pin};
 use gateway::{ApprovingState, Entered, Refusal};
 use hpki::crl::Reason;
+use hpki::id::CeremonyId;
 use hpki::sign::Sign as _;
 use ledger::Failed;
 use zeroize::Zeroizing;
@@ -173,4 +178,68 @@ async fn what_a_card_approved_past_the_gateway_is_judged_before_it_is_kept() {
     };
     assert_eq!(why, "card-issuer-unknown");
     desk.house.in_order().await;
+}
+
+/// What a corrupt gateway has of a signature of the morning's session, and her card for a moment: a
+/// statement over that very document, signed today.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_morning_signed_cannot_be_approved_with_her_card_afterwards() {
+    let house = House::found().await;
+    let platform = Arc::clone(house.platform());
+    let mut hanako = house.resident(&HANAKO).await;
+    let token = house.morning(&mut hanako).await.unwrap();
+    let answer = send(&house.at(&SANDBOX), &token, &some_order()).await.unwrap();
+    let journal = PinnedJournal(platform.ledger.verify_key());
+    let made = verifier::activation::Journal::entry(&journal, &answer.proof).unwrap();
+    let element = String::from_utf8(answer.signature.0.clone()).unwrap();
+    let value = element.split("<ds:SignatureValue").nth(1).unwrap();
+    let value = value.split_once('>').unwrap().1.split_once('<').unwrap().0;
+    let value: String = value.split_whitespace().collect();
+    let signature = STANDARD.decode(value).unwrap();
+
+    let (kind, digest) = (DocumentKind::Prescription, [7; 32]);
+    let dtbsr = made.dtbsr.unwrap();
+    let commitment = statement::document_commitment(kind, custody::SHA256_OID, &digest, &dtbsr);
+    let forged = DocumentsStatement {
+        issuer: platform.config.url.clone(),
+        rp_id: "localhost".into(),
+        ceremony: CeremonyId::from_octets([1; 16]),
+        nonce: [2; 32],
+        facility_id: made.facility.unwrap(),
+        facility_name: SANDBOX.name_ja.into(),
+        x5t_s256: [3; 32],
+        terminal_id: terminal().to_string(),
+        terminal_label: SANDBOX.terminals[0].label.into(),
+        person: made.person.unwrap(),
+        key: made.key.unwrap(),
+        kinds: vec![kind],
+        count: 1,
+        root: statement::root(&[commitment]),
+        not_after: now().plus(30 * 86_400),
+    };
+    let card = made::hpki(&platform, &citizen(&house, &HANAKO)).await;
+    let approval = Approval {
+        proof: Proof::Card(CardEvidence {
+            means: CardMeans::Hpki,
+            signature: card.authentication.sign(&forged.challenge()).unwrap(),
+            certificate: card.certificate.clone(),
+        }),
+        statement: approval::Statement::Documents(forged),
+        binding: CardEvidence::own_binding(&card.certificate),
+        approved: now(),
+        number_confirmed: false,
+    };
+    let document = Document {
+        kind,
+        hash_oid: custody::SHA256_OID.to_owned(),
+        digest: digest.to_vec(),
+        dtbsr,
+        index: 0,
+        path: Vec::new(),
+    };
+    let of = (signature, answer.certificate.0.clone());
+    let bundle = Bundle::new(&approval, document, (None, answer.proof.clone()), of).unwrap();
+    let report = judged(&house, &bundle.text().unwrap());
+    assert_eq!(report.approved.verdict, Verdict::Invalid);
+    assert_eq!(report.code(), Some("outcome-other-approval"), "all else holds");
 }
