@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hpki::certificate::Certificate;
+use hpki::certificate::{Certificate, KeyUsage};
 use hpki::crl::Crl;
 use hpki::kind::DocumentKind;
 use prescription::document::Parsed;
@@ -84,6 +84,18 @@ fn line(out: &mut String, label: &str, value: &str) {
     let _ = writeln!(out, "  {label}: {value}");
 }
 
+/// What its key is for. hcRole does not tell: HPKI cards' authentication certificates carry it, too.
+fn end_entity(c: &Certificate) -> &'static str {
+    let usage = |what| c.key_usage().is_some_and(|usage| usage.contains(what));
+    if usage(KeyUsage::NON_REPUDIATION) {
+        "署名用証明書 (signing certificate)"
+    } else if usage(KeyUsage::DIGITAL_SIGNATURE) {
+        "認証用証明書 (authentication certificate)"
+    } else {
+        "証明書 (certificate)"
+    }
+}
+
 fn certificate(c: &Certificate) -> String {
     let mut out = String::new();
     let what = if c.is_ca() {
@@ -92,10 +104,8 @@ fn certificate(c: &Certificate) -> String {
         } else {
             "認証局証明書 (CA)"
         }
-    } else if c.qualification().is_some() {
-        "署名用証明書 (signing certificate)"
     } else {
-        "証明書 (certificate)"
+        end_entity(c)
     };
     let _ = writeln!(out, "{what}");
     line(&mut out, "名義 subject", &c.subject().to_string());

@@ -4,7 +4,7 @@ use hpki::kind::DocumentKind;
 use hpki::qualification::Qualification;
 use hpki::time::Timestamp;
 use serde::Serialize;
-use xades::signature::Verified;
+use xades::signature::{Level, Verified};
 
 use crate::Reason;
 
@@ -57,9 +57,11 @@ pub struct SignatureReport {
     pub certificate_serial: Option<String>,
     /// The time that the signer claims, RFC 3339. Nothing proves it.
     pub signing_time_claimed: Option<String>,
-    /// The level that the unsigned properties claim: `BES`, `T`, `XL`, `A`. Time stamps are not
-    /// judged yet.
+    /// The level that was judged: always `BES`.
     pub level: Option<&'static str>,
+    /// A higher level that the unsigned properties claim by what stands in them: `T`, `XL`, `A`.
+    /// Anybody could have put it there, and nobody has judged it.
+    pub level_claimed: Option<&'static str>,
     /// SHA-256 of what was signed, hexadecimal.
     pub digest: Option<String>,
     /// What is known about revocation.
@@ -163,6 +165,7 @@ impl SignatureReport {
             certificate_serial: None,
             signing_time_claimed: None,
             level: None,
+            level_claimed: None,
             digest: None,
             revocation: Revocation::NotChecked,
             refusal: Some(reason),
@@ -188,7 +191,11 @@ impl SignatureReport {
             authority: Some(certificate.issuer().to_string()),
             certificate_serial: Some(certificate.serial_hex()),
             signing_time_claimed: Some(verified.signing_time.rfc3339()),
-            level: Some(verified.markers.level().name()),
+            level: Some(Level::Bes.name()),
+            level_claimed: match verified.markers.level() {
+                Level::Bes => None,
+                higher => Some(higher.name()),
+            },
             digest: Some(hex::encode(verified.digest)),
             revocation: Revocation::NotChecked,
             refusal: None,

@@ -22,6 +22,8 @@ struct Words {
     authority: &'static str,
     time: &'static str,
     level: &'static str,
+    /// Behind the level, where the signature claims a higher one.
+    level_claimed: fn(&str) -> String,
     revocation: &'static str,
     revocation_text: fn(&Revocation) -> String,
     reason: &'static str,
@@ -49,6 +51,7 @@ const JA: Words = Words {
     authority: "発行局",
     time: "署名時刻（申告）",
     level: "形式",
+    level_claimed: |claimed| format!("（XAdES-{claimed} と記載。確認していません）"),
     revocation: "失効確認",
     revocation_text: |revocation| match revocation {
         Revocation::NotChecked => "していません".to_owned(),
@@ -87,6 +90,7 @@ const EN: Words = Words {
     authority: "Issued by",
     time: "Signing time claimed",
     level: "Form",
+    level_claimed: |claimed| format!(" (claims XAdES-{claimed}, not judged)"),
     revocation: "Revocation",
     revocation_text: |revocation| match revocation {
         Revocation::NotChecked => "not checked".to_owned(),
@@ -164,7 +168,8 @@ impl SignatureReport {
             line(words.time, &local(time));
         }
         if let Some(level) = self.level {
-            line(words.level, &format!("XAdES-{level}"));
+            let claimed = self.level_claimed.map(words.level_claimed).unwrap_or_default();
+            line(words.level, &format!("XAdES-{level}{claimed}"));
         }
         if self.person.is_some() {
             line(words.revocation, &(words.revocation_text)(&self.revocation));

@@ -29,7 +29,7 @@ fn a_prescription_is_valid_and_says_whose_it_is() {
     assert_eq!(person.name_ja.as_deref(), Some("架空　太郎"));
     assert_eq!(person.serial.as_deref(), Some("TEST117120"));
     assert_eq!(signature.qualification.as_ref().unwrap().ja, "医師");
-    assert_eq!(signature.level, Some("BES"));
+    assert_eq!((signature.level, signature.level_claimed), (Some("BES"), None));
     assert_eq!(signature.signing_time_claimed.as_deref(), Some("2026-11-21T04:42:00Z"));
     assert!(
         matches!(&signature.revocation, Revocation::Good { as_of, .. } if *as_of == now().rfc3339())
@@ -52,6 +52,32 @@ fn a_dispensing_result_is_judged_with_the_prescription_inside_it() {
             (DocumentKind::Prescription, true, "TEST Taro Kakuu"),
         ]
     );
+}
+
+#[test]
+fn a_level_that_nobody_has_judged_is_shown_as_a_claim() {
+    let stamp = "<xades:SignatureTimeStamp/>";
+    let values = "<xades:CertificateValues/><xades:RevocationValues/>";
+    let archive = "<a:ArchiveTimeStamp xmlns:a=\"http://uri.etsi.org/01903/v1.4.1#\"/>";
+    for (properties, claimed) in [
+        (stamp.to_owned(), "T"),
+        (format!("{stamp}{values}"), "XL"),
+        (format!("{stamp}{values}{archive}"), "A"),
+    ] {
+        let stamped = String::from_utf8(prescription()).unwrap().replace(
+            "</xades:SignedProperties>",
+            &format!("</xades:SignedProperties><xades:UnsignedProperties><xades:UnsignedSignatureProperties>{properties}</xades:UnsignedSignatureProperties></xades:UnsignedProperties>"),
+        );
+        let report = judge().report(stamped.as_bytes());
+        expect(&report, Verdict::Valid, "none");
+        let json = serde_json::to_value(&report.signatures[0]).unwrap();
+        assert_eq!((&json["level"], &json["level_claimed"]), (&"BES".into(), &claimed.into()));
+        let (ja, en) = (report.show_ja(), report.show_en());
+        let line = format!("形式: XAdES-BES（XAdES-{claimed} と記載。確認していません）");
+        assert!(ja.contains(&line), "{ja}");
+        let line = format!("Form: XAdES-BES (claims XAdES-{claimed}, not judged)");
+        assert!(en.contains(&line), "{en}");
+    }
 }
 
 #[test]

@@ -250,8 +250,8 @@ pub(crate) struct Verified {
     pub(crate) authority: Text,
     /// The time she claims (JST).
     pub(crate) time: Text,
-    /// The level: BES …
-    pub(crate) level: String,
+    /// The level that was judged, and what the signature claims beyond it.
+    pub(crate) level: Text,
     /// What was found about revocation.
     pub(crate) revocation: Text,
     /// Why not, where it does not hold.

@@ -113,7 +113,7 @@ fn verified(role: Role, refusal: Option<Refused>) -> Verified {
         qualification: shown.qualification,
         authority: shown.authority,
         time: text("2026年11月21日 13:44", "2026-11-21 13:44"),
-        level: "XAdES-BES".into(),
+        level: Text::new("XAdES-BES", "XAdES-BES"),
         revocation: text("失効していません（13:40 時点のリスト）", "not revoked (list of 13:40)"),
         refusal,
     }

@@ -12,7 +12,7 @@ use crate::support::*;
 const AUTHENTICATION: &str = "1.2.392.100495.1.5.1.2.3.1";
 
 /// The certificate of one application of a card in this file, as PEM.
-fn certificate(card: &Path, application: &str, name: &str) -> PathBuf {
+pub(crate) fn certificate(card: &Path, application: &str, name: &str) -> PathBuf {
     let card: Value = serde_json::from_slice(&std::fs::read(card).unwrap()).unwrap();
     let der = card[application]["certificate"].as_str().unwrap();
     let folder = scratch(&format!("card-{name}-{application}"));

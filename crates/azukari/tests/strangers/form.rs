@@ -210,7 +210,10 @@ fn a_person_reads_each_paper_with_inspect() {
         ("ca-jma.pem", &["認証局証明書", "-forNonRepudiation", POLICY]),
         ("ca-jpa.pem", &["認証局証明書", "-forNonRepudiation", POLICY]),
         ("ca-medis.pem", &["認証局証明書", "-forNonRepudiation", POLICY]),
-        ("physician.pem", &["医師 (Medical Doctor)", "Hanako Kakuu", "nonRepudiation"]),
+        (
+            "physician.pem",
+            &["署名用証明書", "医師 (Medical Doctor)", "Hanako Kakuu", "nonRepudiation"],
+        ),
         ("pharmacist.pem", &["薬剤師 (Pharmacist)", "見本　次郎", "テスト見本薬局"]),
         ("crl/rarl.crl", &["失効リスト", "CA certificates only", "TEST MHLW HPKI Root CA"]),
         ("crl/sarl.crl", &["失効リスト", "CA certificates only", "TEST MHLW HPKI Root CA"]),
@@ -227,6 +230,19 @@ fn a_person_reads_each_paper_with_inspect() {
         for words in expected {
             assert!(ran.out.contains(words), "{name} does not show {words}: {}", ran.out);
         }
+    }
+    // On her card there are two certificates with her qualification; what each is for its key says.
+    let card = paper("town/cards/hpki-card-hanako.json");
+    for (application, what, usage) in [
+        ("signing", "署名用証明書", "nonRepudiation"),
+        ("authentication", "認証用証明書", "digitalSignature"),
+    ] {
+        let certificate = crate::cards::certificate(&card, application, "inspected");
+        let ran = azukari(&["inspect".as_ref(), certificate.as_os_str()]);
+        assert!(ran.well(), "{application}: {ran:?}");
+        assert!(ran.out.starts_with(what), "{application}: {}", ran.out);
+        assert!(ran.out.contains("医師 (Medical Doctor)"), "{}", ran.out);
+        assert!(ran.out.contains(&format!("keyUsage: {usage}\n")), "{}", ran.out);
     }
     let ran = azukari(&["inspect".as_ref(), paper("report.json").as_os_str()]);
     assert_eq!(ran.code, 1, "neither certificate nor document: {ran:?}");

@@ -126,7 +126,7 @@ pub(super) fn verified(report: &Report) -> Vec<Verified> {
             qualification: Text::default(),
             authority: Text::default(),
             time: Text::default(),
-            level: String::new(),
+            level: Text::default(),
             revocation: Text::default(),
             refusal: Some(reason(unreadable)),
         }];
@@ -154,9 +154,19 @@ fn signature(of: &SignatureReport) -> Verified {
             .map_or_else(Text::default, |found| Text::new(found.ja, found.role)),
         authority: plain(of.authority.as_deref().unwrap_or_default()),
         time: time.map(exactly).unwrap_or_default(),
-        level: of.level.map(|level| format!("XAdES-{level}")).unwrap_or_default(),
+        level: of.level.map(|level| level_of(level, of.level_claimed)).unwrap_or_default(),
         revocation: revocation(&of.revocation),
         refusal: of.refusal.as_ref().map(reason),
+    }
+}
+
+fn level_of(level: &str, claimed: Option<&str>) -> Text {
+    match claimed {
+        None => Text::new(format!("XAdES-{level}"), format!("XAdES-{level}")),
+        Some(claimed) => Text::new(
+            format!("XAdES-{level}（XAdES-{claimed} と記載。確認していません）"),
+            format!("XAdES-{level} (claims XAdES-{claimed}, not judged)"),
+        ),
     }
 }
 
