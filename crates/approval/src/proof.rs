@@ -30,9 +30,21 @@ impl Means {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Phone, Self::Hpki, Self::Jpki];
+
+    /// What tokens say of it in `acr`.
+    pub const fn acr(self) -> &'static str {
+        match self {
+            Self::Phone => "urn:azukari:acr:phone",
+            Self::Hpki => "urn:azukari:acr:hpki",
+            Self::Jpki => "urn:azukari:acr:jpki",
+        }
+    }
+
     /// The means with this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Phone, Self::Hpki, Self::Jpki].into_iter().find(|means| means.name() == name)
+        Self::ALL.into_iter().find(|means| means.name() == name)
     }
 }
 

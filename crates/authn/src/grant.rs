@@ -131,7 +131,7 @@ impl Authn {
             auth_time: at,
             jti: id,
             scope: "sign".into(),
-            acr: format!("urn:azukari:acr:{}", by.0),
+            acr: by.0.acr().to_owned(),
             amr: amr(by.0, backup_eligible),
             cnf: Confirmation::of(&statement.x5t_s256),
             allowance: Allowance {

@@ -52,6 +52,7 @@ CREATE TABLE authn_access (
     scopes TEXT NOT NULL,
     x5t BLOB,
     hardware INTEGER NOT NULL,
+    means TEXT NOT NULL,
     auth_time INTEGER NOT NULL,
     made INTEGER NOT NULL,
     until INTEGER NOT NULL,

@@ -49,6 +49,8 @@ pub struct AccessFacts {
     pub scopes: Vec<Scope>,
     /// The certificate that it is bound to.
     pub x5t: Option<Digest32>,
+    /// By which means she authenticated.
+    pub means: Means,
     /// When she authenticated.
     pub auth_time: Timestamp,
     /// When it was made.
@@ -59,7 +61,7 @@ pub struct AccessFacts {
 
 impl AccessFacts {
     const COLUMNS: &'static str =
-        "id, client, person, key, scopes, x5t, auth_time, made, until, ended";
+        "id, client, person, key, scopes, x5t, auth_time, made, until, ended, means";
 
     fn read(row: &Row, now: Timestamp) -> Result<Option<Self>, Fault> {
         let until = row.time(8)?;
@@ -74,6 +76,8 @@ impl AccessFacts {
             key: KeyId::from_octets(row.array(3)?),
             scopes: scopes.ok_or_else(|| Fault::Row("an access token's scopes".into()))?,
             x5t: row.opt_array(5)?,
+            means: Means::from_name(row.text(10)?)
+                .ok_or_else(|| Fault::Row("an access token's means".into()))?,
             auth_time: row.time(6)?,
             made: row.time(7)?,
             until,
@@ -118,7 +122,7 @@ impl Authn {
         let (id, until) = (TokenId::random(&*self.random), now.plus(ACCESS_S).min(agreed));
         let sub = self.pairwise(&spent.sector, person)?;
         let scope = Scope::text(&spent.scopes);
-        let acr = format!("urn:azukari:acr:{means}");
+        let acr = means.acr();
         let amr = match means {
             Means::Phone => [if hardware { "hwk" } else { "swk" }, "user", "mfa"],
             Means::Hpki | Means::Jpki => ["sc", "pin", "mfa"],
@@ -162,8 +166,8 @@ impl Authn {
                 }
                 tx.exec(
                     "INSERT INTO authn_access (hash, id, code, client, person, key, scopes, x5t,
-                        hardware, auth_time, made, until)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                        hardware, auth_time, made, until, means)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
                     &[
                         hash.into(),
                         id.into(),
@@ -177,6 +181,7 @@ impl Authn {
                         auth_time.into(),
                         now.into(),
                         until.into(),
+                        means.name().into(),
                     ],
                 )?;
                 Ok::<_, Failed<Refusal>>(true)

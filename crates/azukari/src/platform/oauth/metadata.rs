@@ -38,7 +38,7 @@ pub(crate) async fn metadata(State(platform): State<Arc<Platform>>) -> Json<Valu
         "scopes_supported": Scope::ALL.map(Scope::name),
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["ES256"],
-        "acr_values_supported": ["urn:azukari:acr:phone"],
+        "acr_values_supported": approval::Means::ALL.map(approval::Means::acr),
         "claims_supported": [
             "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash",
             "name", "name#ja", "qualification", "qualification#ja", "qualification_authority",

@@ -182,7 +182,7 @@ pub(crate) async fn introspect(
             "scope": facts.scope(), "sub": sub, "iss": platform.config.url,
             "aud": format!("{}/oauth/userinfo", platform.config.url),
             "iat": facts.made, "exp": facts.until, "auth_time": facts.auth_time,
-            "jti": facts.id, "acr": "urn:azukari:acr:phone",
+            "jti": facts.id, "acr": facts.means.acr(),
         });
         if let Some(x5t) = facts.x5t {
             answer["cnf"] = json!(wire::token::Confirmation::of(&x5t));

@@ -127,8 +127,18 @@ async fn a_service_for_cards_logs_a_physician_in_with_her_hpki_card() {
     let notices = house.platform().authn.notices(hanako.citizen.key).await.unwrap();
     assert_eq!(notices[0].kind, authn::NoticeKind::LoginApproved);
 
-    // Once the card is revoked the service is told nothing more.
+    // Whoever asks about the token hears of the same means as the ID token says.
     let token = issued["access_token"].as_str().unwrap();
+    let about = [("client_id", "HPKI"), ("token", token)];
+    let (_, facts) = post(&house.at(&SANDBOX), "/oauth/introspect", &about).await;
+    assert_eq!((&facts["active"], &facts["acr"]), (&json!(true), &said["acr"]));
+    assert_eq!((&facts["sub"], &facts["auth_time"]), (&said["sub"], &said["auth_time"]));
+    let server = "/.well-known/openid-configuration";
+    let server: Value = call(way, "GET", server, None, None).await.unwrap();
+    let known = server["acr_values_supported"].as_array().unwrap();
+    assert!(known.contains(&said["acr"]) && known.len() == 3, "{known:?}");
+
+    // Once the card is revoked the service is told nothing more.
     assert_eq!(service.userinfo(token).await.0, 200);
     revoke(&house, &card).await;
     assert_eq!(service.userinfo(token).await.0, 401);
