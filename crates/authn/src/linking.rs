@@ -454,10 +454,35 @@ impl Authn {
         key: KeyId,
         now: Timestamp,
     ) -> Result<Vec<Session>, Failed<Refusal>> {
+        self.unlink_if(key, |_| true, now).await
+    }
+
+    /// The same for this one linking: a phone that was linked in its place since stays.
+    ///
+    /// # Errors
+    /// As [`Authn::unlink`]; `phone-not-linked` also where another phone is.
+    pub async fn unlink_this(
+        &self,
+        key: KeyId,
+        phone: BindingId,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, Failed<Refusal>> {
+        self.unlink_if(key, move |live| live == phone, now).await
+    }
+
+    async fn unlink_if(
+        &self,
+        key: KeyId,
+        meant: impl Fn(BindingId) -> bool + Send + Sync + 'static,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, Failed<Refusal>> {
         let desk = Arc::clone(&self.desk);
         let (sessions, _receipt) = self
             .ledger
             .record(move |tx| {
+                if !meant(BindingRow::of_key(tx, key, &desk)?.id) {
+                    return Err(Failed::Refused(Refusal::PhoneNotLinked));
+                }
                 let (sessions, record) = unlink_in(tx, key, &desk, now)?;
                 tell(tx, key, NoticeKind::PhoneUnlinked, "", now)?;
                 Ok((sessions, Note(record)))

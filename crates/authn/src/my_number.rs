@@ -360,21 +360,45 @@ impl Authn {
     /// # Errors
     /// `seal-broken`, or a fault.
     pub async fn unlink_card(&self, key: KeyId, now: Timestamp) -> Result<bool, Failed<Refusal>> {
-        if self.linked_card(key).await?.is_none() {
+        self.unlink_card_if(key, |_| true, now).await
+    }
+
+    /// The same for this one linking: a card that was linked in its place since stays.
+    ///
+    /// # Errors
+    /// As [`Authn::unlink_card`].
+    pub async fn unlink_this_card(
+        &self,
+        key: KeyId,
+        card: BindingId,
+        now: Timestamp,
+    ) -> Result<bool, Failed<Refusal>> {
+        self.unlink_card_if(key, move |live| live == card, now).await
+    }
+
+    async fn unlink_card_if(
+        &self,
+        key: KeyId,
+        meant: impl Fn(BindingId) -> bool + Send + Sync + 'static,
+        now: Timestamp,
+    ) -> Result<bool, Failed<Refusal>> {
+        if self.linked_card(key).await?.is_none_or(|card| !meant(card.id)) {
             return Ok(false);
         }
         let desk = Arc::clone(&self.desk);
         let ended = self
             .ledger
             .record(move |tx| {
-                let row = CardRow::of_key(tx, key, &desk)?;
+                let row = CardRow::of_key(tx, key, &desk)?.filter(|row| meant(row.id));
                 let row = row.ok_or(Failed::Refused(Refusal::CardNotLinked))?;
                 Ok(((), Note(unlink_card_in(tx, &row, &desk, now)?)))
             })
             .await;
-        self.forget_ceremonies(key);
         match ended {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.forget_ceremonies(key);
+                Ok(true)
+            }
             // Somebody else was first.
             Err(Failed::Refused(Refusal::CardNotLinked)) => Ok(false),
             Err(failed) => Err(failed),

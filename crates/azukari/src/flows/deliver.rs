@@ -88,7 +88,7 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 // so nobody does.
                 Err(Failed::Refused(refusal)) => {
                     tracing::warn!(%refusal, "a linked phone is unlinked: custody refuses it");
-                    unlink(platform, evidence.statement.key, now).await?;
+                    unlink_this(platform, evidence.statement.key, evidence.binding, now).await?;
                 }
                 Err(failed) => return Err(failed.into()),
             }
@@ -102,7 +102,8 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                     tracing::warn!(%refusal, "a new phone is unlinked: custody refuses the change");
                     let old = evidence.approval.binding;
                     settled(platform.custody.end_binding(old, now).await, &["binding-unknown"])?;
-                    unlink(platform, evidence.link.statement.key, now).await?;
+                    let new = &evidence.link;
+                    unlink_this(platform, new.statement.key, new.binding, now).await?;
                 }
                 Err(failed) => return Err(failed.into()),
             }
@@ -121,7 +122,8 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
                 // Custody will never believe it (the key was stopped in between, say): so nobody does.
                 Err(Failed::Refused(refusal)) => {
                     tracing::warn!(%refusal, "a linked card is unlinked: custody refuses it");
-                    platform.authn.unlink_card(evidence.approval.statement.key(), now).await?;
+                    let key = evidence.approval.statement.key();
+                    platform.authn.unlink_this_card(key, evidence.binding, now).await?;
                 }
                 Err(failed) => return Err(failed.into()),
             }
@@ -211,7 +213,22 @@ async fn deliver(platform: &Platform, message: &Message, now: Timestamp) -> Resu
 
 /// The phone of this key, if there is one, is linked no more.
 async fn unlink(platform: &Platform, key: KeyId, now: Timestamp) -> Result<(), Trouble> {
-    match platform.authn.unlink(key, now).await {
+    gone(platform.authn.unlink(key, now).await)
+}
+
+/// This phone, if it is still the one, is linked no more. A message may be refused long after it was
+/// written, and another phone may be linked by then: that one has a message of its own.
+async fn unlink_this(
+    platform: &Platform,
+    key: KeyId,
+    phone: BindingId,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    gone(platform.authn.unlink_this(key, phone, now).await)
+}
+
+fn gone<T>(unlinked: Result<T, Failed<authn::Refusal>>) -> Result<(), Trouble> {
+    match unlinked {
         Ok(_) => Ok(()),
         Err(Failed::Refused(refusal)) if refusal.code() == "phone-not-linked" => Ok(()),
         Err(failed) => Err(failed.into()),

@@ -177,6 +177,56 @@ async fn each_wrong_linking_by_phone_has_its_own_refusal_and_links_nothing() {
     house.in_order().await;
 }
 
+/// The same where custody is told later: what it is told waits.
+async fn finish_undelivered(
+    nation: &Nation,
+    begun: &CardLinkBeginAnswer,
+    number: &str,
+    card: &MadeCard,
+) {
+    let challenge = state_of(&nation.home(), begun).await.challenge.unwrap().0;
+    let signature = card.authentication.sign(&challenge).unwrap();
+    let (id, authn) = (begun.linking.parse().unwrap(), &nation.house.platform().authn);
+    authn.finish_card_link(id, &begun.secret, number, signature, now()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_linking_that_custody_refuses_ends_no_card_that_was_linked_in_its_place() {
+    let nation = Nation::found().await;
+    let house = &nation.house;
+    let mut hanako = house.resident(&HANAKO).await;
+    let (way, key) = (nation.home(), hanako.citizen.key);
+    let (first, second) = (nation.my_number(&HANAKO), nation.my_number(&HANAKO));
+    let begun = begin(&way, &first).await.unwrap();
+    let (_, number) = scanned(&way, &mut hanako, &begun).await.unwrap();
+    finish_undelivered(&nation, &begun, &number, &first).await;
+    // What waits is of a platform that custody does not know: it will never believe it.
+    let ledger = &house.platform().ledger;
+    let message = ledger.undelivered().await.unwrap().remove(0);
+    ledger.delivered(message.id).await.unwrap();
+    let said: Value = serde_json::from_str(&message.payload).unwrap();
+    let issuer = said["approval"]["statement"]["issuer"].as_str().unwrap();
+    let strange = message.payload.replacen(issuer, "https://elsewhere.test", 1);
+    assert_ne!(strange, message.payload);
+    let strange = move |tx: &mut ledger::Tx<'_>| {
+        Ok::<_, ledger::Failed<custody::Refusal>>(tx.outbox(&message.topic, Some(key), &strange)?)
+    };
+    ledger.write(strange).await.unwrap();
+
+    // Before it is delivered she links another card in the place of this one.
+    let begun = begin(&way, &second).await.unwrap();
+    let (_, number) = scanned(&way, &mut hanako, &begun).await.unwrap();
+    finish_undelivered(&nation, &begun, &number, &second).await;
+    let linked = house.platform().authn.linked_card(key).await.unwrap().unwrap();
+    flows::deliver::all(house.platform(), now()).await.unwrap();
+    assert!(ledger.undelivered().await.unwrap().is_empty());
+    let still = house.platform().authn.linked_card(key).await.unwrap().unwrap();
+    assert_eq!(still.id, linked.id);
+    morning(&house.at(&SANDBOX), "jpki", &second).await.unwrap();
+    assert_eq!(code(morning(&house.at(&SANDBOX), "jpki", &first).await), "card-not-linked");
+    house.in_order().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wherever_a_linking_by_phone_breaks_what_she_was_told_is_true() {
     let mut nation = Nation::found().await;
