@@ -1,5 +1,6 @@
-//! Registered clients: who may have hashes signed (CSC signHash). Off by default: without a line in
-//! the configuration there is none.
+//! Registered clients: who may have documents signed by their digests (CSC signDoc), and who also
+//! hashes that it composed itself (signHash). Off by default: without a line in the configuration
+//! there is none.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +8,7 @@ use std::str::FromStr;
 use hpki::encoding::Digest32;
 use hpki::id::NotAnId;
 use hpki::kind::{DocumentKind, Form};
+use xades::cades::Format;
 
 use crate::refusal::Refusal;
 use crate::token::Peer;
@@ -40,16 +42,21 @@ impl FromStr for ClientId {
     }
 }
 
-/// A client that may have hashes signed, and of which kinds.
+/// A client that may have documents of some kinds signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// Its name.
     pub id: ClientId,
     /// SHA-256 of the client certificate over which it connects.
     pub x5t: Digest32,
-    /// The kinds of document whose hashes it brings. Kinds that the platform composes itself are
-    /// never signed as hashes, whatever stands here.
+    /// The kinds of document that it brings. Kinds that the platform composes itself are refused,
+    /// whatever stands here.
     pub kinds: Vec<DocumentKind>,
+    /// Whether it may also have hashes signed as they are. What such a hash stands for, nobody here
+    /// can see: the kind is the client's word, and the hash may be of anything that the same
+    /// certificate could sign, a prescription's SignedInfo among it. Without this only what custody
+    /// composes around a document's digest is signed.
+    pub raw_hashes: bool,
 }
 
 impl Client {
@@ -58,6 +65,20 @@ impl Client {
     /// Refused: `client-unknown`.
     pub(crate) fn of<'a>(clients: &'a [Self], peer: &Peer) -> Result<&'a Self, Refusal> {
         clients.iter().find(|client| client.x5t == peer.x5t).ok_or(Refusal::ClientUnknown)
+    }
+
+    /// Whether hashes may be signed as they are, where one of these is.
+    ///
+    /// Refused: `raw-hashes-not-allowed`.
+    pub(crate) fn may_bring(
+        &self,
+        mut formats: impl Iterator<Item = Option<Format>>,
+    ) -> Result<(), Refusal> {
+        if self.raw_hashes || formats.all(|format| format.is_some()) {
+            Ok(())
+        } else {
+            Err(Refusal::RawHashesNotAllowed)
+        }
     }
 
     /// The kind that is asked for, or the only one that this client has.

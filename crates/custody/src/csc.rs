@@ -141,6 +141,7 @@ impl Custody {
     ///
     /// Refused: `client-unknown`, `credential-unknown`, `kind-not-enabled`, `kind-not-allowed`,
     /// `kind-wrong-door`, `batch-size-wrong`, `approval-needed` (SCAL2 without hashes),
+    /// `raw-hashes-not-allowed` (SCAL2 for hashes as they are),
     /// `budget-exhausted`, and what signing refuses about the token and the key.
     pub async fn csc_authorize(
         &self,
@@ -161,6 +162,10 @@ impl Custody {
         }
         let mode = inner.config.policy.rule(kind).approval;
         bearer.may(inner, kind, mode, now).map_err(Failed::Refused)?;
+        if mode == Mode::EachDocument {
+            // Nobody is asked to approve what would not be signed.
+            client.may_bring(std::iter::once(ask.format)).map_err(Failed::Refused)?;
+        }
         match (mode, &ask.hashes) {
             (Mode::EachDocument, None) => refused(Refusal::ApprovalNeeded),
             (Mode::EachDocument, Some(hashes)) => {
@@ -319,8 +324,8 @@ impl Custody {
     ///
     /// Refused: `batch-size-wrong`, `sad-unknown` (also where it was made for another kind than the
     /// credential's), `sad-expired`, `sad-exhausted`, `hash-not-authorised`, `activation-spent`,
-    /// `activation-expired`, `credential-unknown`, and what signing refuses about the token, the
-    /// budget and the key.
+    /// `activation-expired`, `credential-unknown`, `raw-hashes-not-allowed`, and what signing refuses
+    /// about the token, the budget and the key.
     pub async fn csc_sign(
         &self,
         token: &str,

@@ -1,5 +1,5 @@
-//! signHash and signDoc: hashes that a registered client composed, and digests of its documents,
-//! around which custody composes a CMS signature. All or none.
+//! signDoc and signHash: digests of a registered client's documents, around which custody composes a
+//! CMS signature, and hashes that the client composed itself, where it may. All or none.
 
 use std::sync::Arc;
 
@@ -122,6 +122,19 @@ impl Inner {
         }
     }
 
+    /// Whether the program of this session may have these signed, each by how it is signed.
+    ///
+    /// Refused: `client-unknown`, `raw-hashes-not-allowed`.
+    pub(crate) fn may_bring(
+        &self,
+        bearer: &Bearer,
+        formats: impl Iterator<Item = Option<Format>>,
+    ) -> Result<(), Refusal> {
+        let mut clients = self.config.clients.iter();
+        let client = clients.find(|client| client.x5t == bearer.budget.x5t);
+        client.ok_or(Refusal::ClientUnknown)?.may_bring(formats)
+    }
+
     /// Commit A for all that is wanted, by what the SAD rests on.
     pub(crate) async fn reserve_wanted(
         self: &Arc<Self>,
@@ -131,6 +144,7 @@ impl Inner {
         asked: Asked,
         now: Timestamp,
     ) -> Result<Reserved, Bad> {
+        self.may_bring(&bearer, wanted.iter().map(|one| one.format)).map_err(Failed::Refused)?;
         match sad.prepared {
             None => self.reserve_drawn(bearer, sad, wanted, asked, now).await,
             Some(prepared) => {

@@ -62,14 +62,17 @@ impl FromStr for KeyState {
     }
 }
 
-/// What a kept key is for. Chosen when it is made, never changed: a key for prescriptions serves no
-/// hash that another program composed, and such a key signs no prescription.
+/// What a kept key is for. Chosen when it is made, never changed. A key for prescriptions serves no
+/// other program. For a key of the other sort custody composes no prescription; but the certificates
+/// of both have one profile, so whoever has a bare hash signed by it could have made that hash of a
+/// prescription. Only clients that are trusted with that may ([`crate::Client::raw_hashes`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
     /// Documents whose SignedInfo this room composes: prescriptions and dispensing results.
     Prescription,
-    /// Hashes that a registered client composed (CSC signHash).
+    /// Documents of registered clients, by their digests (CSC signDoc) or, where a client may, as hashes
+    /// that it composed (signHash).
     Hash,
 }
 

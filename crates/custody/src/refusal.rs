@@ -119,6 +119,8 @@ refusals! {
     // ── signature activation data (CSC) ──
     /// The certificate of the connection is not one of a registered client.
     ClientUnknown "client-unknown" "this client is not registered for signing hashes";
+    /// This client may have documents signed by their digests, but no hash that it composed itself.
+    RawHashesNotAllowed "raw-hashes-not-allowed" "this client may not have hashes signed as they are";
     /// No such credential, or not one that this bearer may use through this client.
     CredentialUnknown "credential-unknown" "no such credential";
     /// No such signature activation data, or not this bearer's.

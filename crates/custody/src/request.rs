@@ -21,6 +21,7 @@ use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Row, Tx};
 use wire::csc::CredentialId;
+use xades::cades::Format;
 use xades::compose::Recipe;
 
 use crate::Failed as Bad;
@@ -517,6 +518,8 @@ impl Inner {
         rows: Vec<OrderRow>,
         now: Timestamp,
     ) -> Result<Option<Reserved>, Bad> {
+        let formats = rows.iter().map(|row| Format::of_mark(row.recipe.mark));
+        self.may_bring(bearer, formats).map_err(Failed::Refused)?;
         let kind = rows.first().map(|row| row.recipe.kind);
         let mode = if approved.is_some() { Mode::EachDocument } else { Mode::Session };
         if let Some(kind) = kind {

@@ -7,7 +7,9 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use custody::{Authorize, Authorized, Granted, Prepared, Purpose, Rule, Sad};
+use custody::{
+    Authorize, Authorized, Client, Granted, Later, Prepared, Purpose, Rule, Sad, ToSign,
+};
 use hpki::Certificate;
 use hpki::encoding::Digest32;
 use hpki::id::KeyId;
@@ -18,6 +20,7 @@ use hpki::sign::SignatureAlgorithm;
 use hsm::anomaly::{Anomaly, Call};
 use tempfile::tempdir;
 use wire::csc::CredentialId;
+use xades::cades::Format;
 
 const LETTERS: [DocumentKind; 1] = [DocumentKind::Referral];
 
@@ -97,6 +100,56 @@ async fn a_registered_program_has_hashes_signed_out_of_the_sessions_budget() {
         custody.csc_sign_hash(&token, &hospital(), letters(doctor.key), &sad, &hashes, NOW).await;
     assert_eq!(code(spent), "sad-exhausted");
     assert_eq!(balanced(&house).await.consumed, 3);
+}
+
+/// What a program could make of a hash that nobody here has composed: the SignedInfo of a
+/// prescription, with her certificate in it.
+#[tokio::test]
+async fn a_program_without_raw_hashes_has_only_signed_what_is_composed_here() {
+    let folder = tempdir().unwrap();
+    drop(found(folder.path()));
+    for (rule, approved) in [(Rule::SESSION, false), (Rule::EACH_DOCUMENT, true)] {
+        let careful = Client { raw_hashes: false, ..client() };
+        let (limits, policy) = (custody::Limits::default(), policy(DocumentKind::Referral, rule));
+        let house = open_as(folder.path(), limits, policy, vec![careful]);
+        let number = 1 + u8::from(approved);
+        let doctor = enrol_for(&house, number, Qualification::MedicalDoctor, Purpose::Hash).await;
+        let morning = approve(&doctor, session(&house, &doctor, &LETTERS).await);
+        let custody = &house.custody;
+        let token = token(&house, &custody.open_budget(&morning, NOW).await.unwrap());
+        let (peer, digest) = (hospital(), [7; 32]);
+        let raw = Authorize { hashes: Some(vec![digest]), ..ask(doctor.key, 1, None) };
+        let document = Authorize { format: Some(Format::Pades), ..raw.clone() };
+        let (sad, rests_on) = if approved {
+            // Nobody is asked to approve it.
+            let refused = custody.csc_authorize(&token, &peer, &raw, NOW).await;
+            assert_eq!(code(refused), "raw-hashes-not-allowed");
+            let prepared = pending(&house, &token, &document).await;
+            let approval = approve_documents(&doctor, documents(&prepared, &peer));
+            let granted = custody.authorise(prepared.id, &approval, NOW).await.unwrap();
+            (granted.sad, approval.evidence_hash())
+        } else {
+            (granted(&house, &token, &raw).await.sad, morning.evidence_hash())
+        };
+        let credential = letters(doctor.key);
+        let refused = custody.csc_sign_hash(&token, &peer, credential, &sad, &[digest], NOW).await;
+        assert_eq!(code(refused), "raw-hashes-not-allowed");
+        let later = Later { keep_s: 60, notify: None };
+        let wanted = [ToSign::hash(digest)];
+        let refused =
+            custody.csc_begin(&token, &peer, credential, &sad, (&wanted, later), NOW).await;
+        assert_eq!(code(refused), "raw-hashes-not-allowed");
+        let books = balanced(&house).await;
+        assert_eq!(books.consumed, u64::from(approved), "nothing was signed");
+        let wanted = [ToSign { digest, format: Some(Format::Pades) }];
+        let signed = custody.csc_sign(&token, &peer, credential, &sad, &wanted, NOW).await;
+        let signed = signed.unwrap().remove(0);
+        assert!(signed.attributes.is_some());
+        // What the owner approved is what the journal says that it rests on.
+        let proof = ledger::tlog::Proof::parse(&signed.proof).unwrap();
+        let entry = proof.verify(house.ledger.verify_key()).unwrap();
+        assert_eq!(entry.opening.record.evidence, Some(rests_on));
+    }
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ impl Signing {
         let lines = format!(
             "\n[[kind]]\nname = \"{kind}\"\nenabled = true\napproval = \"session\"\n\n\
              [[client]]\nid = \"bench\"\nname = \"計測 (TEST)\"\n\
-             certificate = \"tls/{facility}.pem\"\nkinds = [\"{kind}\"]\n"
+             certificate = \"tls/{facility}.pem\"\nkinds = [\"{kind}\"]\nraw_hashes = true\n"
         );
         Ok(std::fs::OpenOptions::new().append(true).open(file)?.write_all(lines.as_bytes())?)
     }

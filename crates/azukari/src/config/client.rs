@@ -1,4 +1,4 @@
-//! `[[client]]`: programs that may have hashes signed through the CSC interface. Off by default:
+//! `[[client]]`: programs that may have documents signed through the CSC interface. Off by default:
 //! without a line there is none.
 
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub(super) struct ClientFile {
     certificate: PathBuf,
     kinds: Vec<DocumentKind>,
     #[serde(default)]
+    raw_hashes: bool,
+    #[serde(default)]
     response_uris: Vec<String>,
     #[serde(default)]
     response_ca: Option<PathBuf>,
@@ -32,6 +34,8 @@ pub(crate) struct ClientConfig {
     name: String,
     certificate: PathBuf,
     kinds: Vec<DocumentKind>,
+    /// Whether `signHash` is for it, too: it is then trusted with what its hashes stand for.
+    raw_hashes: bool,
     response_uris: Vec<ResponseUri>,
     response_ca: Option<PathBuf>,
 }
@@ -96,7 +100,8 @@ impl ClientConfig {
     fn registered(&self) -> Result<Registered, Stop> {
         let certificate = crate::verify::certificate(&self.certificate)?;
         let id = self.id.clone();
-        let client = Client { id, x5t: certificate.sha256(), kinds: self.kinds.clone() };
+        let (kinds, raw_hashes) = (self.kinds.clone(), self.raw_hashes);
+        let client = Client { id, x5t: certificate.sha256(), kinds, raw_hashes };
         let response_tls = match &self.response_ca {
             None => None,
             Some(ca) => Some(crate::http::tls::client(ca, None)?),
@@ -145,6 +150,7 @@ pub(super) fn clients(
             name: line.name,
             certificate: base.join(line.certificate),
             kinds: line.kinds,
+            raw_hashes: line.raw_hashes,
             response_uris: response_uris(&line.response_uris, line.response_ca.is_some())?,
             response_ca: line.response_ca.map(|file| base.join(file)),
         });
@@ -173,6 +179,18 @@ pub(crate) fn registered(clients: &[ClientConfig]) -> Result<Vec<Registered>, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_as_they_are_take_a_line_of_their_own() {
+        let line = "id = \"letters\"\nname = \"TEST\"\ncertificate = \"c.pem\"\n\
+             kinds = [\"statement\"]\n";
+        let read = |text: &str| {
+            let read = clients(vec![toml::from_str(text).unwrap()], Path::new("."));
+            read.unwrap()[0].raw_hashes
+        };
+        assert!(!read(line));
+        assert!(read(&format!("{line}raw_hashes = true\n")));
+    }
 
     #[test]
     fn a_client_is_told_at_an_address_that_only_it_can_have() {

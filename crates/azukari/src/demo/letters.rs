@@ -53,6 +53,8 @@ id = "letters"
 name = "文書作成ソフト（TEST）"
 certificate = "tls/{}.pem"
 kinds = ["statement", "referral"]
+# signHash も（pyHanko などは、ハッシュを自分で作ります）。何のハッシュかは、この相手を信じることになります。
+raw_hashes = true
 
 # 同じソフトが OAuth でトークンを受け取る (CSC API v2 §8.4)。
 [[relying_party]]

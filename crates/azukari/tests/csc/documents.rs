@@ -15,7 +15,13 @@ use crate::{Client, RSA, RSA_SHA256, SHA256, alike, hash, invalid, pdf, refused,
 
 impl Client<'_> {
     /// What `signDoc` asks for these documents, detached.
-    fn documents(&self, credential: &str, sad: &str, documents: &[&str], format: &str) -> Value {
+    pub(crate) fn documents(
+        &self,
+        credential: &str,
+        sad: &str,
+        documents: &[&str],
+        format: &str,
+    ) -> Value {
         let hashes: Vec<_> = documents.iter().map(|of| hash(of)).collect();
         json!({
             "credentialID": credential, "SAD": sad,
@@ -26,7 +32,7 @@ impl Client<'_> {
         })
     }
 
-    fn sign_doc(&self, body: Value) -> Answer {
+    pub(crate) fn sign_doc(&self, body: Value) -> Answer {
         self.ask("v2/signatures/signDoc", body)
     }
 

@@ -161,6 +161,7 @@ fn a_registered_client_signs_hashes_by_their_owners_approval_and_nobody_elses() 
     let token = his.token.clone();
     let town = a_kind_that_is_off_is_not_signed(town, token);
     let town = a_program_is_told_when_its_signatures_are_there(town, haruko);
+    let town = without_raw_hashes_only_documents_are_signed(town, haruko);
     a_sad_of_a_minute_ago_has_expired(town, haruko);
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 use crate::town::Town;
-use crate::{Client, RSA_SHA256, hash, invalid, verified};
+use crate::{Client, RSA_SHA256, hash, invalid, refused, verified};
 
 /// The same platform, opened again with one kind switched off and nobody registered for the other.
 pub(crate) fn a_kind_that_is_off_is_not_signed(mut town: Town, token: String) -> Town {
@@ -34,6 +34,30 @@ pub(crate) fn a_kind_that_is_off_is_not_signed(mut town: Town, token: String) ->
         assert_eq!(answer.status, 400, "{kind}: {answer:?}");
     }
     drop(his);
+    assert!(town.interrupt().success());
+    std::fs::write(&file, text).unwrap();
+    town
+}
+
+/// The same platform, opened again for a program that is not trusted with hashes of its own making.
+pub(crate) fn without_raw_hashes_only_documents_are_signed(mut town: Town, haruko: &Value) -> Town {
+    let file = town.out.join("town/platform.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, changed(&text, "raw_hashes = true\n", "")).unwrap();
+    town.serve(&file);
+    let credential = haruko["credentials"]["statement"].as_str().unwrap();
+    let token = haruko["access_token"].as_str().unwrap();
+    let client = Client { town: &town, over: town.facility(), token: token.to_owned() };
+    let sad = client.sad(credential, 2);
+    for answer in [
+        client.sign_v1(credential, &sad, &[hash("a")]),
+        client.sign_v2(credential, &sad, &[hash("a")]),
+    ] {
+        refused(&answer, "unauthorized_client", "raw-hashes-not-allowed");
+    }
+    let signed = client.sign_doc(client.documents(credential, &sad, &["a"], "C")).well();
+    assert_eq!(signed["SignatureObject"].as_array().unwrap().len(), 1);
+    drop(client);
     assert!(town.interrupt().success());
     std::fs::write(&file, text).unwrap();
     town

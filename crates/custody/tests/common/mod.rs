@@ -90,6 +90,7 @@ pub fn client() -> Client {
         id: "letters".parse().unwrap(),
         x5t: hospital().x5t,
         kinds: vec![DocumentKind::Referral],
+        raw_hashes: true,
     }
 }
 

@@ -40,6 +40,7 @@ const TABLE: &[Row] = &[
     ("facility-certificate-revoked", 401, "unauthorized_client", None),
     ("facility-certificate-expired", 401, "unauthorized_client", None),
     ("client-unknown", 400, "unauthorized_client", None),
+    ("raw-hashes-not-allowed", 400, "unauthorized_client", None),
     // The access token.
     ("token-missing", 400, INVALID, Some("Malformed authorization header")),
     ("token-malformed", 401, "invalid_token", None),
