@@ -132,6 +132,7 @@ async fn two_processes_over_one_database_spend_nothing_twice_and_lose_nothing_wh
             assert!(same(order.answer.as_ref().unwrap(), &again), "{order:?} {again:?}");
         }
     }
+    a_facility_that_one_revokes_is_refused_by_the_other(&town).await;
     let mut first = first;
     first.end().await;
     second.end().await;
@@ -223,6 +224,26 @@ async fn one_is_killed_and_the_other_goes_on(town: &Town, mut second: Running) -
         }
     }
     orders
+}
+
+/// Standing is nothing that a process may remember: whichever revokes, both know at the next request.
+async fn a_facility_that_one_revokes_is_refused_by_the_other(town: &Town) {
+    let mut lines = [town.line(0).await, town.line(1).await];
+    for line in &mut lines {
+        assert_eq!(line.get("/v1/facility").await.unwrap().0, 200);
+    }
+    let revoked = Command::new(AZUKARI)
+        .args(["revoke", "--reason", "cessationOfOperation", "--config"])
+        .arg(town.config(0))
+        .arg("--certificate")
+        .arg(town.manifest["facility"]["client_certificate"].as_str().unwrap())
+        .output()
+        .unwrap();
+    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    for line in &mut lines {
+        let (status, said) = line.get("/v1/facility").await.unwrap();
+        assert_eq!((status, &said["code"]), (403, &json!("facility-certificate-revoked")));
+    }
 }
 
 fn the_books_balance(town: &Town, orders: usize) {

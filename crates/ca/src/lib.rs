@@ -57,19 +57,12 @@ pub struct Ca {
     desk: CaDesk,
     random: Arc<dyn Random>,
     config: Arc<CaConfig>,
-    standing: facility::Standing,
 }
 
 impl Ca {
     /// The authorities whose keys stand behind this desk and whose books are in this ledger.
     pub fn new(ledger: Ledger, desk: CaDesk, random: Arc<dyn Random>, config: CaConfig) -> Self {
-        Self {
-            ledger,
-            desk,
-            random,
-            config: Arc::new(config),
-            standing: facility::Standing::default(),
-        }
+        Self { ledger, desk, random, config: Arc::new(config) }
     }
 
     /// The certificate of an authority. Refused (`authority-unknown`) before its ceremony.

@@ -129,7 +129,6 @@ impl Ca {
                 Ok((revocation, Note(record)))
             })
             .await?;
-        self.standing.forget();
         Ok(revocation)
     }
 }

@@ -390,6 +390,50 @@ async fn a_gateway_and_a_server_get_certificates_of_the_tls_authority_only() {
 }
 
 #[tokio::test]
+async fn a_facility_stands_from_its_certificates_beginning_until_its_end_or_its_revocation() {
+    let (estate, running) = estate().await;
+    let ca = &running.ca;
+    let (order, reason) = (gateway(), Reason::CessationOfOperation);
+    let first = ca.issue_facility(&order, now()).await.unwrap();
+    let renewed = ca.issue_facility(&order, now().plus(9 * 30 * 86_400)).await.unwrap();
+    let facility = ca.facility_in_force(&first, now()).await.unwrap();
+    assert_eq!((&facility.code, facility.name.as_str()), (&order.code, order.name.as_str()));
+    assert_eq!(facility.x5t, first.sha256());
+    for (at, stands) in [
+        (first.not_before().minus(1), false),
+        (first.not_before(), true),
+        (first.not_after(), true),
+        (first.not_after().plus(1), false),
+    ] {
+        let found = ca.facility_in_force(&first, at).await;
+        match stands {
+            true => assert_eq!(found.unwrap(), facility),
+            false => assert_eq!(code(found), "facility-certificate-expired"),
+        }
+    }
+    // The next certificate stands beside the one that is revoked.
+    ca.revoke(Authority::Facility, first.serial(), reason, now()).await.unwrap();
+    assert_eq!(code(ca.facility_in_force(&first, now()).await), "facility-certificate-revoked");
+    assert!(ca.facility_in_force(&renewed, renewed.not_before()).await.is_ok());
+
+    // Neither our server, nor a person, nor another estate's facility is one of ours.
+    let server = ServerOrder {
+        name: "TEST Azukari platform".into(),
+        dns_names: vec!["localhost".into()],
+        addresses: Vec::new(),
+        spki_der: support::p256_spki(),
+    };
+    let server = ca.issue_tls_server(&server, now()).await.unwrap();
+    let person = ca.issue_signing(&doctor(), now()).await.unwrap();
+    let (_elsewhere, other) = self::estate().await;
+    let theirs = other.ca.issue_facility(&order, now()).await.unwrap();
+    for stranger in [&server, &person, &theirs] {
+        assert_eq!(code(ca.facility_in_force(stranger, now()).await), "facility-unknown");
+    }
+    running.balance(&estate);
+}
+
+#[tokio::test]
 async fn before_the_ceremony_there_is_no_authority() {
     let estate = Estate::new();
     let running = estate.start();

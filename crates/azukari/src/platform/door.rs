@@ -72,7 +72,7 @@ pub(crate) fn router(platform: Arc<Platform>) -> Router {
 pub(super) async fn standing(
     platform: &Platform,
     peer: Option<Extension<Arc<Peer>>>,
-) -> Result<Arc<Facility>, Trouble> {
+) -> Result<Facility, Trouble> {
     let Some(Extension(peer)) = peer else {
         return Err(Trouble::refused(
             "client-certificate-missing",

@@ -4,7 +4,7 @@
 use ca::{Authority, SigningAuthority};
 use hpki::crl::Reason;
 use prescription::document::place_signature;
-use town::people::{HANAKO, JIRO, SANDBOX};
+use town::people::{HANAKO, HOSPITAL, JIRO, SANDBOX};
 use verifier::Verdict;
 
 use super::*;
@@ -83,6 +83,45 @@ async fn a_revoked_certificate_signs_nothing_from_that_commit_and_everyone_can_s
     send(&way, &jiros, &theirs).await.unwrap();
     assert_eq!(house.entries(Event::SignatureMade).await.len(), 2);
     assert_eq!(house.entries(Event::CertificateRevoked).await.len(), 1);
+    house.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_facility_is_refused_at_its_next_request() {
+    let Morning { house, token, order, .. } = morning().await;
+    let platform = house.platform();
+    let tls = |name: &str| house.home().join("tls").join(name);
+    let file = tls(&format!("{}.pem", SANDBOX.code));
+    let certificate = hpki::Certificate::from_pem(&std::fs::read(file).unwrap()).unwrap();
+    let (here, next_door) = (house.at(&SANDBOX), house.at(&HOSPITAL));
+    send(&here, &token, &some_order()).await.unwrap();
+
+    let (ours, reason) = (Authority::Facility, Reason::CessationOfOperation);
+    platform.ca.revoke(ours, certificate.serial(), reason, now()).await.unwrap();
+    let size = platform.ledger.size();
+    // Over the very connection that it has, whatever it asks for.
+    let revoked = "facility-certificate-revoked";
+    assert_eq!(code(send(&here, &token, &some_order()).await), revoked);
+    assert_eq!(code(asked(&here, &token, &order).await), revoked);
+    let who = call::<Value>(&here, "GET", "/v1/facility", None, None);
+    assert_eq!(code(who.await), revoked);
+    let ending = call::<Value>(&here, "POST", wire::path::SESSIONS_END, Some(&token), None);
+    assert_eq!(code(ending.await), revoked);
+    assert_eq!(platform.ledger.size(), size, "nothing was begun");
+    // The one next door is not concerned.
+    let who = call::<Value>(&next_door, "GET", "/v1/facility", None, None).await.unwrap();
+    assert_eq!(who["facility"], HOSPITAL.code);
+    // What is out of its time is refused where a connection outlives it.
+    let theirs = tls(&format!("{}.pem", HOSPITAL.code));
+    let theirs = hpki::Certificate::from_pem(&std::fs::read(theirs).unwrap()).unwrap();
+    let late = platform.ca.facility_in_force(&theirs, theirs.not_after().plus(1)).await;
+    assert_eq!(late.unwrap_err().to_string(), ca::Refusal::FacilityCertificateExpired.to_string());
+    // The platform's own certificate, which the same authority signed, opens no connection to it.
+    let (certificate, key) = (tls("platform.pem"), tls("platform.key"));
+    let as_server = http::tls::client(&tls("facility-ca.pem"), Some((&certificate, &key))).unwrap();
+    let way = Client::new(&house.founded.url, Some(as_server), Duration::from_secs(30)).unwrap();
+    let who = call::<Value>(&way, "GET", "/v1/facility", None, None).await;
+    assert!(matches!(who, Err(StepFailed::Unreachable(_))), "{who:?}");
     house.in_order().await;
 }
 

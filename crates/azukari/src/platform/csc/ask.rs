@@ -40,7 +40,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Said<T> {
 /// Who asks: a facility in good standing behind this connection, and the person's access token.
 /// Whether the facility's client is registered, and what the token is worth, custody says.
 pub(crate) struct Caller {
-    pub(crate) facility: Arc<Facility>,
+    pub(crate) facility: Facility,
     pub(crate) token: String,
 }
 
