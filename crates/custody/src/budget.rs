@@ -191,6 +191,13 @@ impl BudgetRow {
         row.map(|row| Ok(u32::try_from(row.int(0)?).unwrap_or(0))).transpose()
     }
 
+    /// Whether the key has a budget that neither was ended nor has run out.
+    pub(crate) fn is_any_open(tx: &Tx<'_>, key: KeyId, now: Timestamp) -> Result<bool, Fault> {
+        let sql = "SELECT 1 FROM custody_budget
+                   WHERE kept = $1 AND ended IS NULL AND until > $2 LIMIT 1";
+        Ok(tx.query_opt(sql, &[key.into(), now.into()])?.is_some())
+    }
+
     fn insert(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
         let sql = format!(
             "INSERT INTO custody_budget ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,

@@ -71,6 +71,12 @@ impl<K: Eq + Hash + Clone, V: Clone> Recent<K, V> {
         generations.old.retain(|_, value| keep(value));
     }
 
+    /// What values are held for.
+    pub(crate) fn keys(&self) -> Vec<K> {
+        let generations = self.lock();
+        generations.young.keys().chain(generations.old.keys()).cloned().collect()
+    }
+
     /// How many values are held.
     pub(crate) fn len(&self) -> usize {
         let generations = self.lock();

@@ -147,8 +147,8 @@ impl Strongroom {
         Ok(Arc::clone(key))
     }
 
-    /// Unloads a key: its budget ended, or it was stopped. The device zeroes it when the last
-    /// signature that is under way has ended.
+    /// Unloads a key: none of its budgets is open any more, or it was stopped. The device zeroes it
+    /// when the last signature that is under way has ended.
     pub(crate) fn forget(&self, key: KeyId) {
         self.loaded.remove(&key);
     }
@@ -157,6 +157,11 @@ impl Strongroom {
     pub(crate) fn forget_idle(&self, now: Timestamp) {
         let oldest = now.minus(IDLE_S).seconds();
         self.loaded.retain(|slot| slot.used.load(Ordering::Relaxed) >= oldest);
+    }
+
+    /// Which keys are loaded.
+    pub(crate) fn loaded_keys(&self) -> Vec<KeyId> {
+        self.loaded.keys()
     }
 
     /// How many keys are loaded.

@@ -70,6 +70,8 @@ pub struct ImportReceipt {
     pub spki_sha256: String,
     /// SHA-256 of the certificate.
     pub certificate_sha256: String,
+    /// SHA-256 of the record of the owner's consent.
+    pub consent: String,
     /// `H("azukari/package/v1"; digest, wrapped AES key, wrapped key)`: which package it was.
     pub package: String,
     /// When.
@@ -119,7 +121,7 @@ impl Custody {
     /// Refused: `importer-unknown`; what a directive is refused for;
     /// `import-not-as-directed` (another authority or certificate than the directive names),
     /// `certificate-not-for-signing`, `certificate-not-of-importer`, what is wrong with the
-    /// certificate's time; `import-broken`, `import-key-mismatch`, `import-unsupported` (the
+    /// certificate's time; `consent-missing`; `import-broken`, `import-key-mismatch`, `import-unsupported` (the
     /// device); `key-already-kept`.
     pub async fn import(
         &self,
@@ -164,6 +166,7 @@ impl Custody {
             purpose,
             spki_sha256: hex::encode(sha256(&made.spki_der)),
             certificate_sha256: named,
+            consent: hex::encode(consent),
             package: hex::encode(package_hash(package)),
             imported: now,
             directive,

@@ -13,6 +13,7 @@ use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Outcome, OutcomeFields, Record, Tx};
 
 use crate::Failed as Bad;
+use crate::budget::BudgetRow;
 use crate::limits::{FORGET_S, hour};
 use crate::order::{OrderRow, OrderState};
 use crate::refusal::Refusal;
@@ -36,14 +37,43 @@ impl Custody {
         self.0.close(now, Some(own)).await
     }
 
-    /// Every few seconds: closes reservations whose lease is over, and unloads idle keys.
+    /// Every half minute: closes reservations whose lease is over, and unloads idle keys and those
+    /// of which no budget is open any more: its time is over, or another process ended it.
     pub async fn sweep(&self, now: Timestamp) -> Result<Recovered, Bad> {
-        self.0.room.forget_idle(now);
-        self.0.close(now, None).await
+        let inner = &*self.0;
+        inner.room.forget_idle(now);
+        let recovered = inner.close(now, None).await?;
+        inner.unload_closed(now).await?;
+        Ok(recovered)
     }
 }
 
+/// Loaded keys that are asked about in one read: it must stay a short one.
+const ASKED_AT_ONCE: usize = 64;
+
 impl Inner {
+    /// Whoever signs holds her key's handle until it has signed, and a budget that opens meanwhile
+    /// loads it again: nothing waits for anything here.
+    async fn unload_closed(&self, now: Timestamp) -> Result<(), Bad> {
+        for keys in self.room.loaded_keys().chunks(ASKED_AT_ONCE) {
+            let keys = keys.to_vec();
+            let closed = self
+                .ledger
+                .read(move |tx| {
+                    let mut closed = Vec::new();
+                    for key in &keys {
+                        if !BudgetRow::is_any_open(tx, *key, now)? {
+                            closed.push(*key);
+                        }
+                    }
+                    Ok::<_, Bad>(closed)
+                })
+                .await?;
+            closed.into_iter().for_each(|key| self.room.forget(key));
+        }
+        Ok(())
+    }
+
     async fn close(&self, now: Timestamp, alone: Option<[u8; 16]>) -> Result<Recovered, Bad> {
         let mut recovered = Recovered { released: 0, expired: self.expire(now).await? };
         loop {

@@ -91,7 +91,7 @@ CREATE TABLE custody_counter (
 );
 -- What a facility has drawn in this hour is added up once, when the process meets it.
 CREATE INDEX custody_budget_facility ON custody_budget (facility, until);
-CREATE INDEX custody_budget_open ON custody_budget (kept) WHERE ended IS NULL;
+CREATE INDEX custody_budget_open ON custody_budget (kept, until) WHERE ended IS NULL;
 
 -- One occurrence of one hash to be signed, and the order that asks for it.
 -- Rows lie in the order in which they came, so that a group of them shares pages whatever their

@@ -2,12 +2,15 @@
 
 mod common;
 
+use common::misused::Misuse;
 use common::office::*;
 use common::outside::*;
 use common::*;
-use custody::{Act, AlarmKind, Importer, KeyState, Purpose};
+use custody::{Act, AlarmKind, Finding, Importer, KeyState, Purpose};
 use hpki::Certificate;
-use hpki::encoding::{Digest32, sha256};
+use hpki::encoding::{Digest32, Statement, sha256};
+use hpki::id::KeyId;
+use hpki::profile::Validity;
 use hpki::qualification::Qualification;
 use hsm::{OaepDigest, Package};
 use ledger::Value;
@@ -81,6 +84,7 @@ async fn a_key_that_an_authority_made_arrives_signs_and_leaves_a_receipt() {
     let receipt: custody::ImportReceipt = serde_json::from_str(&imported.receipt.words).unwrap();
     assert_eq!(receipt.officers.len(), 2);
     assert_eq!(receipt.spki_sha256, hex::encode(sha256(&spki)));
+    assert_eq!(receipt.consent, hex::encode([7; 32]));
     assert_eq!(custody.import_receipt(imported.key).await.unwrap().words, imported.receipt.words);
 
     // And it signs for its owner, like any other.
@@ -141,6 +145,38 @@ async fn what_does_not_belong_together_does_not_arrive() {
     let id = decided(&house, &office, order(&certificate)).await;
     let second = custody.import(id, &X5T, &good, &certificate, NOW).await;
     assert_eq!(code(second), "key-already-kept");
+}
+
+#[tokio::test]
+async fn a_key_arrives_only_with_a_certificate_for_signatures_and_its_owners_consent() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let office = office(&house).await;
+    let custody = &house.custody;
+    let outside = Outside::found();
+    custody.pin_importers(vec![importer(&outside)]);
+    let spki = outside.make_key("doctor");
+    let package = outside.wrap("doctor", &custody.import_key(&X5T).unwrap(), best());
+    let right = outside.prepare(&spki, Qualification::MedicalDoctor, NOW);
+    for misuse in Misuse::ALL {
+        let wrong = outside.sign(&misuse.of(&right));
+        let id = decided(&house, &office, order(&wrong)).await;
+        let refused = custody.import(id, &X5T, &package, &wrong, NOW).await;
+        assert_eq!(code(refused), "certificate-not-for-signing", "{misuse:?}");
+    }
+    let certificate = outside.sign(&right);
+    for no_hash in ["", "同意済み", &hex::encode([7; 31]), &hex::encode([7; 33])] {
+        let mut act = order(&certificate);
+        if let Act::Import { consent, .. } = &mut act {
+            *consent = no_hash.to_owned();
+        }
+        let id = decided(&house, &office, act).await;
+        let refused = custody.import(id, &X5T, &package, &certificate, NOW).await;
+        assert_eq!(code(refused), "consent-missing", "{no_hash:?}");
+    }
+    assert_eq!(custody.key_count().await.unwrap(), 0);
+    let id = decided(&house, &office, order(&certificate)).await;
+    custody.import(id, &X5T, &package, &certificate, NOW).await.unwrap();
 }
 
 #[tokio::test]
@@ -234,6 +270,61 @@ async fn looking_at_every_key_finds_what_was_changed_and_raises_an_alarm_once() 
     office(&house).await;
     by_sql(&house, "UPDATE custody_officer SET name = 'x' WHERE role = 'auditor'", vec![]).await;
     assert_eq!(custody.audit_offices().await.unwrap().len(), 1);
+}
+
+/// What the seal of a held physician's key is over, with this certificate.
+fn sealed(key: KeyId, spki: &[u8], proof: &[u8], certificate: &Certificate) -> Statement {
+    Statement::new("azukari/seal/v1")
+        .text("custody_key")
+        .octets_field(key.octets())
+        .octets_field(person(1).octets())
+        .text("Medical Doctor")
+        .text(Purpose::Prescription.name())
+        .text(KeyState::Held.name())
+        .text("")
+        .octets_field(&sha256(spki))
+        .octets_field(&sha256(proof))
+        .time(NOW)
+        .octets_field(&consent().document)
+        .text("")
+        .optional(Some(certificate.sha256().as_slice()))
+        .optional(None)
+}
+
+#[tokio::test]
+async fn looking_finds_a_certificate_for_another_use_even_under_a_good_seal() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let row = house.ledger.read(|tx| {
+        let row = tx.query_one("SELECT spki, proof, seal FROM custody_key", &[])?;
+        Ok::<_, custody::Failed>([0, 1, 2].map(|column| row.blob(column).unwrap().to_vec()))
+    });
+    let [spki, proof, seal] = row.await.unwrap();
+    drop(house);
+    let validity = Validity::years_from_day(NOW, 5);
+    let right = to_be_signed(&spki, Qualification::MedicalDoctor, validity);
+    // As if this program had once taken them: sealed by the device itself.
+    let device = desks(folder.path(), &hsm::anomaly::Anomalies::none());
+    let seal_of = |certificate: &Certificate| {
+        let statement = sealed(doctor.key, &spki, &proof, certificate);
+        device.subscriber.seal(&statement).unwrap().to_vec()
+    };
+    assert_eq!(seal_of(&assembled(&right)), seal, "the seal is over what is said here");
+    let taken = Misuse::ALL.map(|misuse| {
+        let certificate = assembled(&misuse.of(&right));
+        (seal_of(&certificate), certificate)
+    });
+    drop(device);
+    let house = open(folder.path());
+    for (seal, certificate) in taken {
+        let sql = "UPDATE custody_key SET certificate = $1, seal = $2";
+        let values = vec![certificate.der().to_vec().into(), seal.into()];
+        assert_eq!(by_sql(&house, sql, values).await, 1);
+        let found = house.custody.audit_round(None, 100, NOW).await.unwrap().findings;
+        let wrong = "certificate-not-for-signing";
+        assert_eq!(found, [Finding { key: Some(doctor.key), wrong }]);
+    }
 }
 
 #[tokio::test]

@@ -2,14 +2,16 @@
 
 mod common;
 
+use common::misused::Misuse;
 use common::office::*;
 use common::*;
-use custody::{Act, BackupCopy, KeyState, Purpose, StopReason};
+use custody::{Act, BackupCopy, Consent, KeyState, Purpose, StopReason};
+use hpki::certificate::KeyUsage;
 use hpki::id::{BindingId, KeyId};
 use hpki::kind::DocumentKind;
 use hpki::profile::Validity;
 use hpki::qualification::Qualification;
-use ledger::Value;
+use ledger::{Event, LeafOpening, Value};
 use tempfile::tempdir;
 
 #[test]
@@ -255,6 +257,55 @@ async fn only_the_ordered_signing_certificate_is_matched_to_a_key() {
         code(custody.certify(mine.key, &other_role, NOW).await),
         "certificate-not-for-signing"
     );
+}
+
+#[tokio::test]
+async fn a_certificate_for_anything_but_signatures_is_matched_to_no_key() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let custody = &house.custody;
+    let (role, purpose) = (Qualification::MedicalDoctor, Purpose::Prescription);
+    let fresh = custody.generate(person(1), role, purpose, consent(), NOW).await.unwrap();
+    let right = to_be_signed(&fresh.spki_der, role, Validity::years_from_day(NOW, 5));
+    let (digital, both) =
+        (KeyUsage::DIGITAL_SIGNATURE, KeyUsage::DIGITAL_SIGNATURE.and(KeyUsage::NON_REPUDIATION));
+    for (misuse, usage, is_ca) in [
+        (Misuse::Authentication, digital, false),
+        (Misuse::Both, both, false),
+        (Misuse::Authority, KeyUsage::NON_REPUDIATION, true),
+    ] {
+        let wrong = assembled(&misuse.of(&right));
+        // Hers in every other way.
+        assert_eq!((wrong.key_usage(), wrong.is_ca()), (Some(usage), is_ca));
+        assert_eq!((wrong.spki_der(), wrong.qualification()), (&*fresh.spki_der, Some(role)));
+        let refused = custody.certify(fresh.key, &wrong, NOW).await;
+        assert_eq!(code(refused), "certificate-not-for-signing", "{misuse:?}");
+        assert_eq!(custody.key(fresh.key).await.unwrap().state, KeyState::Generated);
+    }
+    custody.certify(fresh.key, &assembled(&right), NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_owners_recorded_consent_stands_with_her_key_and_in_the_journal() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let given = Consent { document: [0xc0; 32] };
+    let (role, purpose) = (Qualification::MedicalDoctor, Purpose::Prescription);
+    let fresh = house.custody.generate(person(1), role, purpose, given, NOW).await.unwrap();
+    let stored = "SELECT consent FROM custody_key";
+    let stored = house
+        .ledger
+        .read(move |tx| Ok::<_, custody::Failed>(tx.query_one(stored, &[])?.array::<32>(0)?))
+        .await;
+    assert_eq!(stored.unwrap(), given.document);
+    let told = house.ledger.stream(fresh.key.stream(), None, 10).await.unwrap();
+    let record = LeafOpening::decode(&told[0].opening).unwrap().record;
+    assert_eq!((told.len(), record.event), (1, Event::KeyGenerated));
+    assert_eq!((record.person, record.evidence), (Some(person(1)), Some(given.document)));
+    // And what stands with the key cannot be exchanged for another one's.
+    let changed =
+        by_sql(&house, "UPDATE custody_key SET consent = $1", vec![Value::Blob(vec![1; 32])]).await;
+    assert_eq!((changed, code(house.custody.key(fresh.key).await)), (1, "seal-broken"));
 }
 
 #[tokio::test]

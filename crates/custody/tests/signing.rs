@@ -451,6 +451,45 @@ async fn an_idle_key_is_unloaded() {
     assert!(house.custody.sign(&token, &hospital(), order(2), NOW.plus(902)).await.is_ok());
 }
 
+#[tokio::test]
+async fn a_key_stays_loaded_no_longer_than_the_last_of_its_budgets() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let mut short = session(&house, &doctor, &PRESCRIPTION).await;
+    short.not_after = NOW.plus(3_600);
+    let short = house.custody.open_budget(&approve(&doctor, short), NOW).await.unwrap();
+    let long = morning(&house, &doctor).await;
+    let (soon, last) = (short.until, long.until);
+    assert!(soon < last);
+    let token = |budget| token(&house, budget);
+    house.custody.sign(&token(&short), &hospital(), order(1), soon.minus(1)).await.unwrap();
+    house.custody.sweep(soon).await.unwrap();
+    assert_eq!(house.custody.loaded_keys(), 1, "one budget is open");
+    house.custody.sign(&token(&long), &hospital(), order(2), last.minus(1)).await.unwrap();
+    house.custody.sweep(last.minus(1)).await.unwrap();
+    assert_eq!(house.custody.loaded_keys(), 1);
+    house.custody.sweep(last).await.unwrap();
+    assert_eq!(house.custody.loaded_keys(), 0);
+}
+
+#[tokio::test]
+async fn a_key_whose_budget_another_process_ended_is_unloaded_here() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let (doctor, other) =
+        (physician(&house).await, enrol(&house, 2, Qualification::MedicalDoctor).await);
+    for member in [&doctor, &other] {
+        let token = token(&house, &morning(&house, member).await);
+        house.custody.sign(&token, &hospital(), order(1), NOW).await.unwrap();
+    }
+    assert_eq!(house.custody.loaded_keys(), 2);
+    let ended = "UPDATE custody_budget SET ended = $1 WHERE kept = $2";
+    assert_eq!(by_sql(&house, ended, vec![NOW.into(), doctor.key.into()]).await, 1);
+    house.custody.sweep(NOW.plus(1)).await.unwrap();
+    assert_eq!(house.custody.loaded_keys(), 1);
+}
+
 #[test]
 fn all_of_this_is_so_on_softhsm_too() {
     hsm::testing::again_on_softhsm("on_softhsm_too", &[], &[]);

@@ -4,6 +4,7 @@
 
 #[path = "../../../ledger/tests/common/engine.rs"]
 pub mod engine;
+pub mod misused;
 pub mod office;
 pub mod outside;
 
@@ -28,7 +29,7 @@ use hpki::kind::DocumentKind;
 use hpki::name::DistinguishedName;
 use hpki::oid;
 use hpki::profile::signing_jma::SigningJma;
-use hpki::profile::{Issuer, PolicyStatement, Validity};
+use hpki::profile::{Issuer, PolicyStatement, ToBeSigned, Validity};
 use hpki::qualification::Qualification;
 use hpki::refusal::Refuse;
 use hpki::sign::{Random, SignatureAlgorithm};
@@ -99,16 +100,20 @@ pub fn open_for_letters(folder: &Path, rule: Rule) -> House {
     open_as(folder, Limits::default(), policy(DocumentKind::Referral, rule), vec![client()])
 }
 
-pub fn open_as(folder: &Path, limits: Limits, policy: Policy, clients: Vec<Client>) -> House {
-    let anomalies = Anomalies::none();
+/// The desks alone. A house that was just left lets go of its device when its last thread has ended.
+pub fn desks(folder: &Path, anomalies: &Anomalies) -> hsm::Desks {
     let unseal = UnsealSecret::from_file(&folder.join("unseal")).unwrap();
-    // A house that was just left lets go of its device when its last thread has ended.
-    let desks = loop {
+    loop {
         match hsm::open_failing(&device(folder), &unseal, 2, anomalies.clone()) {
             Err(hsm::Failed::Refused(hsm::Refusal::VaultInUse(_))) => std::thread::yield_now(),
-            opened => break opened.unwrap(),
+            opened => return opened.unwrap(),
         }
-    };
+    }
+}
+
+pub fn open_as(folder: &Path, limits: Limits, policy: Policy, clients: Vec<Client>) -> House {
+    let anomalies = Anomalies::none();
+    let desks = desks(folder, &anomalies);
     let (log, streams) = desks.log.split();
     let faults = Faults::new();
     let opening = Opening {
@@ -156,6 +161,14 @@ pub fn consent() -> Consent {
 /// A certificate in the JMA layout for this key. Custody does not judge the authority's signature,
 /// so there is none worth the name.
 pub fn certificate(spki: &[u8], qualification: Qualification, validity: Validity) -> Certificate {
+    assembled(&to_be_signed(spki, qualification, validity))
+}
+
+pub fn assembled(prepared: &ToBeSigned) -> Certificate {
+    Certificate::from_der(&prepared.assemble(&[0x5a; 256])).unwrap()
+}
+
+pub fn to_be_signed(spki: &[u8], qualification: Qualification, validity: Validity) -> ToBeSigned {
     let name = DistinguishedName::builder().country("JP").organization("TEST CA").build().unwrap();
     let issuer = Issuer {
         name: name.clone(),
@@ -166,7 +179,7 @@ pub fn certificate(spki: &[u8], qualification: Qualification, validity: Validity
     };
     let policy =
         PolicyStatement { oid: oid::POLICY_SIGNING, cps: "http://ca.test.example/cps/".into() };
-    let prepared = SigningJma {
+    SigningJma {
         serial: &[0x11],
         issuer: &issuer,
         name_romaji: "KAKU Taro",
@@ -178,8 +191,7 @@ pub fn certificate(spki: &[u8], qualification: Qualification, validity: Validity
         crl_url: "http://ca.test.example/crl/jma.crl",
     }
     .prepare()
-    .unwrap();
-    Certificate::from_der(&prepared.assemble(&[0x5a; 256])).unwrap()
+    .unwrap()
 }
 
 pub fn person(number: u8) -> PersonId {

@@ -8,7 +8,7 @@ use hpki::Certificate;
 use hpki::name::DistinguishedName;
 use hpki::oid;
 use hpki::profile::signing_jma::SigningJma;
-use hpki::profile::{Issuer, PolicyStatement, Validity};
+use hpki::profile::{Issuer, PolicyStatement, ToBeSigned, Validity};
 use hpki::qualification::Qualification;
 use hpki::sign::SignatureAlgorithm;
 use hpki::time::Timestamp;
@@ -82,6 +82,10 @@ impl Outside {
         qualification: Qualification,
         now: Timestamp,
     ) -> Certificate {
+        self.sign(&self.prepare(spki, qualification, now))
+    }
+
+    pub fn prepare(&self, spki: &[u8], qualification: Qualification, now: Timestamp) -> ToBeSigned {
         let issuer = Issuer {
             name: self.authority.subject().clone(),
             key_id: vec![1; 20],
@@ -95,7 +99,7 @@ impl Outside {
         };
         let policy =
             PolicyStatement { oid: oid::POLICY_SIGNING, cps: "http://ca.test.example/".into() };
-        let prepared = SigningJma {
+        SigningJma {
             serial: &[0x12],
             issuer: &issuer,
             name_romaji: "KAKU Hanako",
@@ -107,7 +111,10 @@ impl Outside {
             crl_url: "http://ca.test.example/crl.crl",
         }
         .prepare()
-        .unwrap();
+        .unwrap()
+    }
+
+    pub fn sign(&self, prepared: &ToBeSigned) -> Certificate {
         let (tbs, out) = (self.file("tbs"), self.file("sig"));
         std::fs::write(&tbs, prepared.der()).unwrap();
         openssl(&["dgst", "-sha256", "-sign", &self.file("ca.key"), "-out", &out, &tbs]);
