@@ -58,22 +58,25 @@ pub(crate) async fn my_number_cards(platform: Arc<Platform>, mut stopped: watch:
 const AUDIT_ROUND: u32 = 64;
 const AUDIT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What is done for keys without anybody waiting for it: each is looked at once after the start,
-/// and some are made ahead.
+/// What is done for keys without anybody waiting for it: some are made ahead, and each is looked at
+/// once after the start. Neither waits for the other: looking at all of them takes long.
 pub(crate) async fn keys(platform: Arc<Platform>, mut stopped: watch::Receiver<bool>) {
-    let work = async {
+    let looking = async {
         if platform.config.audit_after_start {
             look_at_all(&platform).await;
         }
+    };
+    let stocking = async {
         let mut every = tokio::time::interval(DELIVERY);
         loop {
             every.tick().await;
             stock(&platform).await;
         }
     };
+    let work = async { tokio::join!(looking, stocking) };
     tokio::select! {
         _ = stopped.wait_for(|stopped| *stopped) => {}
-        () = work => {}
+        ((), ()) = work => {}
     }
 }
 

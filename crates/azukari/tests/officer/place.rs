@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(25);
 /// Four minutes in all: only a program that hangs meets it.
 const LOOKS: usize = 9600;
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     for _ in 0..LOOKS {
         if let Some(found) = look() {
             return found;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::place::{Place, wait_for};
 use crate::support::*;
 
 #[test]
@@ -42,6 +42,43 @@ fn a_running_platform_tells_how_it_stands_and_a_revocation_needs_no_pause() {
     let after = standing(&place.operator("status", &["--json"]));
     assert!(after["journal"]["entries"].as_u64() > before["journal"]["entries"].as_u64());
     assert_eq!(after["undelivered"], 0);
+    platform.end();
+}
+
+#[test]
+fn a_running_platform_makes_keys_ahead_and_sees_by_itself_what_was_changed_behind_its_back() {
+    let place = Place::found(&scratch("running-keys"));
+    let written = std::fs::read_to_string(place.config()).unwrap();
+    let stocking = changed(&written, "[platform]\n", "[platform]\npool_level = 3\n");
+    std::fs::write(place.config(), stocking).unwrap();
+    let status = || place.operator("status", &["--json"]);
+
+    let mut platform = place.start_serving();
+    place.wait_until_it_answers(&mut platform);
+    let stocked = wait_for("a full pool", || {
+        let told = status().json();
+        (told["pool"]["level"] == 3).then_some(told)
+    });
+    assert_eq!(stocked["pool"], serde_json::json!({ "level": 3, "of": 3 }));
+    assert_eq!(stocked["alarms"], serde_json::json!({}));
+    assert!(status().well(), "{stocked}");
+    platform.end();
+
+    let store = place.path("platform/ledger/store.sqlite");
+    let change = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); \
+        c.execute(\"UPDATE custody_key SET purpose='hash' \
+            WHERE id=(SELECT max(id) FROM custody_key WHERE purpose='prescription')\"); c.commit()";
+    assert!(judge("python3", &["-c", change, store.to_str().unwrap()]).well());
+    let mut platform = place.start_serving();
+    place.wait_until_it_answers(&mut platform);
+    let looked = wait_for("an alarm", || {
+        let told = status().json();
+        (told["alarms"] != serde_json::json!({})).then_some(told)
+    });
+    assert_eq!(looked["alarms"], serde_json::json!({ "seal-broken": 1 }));
+    assert_eq!(looked["pool"]["level"], 3, "what was made ahead is there still");
+    let ran = status();
+    assert!(ran.code == 1 && ran.out.contains("azukari custody alarms"), "{ran:?}");
     platform.end();
 }
 
