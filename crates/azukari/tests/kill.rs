@@ -1,10 +1,13 @@
 //! `kill -9` at any moment. A town is founded by the binary under test; its platform is then run
 //! on that folder, killed in the middle of many orders, and started again, time after time. An
 //! outside program that repeats its orders gets every signature that it was ever given, octet for
-//! octet, and never two for one order.
+//! octet, and never two for one order. The same where the power goes, and the disk holds of the
+//! store only what was synced.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../ledger/tests/crash/disk.rs"]
+mod disk;
 #[path = "support/running.rs"]
 mod running;
 
@@ -16,6 +19,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use disk::{Dice, Disk};
 use hpki::encoding::sha256;
 use ledger::Event;
 use ledger::tlog::{Proof, VerifyKey};
@@ -77,6 +81,21 @@ impl Town {
     async fn serve(&self) -> Running {
         let (config, said) = (self.path("town/platform.toml"), self.path("serve.log"));
         running::serve(&config, &said, self.address, &self.connector).await
+    }
+
+    /// The same with the store on this disk.
+    async fn serve_on(&self, disk: &Disk) -> Running {
+        let (config, said) = (self.path("town/platform.toml"), self.path("serve.log"));
+        let under = |command: &mut Command| disk.under(command);
+        running::serve_as(&config, &said, self.address, &self.connector, &under).await
+    }
+
+    /// The platform's machine comes back with what its disk held.
+    fn after_a_cut(&self, disk: &Disk, dice: Option<Dice>) {
+        let after = self.path("town/platform/ledger-after");
+        disk.cut(&after, dice);
+        std::fs::remove_dir_all(self.ledger()).unwrap();
+        std::fs::rename(after, self.ledger()).unwrap();
     }
 
     async fn line(&self) -> Line {
@@ -174,6 +193,24 @@ async fn interrupted(town: &Town, mut platform: Running, orders: &mut [Order], m
     }
 }
 
+/// Repeats every order: what was handed out comes back, octet for octet, and what was not is signed
+/// now. Keeps the checkpoint of this moment beside the earlier ones.
+async fn told_again(town: &Town, orders: &mut [Order], checkpoints: &mut Vec<PathBuf>) {
+    let round = checkpoints.len();
+    let mut line = town.line().await;
+    for order in orders {
+        let again = repeated(&mut line, order).await;
+        match &order.answer {
+            Some(first) => assert!(same(first, &again), "round {round}: {first:?} {again:?}"),
+            None => order.answer = Some(again),
+        }
+    }
+    let (_, checkpoint) = line.get("/v1/checkpoint").await.unwrap();
+    let file = town.path(&format!("checkpoint-{round}"));
+    std::fs::write(&file, checkpoint["checkpoint"].as_str().unwrap()).unwrap();
+    checkpoints.push(file);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_at_any_moment_the_platform_loses_no_signature_and_makes_none_twice() {
     let town = Town::found().await;
@@ -194,18 +231,7 @@ async fn killed_at_any_moment_the_platform_loses_no_signature_and_makes_none_twi
         // The next start has closed whatever was open before it lets anybody in.
         platform = town.serve().await;
         town.journal_is_whole(&checkpoints);
-        let mut line = town.line().await;
-        for order in &mut orders {
-            let again = repeated(&mut line, order).await;
-            match &order.answer {
-                Some(first) => assert!(same(first, &again), "round {round}: {first:?} {again:?}"),
-                None => order.answer = Some(again),
-            }
-        }
-        let (_, checkpoint) = line.get("/v1/checkpoint").await.unwrap();
-        let file = town.path(&format!("checkpoint-{round}"));
-        std::fs::write(&file, checkpoint["checkpoint"].as_str().unwrap()).unwrap();
-        checkpoints.push(file);
+        told_again(&town, &mut orders, &mut checkpoints).await;
     }
     platform.end().await;
     assert!(unanswered > MOMENTS.len(), "the kills came in the middle: {unanswered}");
@@ -213,6 +239,48 @@ async fn killed_at_any_moment_the_platform_loses_no_signature_and_makes_none_twi
     town.journal_is_whole(&checkpoints);
     each_order_has_its_own_outcome(&town, &orders);
     the_database_agrees(&town, orders.len());
+}
+
+const CUTS: [Moment; 3] = [Moment::Answer(1), Moment::Write(3), Moment::Answer(5)];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_power_cut_takes_no_signature_back_that_was_handed_out_and_what_was_open_is_closed() {
+    let town = Town::found().await;
+    let tokens =
+        ["prescription", "dispensing"].map(|kind| (kind, running::token(&town.manifest, kind)));
+    let mut orders: Vec<Order> = Vec::new();
+    let mut checkpoints = Vec::new();
+    let (mut handed_out, mut open) = (0, 0);
+    // Where the machine is too quick for each of these, again: one must meet an open intention.
+    for (round, moment) in CUTS.iter().cycle().take(3 * CUTS.len()).enumerate() {
+        if round >= CUTS.len() && open > 0 {
+            break;
+        }
+        let disk = Disk::of(&town.ledger(), &town.path(&format!("disk-{round}")), false);
+        let platform = town.serve_on(&disk).await;
+        let now_sent = orders.len();
+        orders.extend(tokens.iter().cycle().take(ORDERS).map(|(kind, token)| fresh(kind, token)));
+        interrupted(&town, platform, &mut orders[now_sent..], moment).await;
+        handed_out += orders[now_sent..].iter().filter(|order| order.answer.is_some()).count();
+        // What is on the disk for certain, and sectors of what was not yet.
+        town.after_a_cut(&disk, (round % 2 == 1).then_some(Dice(7)));
+        open += open_intentions(&town);
+
+        let mut platform = town.serve().await;
+        town.journal_is_whole(&checkpoints);
+        told_again(&town, &mut orders, &mut checkpoints).await;
+        platform.end().await;
+    }
+    assert!(handed_out >= 6 && open > 0, "{handed_out} handed out, {open} intentions open");
+    town.journal_is_whole(&checkpoints);
+    each_order_has_its_own_outcome(&town, &orders);
+    the_database_agrees(&town, orders.len());
+}
+
+/// Intentions that the store knows no outcome of.
+fn open_intentions(town: &Town) -> u64 {
+    let reserved = town.ask("SELECT count(*) FROM custody_activation WHERE state = 'reserved'");
+    reserved[0][0].as_u64().unwrap()
 }
 
 /// By the proofs that came with the answers: each stands for another signature.

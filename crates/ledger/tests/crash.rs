@@ -2,20 +2,20 @@
 //! acknowledged is there, and the journal is whole.
 //!
 //! A child process (this very binary) writes and reports what was acknowledged on its standard
-//! output. Killing it is real. The power cut is played by a preloaded `fsync` (crash/disk.c) that
-//! copies a file aside whenever it is synced: after the kill only those copies are believed, or a
-//! random mixture of them and of what happened to reach the disk unsynced, sector by sector. Two
-//! controls prove that the harness loses data: `synchronous=OFF`, and a disk whose sync does nothing.
+//! output. Killing it is real. The power cut is played by crash/disk.rs. Two controls prove that the harness loses data: `synchronous=OFF`, and a disk whose sync does nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod common;
+#[path = "crash/disk.rs"]
+mod disk;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{NOW, audit, engine, key, note, open};
+use disk::{Dice, Disk};
 use hpki::encoding::sha256;
 use ledger::tlog::Proof;
 use ledger::{Failed, Ledger, Note, Receipt, Refusal};
@@ -90,12 +90,6 @@ fn write_carelessly(folder: &Path, first: u64) {
     }
 }
 
-struct Disk {
-    shim: PathBuf,
-    synced: PathBuf,
-    lies: bool,
-}
-
 /// Runs the child until it has acknowledged `count`, kills it, and answers everything that it
 /// acknowledged: number and index.
 fn run_and_kill(
@@ -114,13 +108,7 @@ fn run_and_kill(
         .stdout(Stdio::piped());
     engine::hand_over(&mut command);
     if let Some(disk) = disk {
-        command
-            .env("LD_PRELOAD", &disk.shim)
-            .env("DISK_LIVE", folder)
-            .env("DISK_SYNCED", &disk.synced);
-        if disk.lies {
-            command.env("DISK_LIES", "1");
-        }
+        disk.under(&mut command);
     }
     let mut child = command.spawn().unwrap();
     let mut acknowledged = Vec::new();
@@ -186,88 +174,27 @@ fn twenty_kills_lose_nothing_on_postgresql_either() {
     engine::again("either", Some("twenty_kills"));
 }
 
-fn build_shim(folder: &Path) -> PathBuf {
-    let shim = folder.join("disk.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/disk.c");
-    let status = Command::new("gcc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .args([&shim, &source])
-        .status()
-        .expect("gcc is needed for the power-cut test");
-    assert!(status.success());
-    shim
-}
-
-/// Numbers without a device: enough to choose sectors.
-struct Dice(u64);
-
-impl Dice {
-    fn coin(&mut self) -> bool {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 & 1 == 1
-    }
-}
-
-const SECTOR: usize = 512;
-
-/// What the disk may hold after the power cut: of each sector that was written and not synced,
-/// either the synced state or the last written one. Without dice: the synced state only.
-fn cut(live: &Path, synced: &Path, after: &Path, mut dice: Option<Dice>) {
-    for file in std::fs::read_dir(synced).unwrap() {
-        let name = file.unwrap().file_name();
-        let text = name.to_string_lossy();
-        if text.ends_with(".half") || text.ends_with(".unnamed") {
-            continue;
-        }
-        let mut octets = std::fs::read(synced.join(&name)).unwrap();
-        // Removed, but the folder was not synced since: then it is still there.
-        let written = std::fs::read(live.join(&name)).unwrap_or_else(|_| octets.clone());
-        if let Some(dice) = &mut dice {
-            if dice.coin() && octets.len() < written.len() {
-                octets.resize(written.len(), 0);
-            }
-            for (old, new) in octets.chunks_mut(SECTOR).zip(written.chunks(SECTOR)) {
-                if dice.coin() && old.len() == new.len() {
-                    old.copy_from_slice(new);
-                }
-            }
-        }
-        std::fs::write(after.join(&name), octets).unwrap();
-    }
-}
-
 #[test]
 fn power_cuts_lose_nothing_that_was_acknowledged() {
     let place = tempfile::tempdir().unwrap();
-    let shim = build_shim(place.path());
     let mut folder = place.path().join("start");
     std::fs::create_dir(&folder).unwrap();
     let (mut all, mut first) = (Vec::new(), 0);
     // Long enough that the write-ahead log is copied back and begun anew in between.
     for (round, count) in [1, 700, 5, 400, 60].into_iter().enumerate() {
-        let synced = place.path().join(format!("synced{round}"));
-        std::fs::create_dir(&synced).unwrap();
         // What the last cut left is what this round's disk begins with.
-        for file in std::fs::read_dir(&folder).unwrap() {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), synced.join(file.file_name())).unwrap();
-        }
-        let disk = Disk { shim: shim.clone(), synced: synced.clone(), lies: false };
+        let disk = Disk::of(&folder, &place.path().join(format!("disk{round}")), false);
         all.extend(run_and_kill(&folder, first, count, "full", Some(&disk)));
         for seed in 1..=6 {
             let torn = place.path().join(format!("torn{round}-{seed}"));
-            std::fs::create_dir(&torn).unwrap();
-            cut(&folder, &synced, &torn, Some(Dice(seed + 6 * round as u64)));
+            disk.cut(&torn, Some(Dice(seed + 6 * round as u64)));
             balance(&torn, &all);
         }
         let after = place.path().join(format!("after{round}"));
-        std::fs::create_dir(&after).unwrap();
-        cut(&folder, &synced, &after, None);
+        disk.cut(&after, None);
         first = balance(&after, &all);
         if round == 1 {
-            let database = std::fs::metadata(synced.join("store.sqlite")).unwrap().len();
+            let database = std::fs::metadata(disk.synced("store.sqlite")).unwrap().len();
             assert!(database > 4_000_000, "the log was never copied back: {database}");
         }
         folder = after;
@@ -290,20 +217,16 @@ fn survivors(folder: &Path, acknowledged: &[(u64, u64)]) -> usize {
 #[test]
 fn the_same_power_cut_loses_acknowledged_rows_where_nobody_waits_for_the_disk() {
     let place = tempfile::tempdir().unwrap();
-    let shim = build_shim(place.path());
     for (mode, lies) in [("off", false), ("full", true)] {
-        let part = |name: &str| {
-            let folder = place.path().join(format!("{name}-{mode}"));
-            std::fs::create_dir(&folder).unwrap();
-            folder
-        };
-        let (live, synced, after) = (part("live"), part("synced"), part("after"));
-        let disk = Disk { shim: shim.clone(), synced: synced.clone(), lies };
+        let part = |name: &str| place.path().join(format!("{name}-{mode}"));
+        let (live, after) = (part("live"), part("after"));
+        std::fs::create_dir(&live).unwrap();
+        let disk = Disk::of(&live, &part("disk"), lies);
         let acknowledged = run_and_kill(&live, 0, 50, mode, Some(&disk));
         // The kill alone loses nothing, which is why kills do not test durability …
         assert_eq!(survivors(&live, &acknowledged), acknowledged.len(), "{mode}");
         // … and the cut does.
-        cut(&live, &synced, &after, None);
+        disk.cut(&after, None);
         assert!(survivors(&after, &acknowledged) < acknowledged.len(), "{mode}: nothing was lost");
     }
 }

@@ -36,14 +36,16 @@ pub struct Running(pub Child);
 
 impl Running {
     pub fn start(arguments: &[&str], said: &Path) -> Self {
+        Self::start_as(arguments, said, &|_| {})
+    }
+
+    /// The same, with whatever else is said about the process.
+    pub fn start_as(arguments: &[&str], said: &Path, also: &dyn Fn(&mut Command)) -> Self {
         let said = File::options().create(true).append(true).open(said).unwrap();
-        let child = Command::new(AZUKARI)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said)
-            .spawn();
-        Self(child.unwrap())
+        let mut command = Command::new(AZUKARI);
+        command.args(arguments).stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
+        also(&mut command);
+        Self(command.spawn().unwrap())
     }
 
     pub fn has_ended(&mut self) -> bool {
@@ -91,11 +93,22 @@ pub async fn serve(
     address: SocketAddr,
     connector: &TlsConnector,
 ) -> Running {
+    serve_as(config, said, address, connector, &|_| {}).await
+}
+
+/// The same, with whatever else is said about the process.
+pub async fn serve_as(
+    config: &Path,
+    said: &Path,
+    address: SocketAddr,
+    connector: &TlsConnector,
+    also: &dyn Fn(&mut Command),
+) -> Running {
     let starting = async {
         // A passing client may hold the port that was chosen: then it is tried again.
         loop {
-            let mut platform =
-                Running::start(&["serve", "--config", config.to_str().unwrap()], said);
+            let arguments = ["serve", "--config", config.to_str().unwrap()];
+            let mut platform = Running::start_as(&arguments, said, also);
             while !platform.has_ended() {
                 if let Ok(mut line) = Line::open(address, connector).await
                     && line.get("/v1/facility").await.is_some_and(|(status, _)| status == 200)
