@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -324,8 +324,12 @@ fn a_start_that_cannot_be_says_what_to_do() {
 
     let file = folder.path().join("a-file");
     std::fs::write(&file, "").unwrap();
-    let said = refused(&file.join("inside"), "0");
-    assert!(said.contains("書き込めません") && said.contains("--out"), "{said}");
+    // The second refuses everybody, whoever runs this.
+    for unwritable in [file.join("inside"), PathBuf::from("/proc/azukari")] {
+        let said = refused(&unwritable, "0");
+        assert!(said.contains("書き込めません") && said.contains("--out"), "{said}");
+        assert!(said.contains(unwritable.to_str().unwrap()), "{said}");
+    }
 }
 
 /// Starts a demo that must not start, and gives what it says.

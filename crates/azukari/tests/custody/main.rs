@@ -12,6 +12,7 @@ mod place;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -24,7 +25,7 @@ use hpki::time::Timestamp;
 use hsm::OaepDigest;
 use ledger::tlog::{Proof, VerifyKey};
 use outside::{Outside, openssl};
-use place::Place;
+use place::{Place, wait_for};
 use serde_json::{Value, json};
 use support::*;
 
@@ -43,6 +44,16 @@ impl Serving {
         let id = self.0.id().to_string();
         assert!(judge("sh", &["-c", "kill -s TERM \"$1\"", "sh", &id]).well());
         assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Serving {
+    /// Ctrl-C: it ends well. Gives what it said.
+    fn interrupted(&mut self) -> String {
+        let id = self.0.id().to_string();
+        assert!(judge("sh", &["-c", "kill -s INT \"$1\"", "sh", &id]).well());
+        assert!(self.0.wait().unwrap().success());
+        std::io::read_to_string(self.0.stdout.take().unwrap()).unwrap()
     }
 }
 
@@ -68,6 +79,18 @@ impl House {
 
     fn file(&self, name: &str) -> String {
         self.keys.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Which keys are made ahead now.
+    fn pool(&self) -> BTreeSet<String> {
+        let program = "import json, sqlite3, sys\n\
+             db = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True)\n\
+             rows = db.execute('SELECT hex(place) || hex(spki) FROM custody_pool')\n\
+             print(json.dumps([row[0] for row in rows]))\n";
+        let store = self.place.path("platform/ledger/store.sqlite");
+        let told = judge("python3", &["-c", program, store.to_str().unwrap()]);
+        assert!(told.well(), "{told:?}");
+        serde_json::from_str(&told.out).unwrap()
     }
 
     /// The number of the officer with this name.
@@ -188,6 +211,41 @@ fn found(folder: &Path) -> House {
 }
 
 #[test]
+fn keys_are_made_ahead_once_each_and_an_interruption_takes_none_away() {
+    let house = found(&scratch("custody-pool"));
+    let generate = |count: usize| {
+        let said = house.done(&["generate", "--count", &count.to_string()]);
+        assert!(said.contains(&format!("{count} 本")), "{said}");
+        house.pool()
+    };
+    let first = generate(3);
+    assert_eq!(first.len(), 3);
+    // What is there is not made again, and fewer are not wanted.
+    assert_eq!(generate(3), first);
+    assert!(house.done(&["generate", "--count", "1"]).contains("3 本"));
+    assert_eq!(house.pool(), first);
+
+    // Far more than this is waited for; Ctrl-C once some of them are there.
+    let mut command = Command::new(AZUKARI);
+    command.args(["custody", "generate", "--count", "100000", "--config"]);
+    command.arg(house.place.config()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut making = Serving(command.spawn().unwrap());
+    wait_for("some more keys", || {
+        assert!(making.0.try_wait().unwrap().is_none(), "it ended by itself");
+        (house.pool().len() > first.len()).then_some(())
+    });
+    let said = making.interrupted();
+    let kept = house.pool();
+    assert!(kept.is_superset(&first) && kept.len() > first.len());
+    assert!(said.contains(&format!("{} 本", kept.len())), "{said}");
+    assert!(house.done(&["pool"]).contains(&format!("{} 本", kept.len())));
+    // It goes on from there.
+    let more = generate(kept.len() + 2);
+    assert!(more.is_superset(&kept));
+    assert_eq!(more.len(), kept.len() + 2);
+}
+
+#[test]
 fn a_key_is_handed_over_by_an_authority_and_destroyed_before_two_officers() {
     let house = found(&scratch("custody"));
     let whole = house.done(&["audit"]);
@@ -215,11 +273,6 @@ fn a_key_is_handed_over_by_an_authority_and_destroyed_before_two_officers() {
         "--officer",
         &format!("security:架空 次席:{}", house.file("second")),
     ]);
-
-    // Keys made ahead: what is there is not made again.
-    let made = house.done(&["generate", "--count", "3"]);
-    assert!(made.contains("3 本"), "{made}");
-    assert!(house.done(&["pool"]).contains("3 本"));
 
     // An authority outside, known by its client certificate and its own certificate.
     let outside = Outside::found();
