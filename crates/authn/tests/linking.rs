@@ -299,6 +299,26 @@ async fn a_phone_that_is_linked_links_nothing_else_and_hears_whether_it_is_this_
 }
 
 #[tokio::test]
+async fn ending_one_linking_leaves_the_phone_that_was_linked_in_its_place() {
+    let house = House::new();
+    let link = async || {
+        let session = house.open(&house.sheet(1, NOW).await, NOW).await.unwrap();
+        let options = house.birth(&session, BIRTH, NOW).await.unwrap();
+        let linked = house.finish(&session, Phone::new().create(&options), NOW).await.unwrap();
+        linked.evidence.binding
+    };
+    let room = house.room();
+    let first = link().await;
+    room.unlink(key(1), NOW).await.unwrap();
+    let second = link().await;
+    // What is said of the first comes late.
+    assert_eq!(code(room.unlink_this(key(1), first, NOW).await), "phone-not-linked");
+    assert!(room.phone_of_key(key(1)).await.unwrap().is_some());
+    room.unlink_this(key(1), second, NOW).await.unwrap();
+    assert!(room.phone_of_key(key(1)).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn where_makers_are_listed_a_phone_that_does_not_say_its_maker_is_not_linked() {
     let mut house = House::new();
     let root = x509_root();
