@@ -81,10 +81,10 @@ impl Custody {
             inner.ledger.read(|tx| Ok((OfficerRow::all(tx)?, DirectiveRow::all(tx)?))).await?;
         let mut broken = 0;
         for row in &officers {
-            broken += usize::from(!inner.room.seal_holds(&row.statement(), &row.seal));
+            broken += usize::from(!inner.room.seal_holds(&row.statement(), &row.seal)?);
         }
         for row in &directives {
-            broken += usize::from(!inner.room.seal_holds(&row.statement()?, &row.seal));
+            broken += usize::from(!inner.room.seal_holds(&row.statement()?, &row.seal)?);
         }
         Ok(vec![Finding { key: None, wrong: "seal-broken" }; broken])
     }
@@ -92,7 +92,7 @@ impl Custody {
 
 impl Inner {
     async fn look_at(&self, row: &KeyRow) -> Result<Option<&'static str>, Bad> {
-        if !self.room.seal_holds(&row.statement(), &row.seal) {
+        if !self.room.seal_holds(&row.statement(), &row.seal)? {
             return Ok(Some("seal-broken"));
         }
         if row.state == KeyState::Destroyed {

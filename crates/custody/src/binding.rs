@@ -309,7 +309,7 @@ impl Inner {
     async fn stored_binding(&self, id: BindingId) -> Result<Option<BindingRow>, Bad> {
         let row = self.ledger.read(move |tx| Ok(BindingRow::read(tx, id)?)).await?;
         let Some(row) = row else { return Ok(None) };
-        if self.room.seal_holds(&row.statement()?, &row.seal) {
+        if self.room.seal_holds(&row.statement()?, &row.seal)? {
             Ok(Some(row))
         } else {
             refused(Refusal::SealBroken("custody_binding"))

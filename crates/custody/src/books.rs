@@ -103,17 +103,20 @@ impl Custody {
             }
         }
         let room = &self.0.room;
-        let broken_budgets =
-            budgets.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
-        let broken_prepared =
-            prepared.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
-        let broken_sads =
-            sads.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
-        let broken_requests =
-            requests.iter().filter(|row| !room.seal_holds(&row.statement(), &row.seal)).count();
-        let broken = [broken_budgets, broken_prepared, broken_sads, broken_requests];
-        books.broken_seals =
-            keys.broken + bindings.broken + cards.broken + broken.iter().sum::<usize>() as u64;
+        let mut broken = keys.broken + bindings.broken + cards.broken;
+        for row in &budgets {
+            broken += u64::from(!room.seal_holds(&row.statement(), &row.seal)?);
+        }
+        for row in &prepared {
+            broken += u64::from(!room.seal_holds(&row.statement(), &row.seal)?);
+        }
+        for row in &sads {
+            broken += u64::from(!room.seal_holds(&row.statement(), &row.seal)?);
+        }
+        for row in &requests {
+            broken += u64::from(!room.seal_holds(&row.statement(), &row.seal)?);
+        }
+        books.broken_seals = broken;
         books.misapproved = misapproved(&prepared, &approved);
         let wrong = budgets.iter().filter(|row| {
             i64::from(row.count) - row.remaining != drawn.get(&row.id).copied().unwrap_or(0)
@@ -143,7 +146,7 @@ impl Inner {
             after = last.id.octets().to_vec();
             for row in &page {
                 counted.count += 1;
-                counted.broken += u64::from(!self.room.seal_holds(&row.statement(), &row.seal));
+                counted.broken += u64::from(!self.room.seal_holds(&row.statement(), &row.seal)?);
             }
         }
     }
@@ -157,7 +160,7 @@ impl Inner {
             after = last.id.octets().to_vec();
             for row in &page {
                 counted.count += 1;
-                counted.broken += u64::from(!self.room.seal_holds(&row.statement(), &row.seal));
+                counted.broken += u64::from(!self.room.seal_holds(&row.statement(), &row.seal)?);
             }
         }
     }
@@ -171,7 +174,7 @@ impl Inner {
             after = last.id.octets().to_vec();
             for row in &page {
                 counted.count += 1;
-                counted.broken += u64::from(!self.room.seal_holds(&row.statement()?, &row.seal));
+                counted.broken += u64::from(!self.room.seal_holds(&row.statement()?, &row.seal)?);
             }
         }
     }

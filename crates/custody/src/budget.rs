@@ -410,7 +410,7 @@ impl Inner {
     }
 
     fn sealed_budget(&self, row: BudgetRow) -> Result<BudgetRow, Bad> {
-        if self.room.seal_holds(&row.statement(), &row.seal) {
+        if self.room.seal_holds(&row.statement(), &row.seal)? {
             Ok(row)
         } else {
             refused(Refusal::SealBroken("custody_budget"))

@@ -207,7 +207,7 @@ impl Inner {
     async fn stored_card(&self, id: BindingId) -> Result<Option<CardRow>, Bad> {
         let row = self.ledger.read(move |tx| Ok(CardRow::read(tx, id)?)).await?;
         let Some(row) = row else { return Ok(None) };
-        if self.room.seal_holds(&row.statement(), &row.seal) {
+        if self.room.seal_holds(&row.statement(), &row.seal)? {
             Ok(Some(row))
         } else {
             refused(Refusal::SealBroken("custody_card"))

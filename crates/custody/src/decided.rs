@@ -318,7 +318,7 @@ impl Inner {
     async fn desk_officer_row(&self, id: OfficerId) -> Result<Option<OfficerRow>, Bad> {
         let row = self.ledger.read(move |tx| Ok(OfficerRow::read(tx, id)?)).await?;
         match row {
-            Some(row) if !self.room.seal_holds(&row.statement()?, &row.seal) => {
+            Some(row) if !self.room.seal_holds(&row.statement()?, &row.seal)? => {
                 refused(Refusal::SealBroken("custody_desk_officer"))
             }
             found => Ok(found),

@@ -61,7 +61,9 @@ impl Strongroom {
         self.desk.seal(row)
     }
 
-    pub(crate) fn seal_holds(&self, row: &Statement, tag: &[u8]) -> bool {
+    /// Whether the row bears our seal. A device that fails says nothing about that: it must not look
+    /// as if somebody had changed the row.
+    pub(crate) fn seal_holds(&self, row: &Statement, tag: &[u8]) -> Result<bool, DeviceFault> {
         self.desk.check_seal(row, tag)
     }
 

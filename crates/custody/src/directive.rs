@@ -499,7 +499,7 @@ fn change(tx: &Tx<'_>, row: &OfficerRow, before: Option<&[u8]>) -> Result<(), Fa
 
 impl Inner {
     fn sealed_directive(&self, row: DirectiveRow) -> Result<DirectiveRow, Bad> {
-        if self.room.seal_holds(&row.statement()?, &row.seal) {
+        if self.room.seal_holds(&row.statement()?, &row.seal)? {
             Ok(row)
         } else {
             refused(Refusal::SealBroken("custody_directive"))

@@ -260,7 +260,7 @@ impl Inner {
         let row = self.ledger.read(move |tx| Ok(KeyRow::read(tx, key)?)).await?;
         match row {
             None => refused(Refusal::KeyUnknown),
-            Some(row) if self.room.seal_holds(&row.statement(), &row.seal) => Ok(row),
+            Some(row) if self.room.seal_holds(&row.statement(), &row.seal)? => Ok(row),
             Some(row) => {
                 let now = self.ledger.last_time().unwrap_or(row.created);
                 self.raise(AlarmKind::SealBroken, Some(key), "custody_key", now);

@@ -304,7 +304,7 @@ impl Inner {
     }
 
     fn sealed_officer(&self, row: OfficerRow) -> Result<OfficerRow, Bad> {
-        if self.room.seal_holds(&row.statement(), &row.seal) {
+        if self.room.seal_holds(&row.statement(), &row.seal)? {
             Ok(row)
         } else {
             refused(Refusal::SealBroken("custody_officer"))

@@ -133,7 +133,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Option<hsm::Generated>, Bad> {
         let Some(row) = self.ledger.write(take).await? else { return Ok(None) };
-        if !self.room.seal_holds(&row.statement(), &row.seal) {
+        if !self.room.seal_holds(&row.statement(), &row.seal)? {
             self.raise(AlarmKind::SealBroken, Some(row.place), "custody_pool", now);
             return Ok(None);
         }

@@ -208,7 +208,7 @@ impl Inner {
         let row = self.ledger.read(move |tx| Ok(PreparedRow::read(tx, id)?)).await?;
         match row {
             None => refused(Refusal::PreparedUnknown),
-            Some(row) if self.room.seal_holds(&row.statement(), &row.seal) => Ok(row),
+            Some(row) if self.room.seal_holds(&row.statement(), &row.seal)? => Ok(row),
             Some(_) => refused(Refusal::SealBroken("custody_prepared")),
         }
     }

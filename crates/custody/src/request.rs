@@ -328,7 +328,7 @@ impl Custody {
         let untold = inner.ledger.read(move |tx| Ok(RequestRow::untold(tx, &except, now)?)).await?;
         let mut completed = Vec::new();
         for request in untold {
-            if !inner.room.seal_holds(&request.statement(), &request.seal) {
+            if !inner.room.seal_holds(&request.statement(), &request.seal)? {
                 tracing::error!(request = %request.id, "the seal of a request is broken: nobody is told of it");
                 continue;
             }
@@ -441,7 +441,7 @@ impl Inner {
         let row = self.ledger.read(move |tx| Ok(RequestRow::read(tx, id)?)).await?;
         match row {
             Some(row) if !row.is_of(bearer) => refused(Refusal::RequestUnknown),
-            Some(row) if !self.room.seal_holds(&row.statement(), &row.seal) => {
+            Some(row) if !self.room.seal_holds(&row.statement(), &row.seal)? => {
                 refused(Refusal::SealBroken("custody_request"))
             }
             Some(row) => Ok(row),

@@ -265,7 +265,7 @@ impl Inner {
         let row = self.ledger.read(move |tx| Ok(SadRow::read(tx, &hash)?)).await?;
         match row {
             Some(row) if !row.is_of(bearer) => refused(Refusal::SadUnknown),
-            Some(row) if !self.room.seal_holds(&row.statement(), &row.seal) => {
+            Some(row) if !self.room.seal_holds(&row.statement(), &row.seal)? => {
                 refused(Refusal::SealBroken("custody_sad"))
             }
             Some(row) => Ok(row),

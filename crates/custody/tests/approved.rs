@@ -321,3 +321,8 @@ async fn whatever_step_breaks_from_approval_to_signature_each_document_is_signed
         }
     }
 }
+
+#[test]
+fn all_of_this_is_so_on_softhsm_too() {
+    again_on_softhsm(&[]);
+}

@@ -215,3 +215,8 @@ async fn whatever_step_breaks_a_batch_has_one_signature_for_each_document() {
         }
     }
 }
+
+#[test]
+fn all_of_this_is_so_on_softhsm_too() {
+    again_on_softhsm(&[]);
+}

@@ -4,13 +4,8 @@
 
 mod common;
 
-use std::path::Path;
-
 use common::*;
-use custody::SignOrder;
-use hpki::time::Timestamp;
 use hsm::anomaly::{Anomaly, Call};
-use ledger::Break;
 use tempfile::tempdir;
 use xades::compose::{Draft, Recipe, Signer};
 
@@ -21,12 +16,7 @@ fn all_of_this_holds_on_postgresql_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_step_breaks_an_order_has_one_signature_and_the_books_balance() {
-    // SoftHSM2 takes a second to be founded; what breaks is the store, and two ways show the device.
-    let ways = match hsm::testing::on_softhsm() {
-        true => vec![Break::Before, Break::HangAfter],
-        false => every_way().collect(),
-    };
-    for how in ways {
+    for how in every_way_on_every_device() {
         let folder = tempdir().unwrap();
         let house = found(folder.path());
         let doctor = physician(&house).await;
@@ -73,49 +63,52 @@ async fn whatever_step_breaks_an_order_has_one_signature_and_the_books_balance()
     }
 }
 
-/// Another process starts on the folder: the books balance, and the order has one signature.
-async fn started_again(folder: &Path, token: &str, order: SignOrder, now: Timestamp) {
-    let house = open(folder);
-    house.custody.recover(now).await.unwrap();
-    assert_eq!(balanced(&house).await.reserved, 0);
-    let signed = house.custody.sign(token, &hospital(), order, now).await.unwrap();
-    let again = house.custody.sign(token, &hospital(), order, now).await.unwrap();
-    assert_eq!(again.signature, signed.signature);
-    balanced(&house).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_device_call_hangs_for_ever_the_next_process_balances_the_books() {
+async fn whatever_device_call_breaks_an_order_has_one_signature_and_the_books_balance() {
     let folder = tempdir().unwrap();
     let house = found(folder.path());
     let doctor = physician(&house).await;
     let budget = morning(&house, &doctor).await;
     let token = token(&house, &budget);
     drop(house);
-    // Unwrapping; the checkpoint of commit A; the signature; the checkpoint of commit B.
-    let calls = [(Call::Load, 1), (Call::Sign, 1), (Call::Sign, 2), (Call::Sign, 3)];
-    for (n, (call, nth)) in (1..).zip(calls) {
-        let begin = NOW.plus(100 * n);
-        let order = order(u8::try_from(n).unwrap());
-        let house = open(folder.path());
-        house.custody.recover(begin).await.unwrap();
-        house.anomalies.plan(call, nth, Anomaly::Hang);
-        let asking = {
-            let (custody, token) = (house.custody.clone(), token.clone());
-            tokio::spawn(async move { custody.sign(&token, &hospital(), order, begin).await })
-        };
-        let anomalies = house.anomalies.clone();
-        tokio::task::spawn_blocking(move || anomalies.until_hanging()).await.unwrap();
-        // What the device says after the end of the process is heard by nobody.
-        house.faults.end();
-        house.anomalies.release();
-        assert!(is_fault(&asking.await.unwrap()), "{call:?} {nth}");
-        drop(house);
-        started_again(folder.path(), &token, order, begin.plus(60)).await;
-        let house = open(folder.path());
-        assert_eq!(balanced(&house).await.consumed, n, "{call:?} {nth}");
-        let left = house.custody.budget(budget.id).await.unwrap().left;
-        assert_eq!(u64::from(left), 300 - n, "{call:?} {nth}");
+    let mut signed_so_far = 0;
+    for how in DEVICE_BREAKS {
+        for n in 1.. {
+            let begin = NOW.plus(100 * signed_so_far);
+            let order = order(u8::try_from(signed_so_far).unwrap());
+            let house = open(folder.path());
+            house.custody.recover(begin).await.unwrap();
+            house.anomalies.plan_any(n, how);
+            let (custody, bearer) = (house.custody.clone(), token.clone());
+            let signing = async move { custody.sign(&bearer, &hospital(), order, begin).await };
+            let first = or_the_devices_end(&house, signing).await;
+            let happened = house.anomalies.happened();
+            drop(house);
+            // The machine starts again, later, with another clock reading.
+            let house = open(folder.path());
+            let later = begin.plus(60);
+            house.custody.recover(later).await.unwrap();
+            balanced(&house).await;
+            let retry = house.custody.sign(&token, &hospital(), order, later).await.unwrap();
+            let again = house.custody.sign(&token, &hospital(), order, later).await.unwrap();
+            assert_eq!(again.signature, retry.signature);
+            match &first {
+                Ok(first) => assert_eq!(retry.signature, first.signature, "call {n} {how:?}"),
+                // Nobody is told to look for somebody who changed a row, or to stop using a key.
+                failed => assert!(is_fault(failed), "call {n} {how:?}: {failed:?}"),
+            }
+            signed_so_far += 1;
+            let books = balanced(&house).await;
+            assert_eq!(books.consumed, signed_so_far, "call {n} {how:?}");
+            let left = house.custody.budget(budget.id).await.unwrap().left;
+            assert_eq!(u64::from(left), 300 - signed_so_far, "call {n} {how:?}");
+            assert_eq!(house.custody.alarms(NOW).await.unwrap(), [], "call {n} {how:?}");
+            if !happened {
+                assert!(n > 7, "only {n} calls of the device in a signature ({how:?})");
+                assert!(first.is_ok());
+                break;
+            }
+        }
     }
 }
 
@@ -277,8 +270,7 @@ async fn whoever_stops_waiting_does_not_stop_the_signature() {
     assert_eq!((books.consumed, books.released), (2, 0));
 }
 
-/// One after another: the crash table is walked with every break on the vault, with one on the token.
 #[test]
 fn all_of_this_is_so_on_softhsm_too() {
-    hsm::testing::again_on_softhsm("on_softhsm_too", &[], &[]);
+    common::again_on_softhsm(&[]);
 }

@@ -500,3 +500,8 @@ async fn whatever_step_breaks_no_approved_hash_is_signed_twice_or_lost() {
         }
     }
 }
+
+#[test]
+fn all_of_this_is_so_on_softhsm_too() {
+    again_on_softhsm(&[]);
+}

@@ -242,7 +242,7 @@ async fn what_the_device_failed_at_is_taken_up_by_asking_while_it_may_be() {
 async fn whatever_step_breaks_a_request_that_was_answered_is_signed_once_after_a_restart() {
     for (rule, how) in [Rule::SESSION, Rule::EACH_DOCUMENT]
         .into_iter()
-        .flat_map(|rule| every_way().map(move |how| (rule, how)))
+        .flat_map(|rule| every_way().into_iter().map(move |how| (rule, how)))
     {
         let folder = tempdir().unwrap();
         let house = found_for(folder.path(), rule);
@@ -410,4 +410,9 @@ async fn what_was_approved_in_one_way_is_not_signed_in_another() {
         house.custody.csc_sign(&her.token, &peer, credential, &sad, &wanted, NOW).await.unwrap();
     }
     balanced(&house).await;
+}
+
+#[test]
+fn all_of_this_is_so_on_softhsm_too() {
+    again_on_softhsm(&[]);
 }

@@ -490,7 +490,11 @@ async fn a_key_whose_budget_another_process_ended_is_unloaded_here() {
     assert_eq!(house.custody.loaded_keys(), 1);
 }
 
+/// There it is PostgreSQL's turn too: a token and a database together.
 #[test]
 fn all_of_this_is_so_on_softhsm_too() {
+    if common::engine::on_postgres() {
+        return;
+    }
     hsm::testing::again_on_softhsm("on_softhsm_too", &[], &[]);
 }

@@ -1,7 +1,7 @@
 //! A device that fails on purpose, for tests of this and other rooms (feature `anomalies`).
 //!
-//! The n-th call of a kind can fail before acting, fail after acting, answer wrongly, or not
-//! return until [`Anomalies::release`], when its answer comes late.
+//! The n-th call of a kind, or of whatever kind, can fail before acting, fail after acting, answer
+//! wrongly, or not return until [`Anomalies::release`], when its answer comes late.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,14 @@ pub enum Call {
     Load,
     /// Signing with a subscriber's or any other key.
     Sign,
+    /// A keyed hash: every seal, every check of one, every generation proof that is checked.
+    Mac,
+    /// Telling the public key to which authorities wrap, or that the device keeps none itself.
+    ImportKey,
+    /// Taking a key over from an authority.
+    Import,
+    /// Binding a key made ahead to its owner.
+    Rebind,
 }
 
 /// What goes wrong.
@@ -37,12 +45,32 @@ pub enum Anomaly {
     Hang,
 }
 
+/// Calls of one kind, or all of them.
+type Which = Option<Call>;
+
 #[derive(Default)]
 struct State {
-    seen: HashMap<Call, u32>,
-    planned: HashMap<(Call, u32), Anomaly>,
+    seen: HashMap<Which, u32>,
+    planned: HashMap<(Which, u32), Anomaly>,
     hanging: u32,
     released: bool,
+}
+
+impl State {
+    fn seen(&self, which: Which) -> u32 {
+        self.seen.get(&which).copied().unwrap_or(0)
+    }
+
+    fn plan(&mut self, which: Which, nth: u32, anomaly: Anomaly) {
+        self.planned.insert((which, self.seen(which) + nth), anomaly);
+        self.released = false;
+    }
+
+    fn begin(&mut self, which: Which) -> Option<Anomaly> {
+        let number = self.seen(which) + 1;
+        self.seen.insert(which, number);
+        self.planned.remove(&(which, number))
+    }
 }
 
 /// The plan of what goes wrong; clones share it.
@@ -57,15 +85,28 @@ impl Anomalies {
 
     /// From now, the `nth` (1 is the next) call of this kind goes wrong.
     pub fn plan(&self, call: Call, nth: u32, anomaly: Anomaly) {
-        let mut state = self.lock();
-        let number = state.seen.get(&call).copied().unwrap_or(0) + nth;
-        state.planned.insert((call, number), anomaly);
-        state.released = false;
+        self.lock().plan(Some(call), nth, anomaly);
+    }
+
+    /// From now, the `nth` (1 is the next) call of whatever kind goes wrong. A test plans n = 1, 2,
+    /// 3 … until [`Anomalies::happened`] says no, and balances the books each time.
+    pub fn plan_any(&self, nth: u32, anomaly: Anomaly) {
+        self.lock().plan(None, nth, anomaly);
+    }
+
+    /// Whether everything that was planned has begun to happen.
+    pub fn happened(&self) -> bool {
+        self.lock().planned.is_empty()
     }
 
     /// How many calls of this kind have begun.
     pub fn calls(&self, call: Call) -> u32 {
-        self.lock().seen.get(&call).copied().unwrap_or(0)
+        self.lock().seen(Some(call))
+    }
+
+    /// Whether a call hangs.
+    pub fn hanging(&self) -> bool {
+        self.lock().hanging > 0
     }
 
     /// Waits until a call hangs.
@@ -88,10 +129,9 @@ impl Anomalies {
 
     fn begin(&self, call: Call) -> Option<Anomaly> {
         let mut state = self.lock();
-        let number = state.seen.entry(call).or_insert(0);
-        *number += 1;
-        let number = *number;
-        let anomaly = state.planned.remove(&(call, number));
+        // Both are counted, whichever has something planned.
+        let (of_kind, of_any) = (state.begin(Some(call)), state.begin(None));
+        let anomaly = of_kind.or(of_any);
         if anomaly == Some(Anomaly::Hang) {
             state.hanging += 1;
             self.0.1.notify_all();
@@ -160,7 +200,10 @@ impl Device for Failing {
     }
 
     fn import_key(&self) -> Option<Result<Vec<u8>, Failed>> {
-        self.device.import_key()
+        let ask = || self.device.import_key().transpose();
+        self.anomalies
+            .act(Call::ImportKey, ask, |spki| flip(spki.as_deref_mut().unwrap_or_default()))
+            .transpose()
     }
     fn import(
         &self,
@@ -169,7 +212,11 @@ impl Device for Failing {
         spki: &[u8],
         label: &Label,
     ) -> Result<Fresh, Failed> {
-        self.device.import(import_key, package, spki, label)
+        self.anomalies.act(
+            Call::Import,
+            || self.device.import(import_key, package, spki, label),
+            |fresh| flip(&mut fresh.wrapped),
+        )
     }
     fn rebind(
         &self,
@@ -178,10 +225,14 @@ impl Device for Failing {
         owner: PersonId,
         label: &Label,
     ) -> Result<Fresh, Failed> {
-        self.device.rebind(wrapped, credential, owner, label)
+        self.anomalies.act(
+            Call::Rebind,
+            || self.device.rebind(wrapped, credential, owner, label),
+            |fresh| flip(&mut fresh.wrapped),
+        )
     }
     fn mac(&self, role: Role, statement: &Statement) -> Result<Digest32, DeviceFault> {
-        self.device.mac(role, statement)
+        self.anomalies.act(Call::Mac, || self.device.mac(role, statement), |tag| flip(tag))
     }
 }
 

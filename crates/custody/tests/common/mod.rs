@@ -34,7 +34,7 @@ use hpki::qualification::Qualification;
 use hpki::refusal::Refuse;
 use hpki::sign::{Random, SignatureAlgorithm};
 use hpki::time::Timestamp;
-use hsm::anomaly::Anomalies;
+use hsm::anomaly::{Anomalies, Anomaly};
 use hsm::{DeviceConfig, SystemRandom, TokenDesk, UnsealSecret};
 use ledger::{Break, Faults, Ledger, Opening, Options};
 use wire::token::{Allowance, Claims, Confirmation, Header, base64url_encode};
@@ -414,9 +414,47 @@ pub fn order(digest: u8) -> SignOrder {
     SignOrder { number: number(), kind: DocumentKind::Prescription, digest: [digest; 32] }
 }
 
-/// Every way in which a step of the store can break.
-pub fn every_way() -> impl Iterator<Item = Break> {
-    Break::ALL.into_iter().chain(Break::HANGS)
+/// Every way in which a step of the store can break. On SoftHSM2, which takes longer for all it
+/// does, the two deaths; `crash.rs` walks through all of them there too.
+pub fn every_way() -> Vec<Break> {
+    match hsm::testing::on_softhsm() {
+        true => vec![Break::DieBefore, Break::DieAfter],
+        false => every_way_on_every_device(),
+    }
+}
+
+pub fn every_way_on_every_device() -> Vec<Break> {
+    Break::ALL.into_iter().chain(Break::HANGS).collect()
+}
+
+/// Every way in which a call of the key device can break: it fails before it acts, after it acted,
+/// or hangs until the process ends.
+pub const DEVICE_BREAKS: [Anomaly; 3] = [Anomaly::FailAfter, Anomaly::FailBefore, Anomaly::Hang];
+
+/// What comes of it. Where a call of the device hangs, the process ends: what the device says after
+/// that is heard by nobody, and nothing is committed any more.
+pub async fn or_the_devices_end<T: Send + 'static>(
+    house: &House,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    let working = tokio::spawn(work);
+    while !working.is_finished() {
+        if house.anomalies.hanging() {
+            house.faults.end();
+            house.anomalies.release();
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    working.await.unwrap()
+}
+
+/// Runs this file's other tests (those whose name has one of the words in it, if any is given) again
+/// on SoftHSM2 over SQLite. `signing.rs` runs there over PostgreSQL as well.
+pub fn again_on_softhsm(words: &[&str]) {
+    if !engine::on_postgres() {
+        hsm::testing::again_on_softhsm("on_softhsm_too", words, &["on_postgresql_too"]);
+    }
 }
 
 /// What comes of it. Where a step never comes back, the process ends instead: whoever waits is told

@@ -169,9 +169,12 @@ impl SubscriberDesk {
         self.mac(row)
     }
 
-    /// Whether this is the row's seal. A device failure counts as no.
-    pub fn check_seal(&self, row: &Statement, tag: &[u8]) -> bool {
-        self.check(row, tag).unwrap_or(false)
+    /// Whether this is the row's seal.
+    ///
+    /// # Errors
+    /// The device failed: that is no word about the row.
+    pub fn check_seal(&self, row: &Statement, tag: &[u8]) -> Result<bool, DeviceFault> {
+        self.check(row, tag)
     }
 }
 

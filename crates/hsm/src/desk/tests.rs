@@ -356,9 +356,10 @@ fn each_desk_has_its_own_seal_and_keeps_it() {
         assert_ne!(*other, own);
         assert!(!others[..position].contains(other));
     }
-    assert!(desks.subscriber.check_seal(&row, &own));
-    assert!(!desks.subscriber.check_seal(&row, &own[..31]));
-    assert!(!desks.subscriber.check_seal(&Statement::new("azukari/seal/v1").text("other"), &own));
+    assert!(desks.subscriber.check_seal(&row, &own).unwrap());
+    assert!(!desks.subscriber.check_seal(&row, &own[..31]).unwrap());
+    let other = Statement::new("azukari/seal/v1").text("other");
+    assert!(!desks.subscriber.check_seal(&other, &own).unwrap());
     drop(desks);
     assert_eq!(house.open().subscriber.seal(&row).unwrap(), own);
 }
