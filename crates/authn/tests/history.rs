@@ -16,6 +16,11 @@ async fn history(
     house.room().history(&HistoryRequest { stream_key, before }, Some(device)).await
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_linked_phone_reads_its_own_keys_history_with_the_stream_key_it_was_given() {
     let house = House::new();

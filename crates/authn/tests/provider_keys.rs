@@ -23,6 +23,11 @@ async fn turn(house: &House, now: Timestamp) -> bool {
     house.room().turn_keys(now).await.unwrap()
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_key_is_published_two_days_before_it_signs_and_eighteen_hours_after() {
     let mut house = House::new();

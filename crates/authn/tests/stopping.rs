@@ -23,6 +23,11 @@ async fn finish(
     house.room().finish_stop(&request, Some(&phone.device), NOW.plus(after)).await
 }
 
+#[test]
+fn all_of_this_holds_on_postgresql_too() {
+    common::engine::again("all_of_this_holds_on_postgresql_too", None);
+}
+
 #[tokio::test]
 async fn a_linked_phone_is_asked_about_its_own_key_and_its_answer_is_evidence_once() {
     let house = House::new();

@@ -19,6 +19,15 @@ use ledger::tlog::{Proof, VerifyKey};
 use ledger::{Failed, Fault, HEAD_FILE, Ledger, Note, Opening, Place, Refusal, Store};
 use tempfile::TempDir;
 
+#[test]
+fn the_greatest_version_is_the_newest_not_the_last_in_the_alphabet() {
+    let program = |version: &str| Path::new("/usr/lib/postgresql").join(version).join("bin/psql");
+    let newest = |versions: &[&str]| engine::newest(versions.iter().map(|one| program(one)));
+    assert_eq!(newest(&["15", "9.6"]), Some(program("15")));
+    assert_eq!(newest(&["9.6", "9.10", "9.2"]), Some(program("9.10")));
+    assert_eq!(newest(&[]), None);
+}
+
 fn at(place: Place) -> Opening<'static> {
     Opening { place, ..opening(Path::new("/nowhere")) }
 }

@@ -85,43 +85,35 @@ impl House {
             opened = hsm::open(&device, &self.unseal, 1);
         }
         let desks = opened.unwrap();
-        let (log, streams) = desks.log.split();
         self.faults = Faults::new();
-        let ledger = Ledger::open_with(
-            Opening {
-                place: engine::place(&ledger_folder(path)),
-                migrations: authn::MIGRATIONS,
-                log,
-                streams,
-                random: Arc::new(SystemRandom),
-                origin: "log.test/1".into(),
-                now: NOW,
-            },
-            Options { faults: Some(self.faults.clone()), ..Options::default() },
-        )
-        .unwrap();
+        let ledger = open_ledger(path, desks.log, self.faults.clone());
         let config = config(&self.makers);
         self.authn = Some(Authn::new(ledger.clone(), desks.token, Arc::new(SystemRandom), config));
         self.ledger = Some(ledger);
     }
 
-    /// Another process over the same rows, with a copy of the device's folder.
+    /// Another process over the same rows, with a copy of the device's folder. On PostgreSQL it has
+    /// a connection and a copy of the journal's head of its own; an SQLite file is one process's.
     pub fn replica(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (self.folder.path().join("vault"), folder.path().join("vault"));
-        std::fs::create_dir(&to).unwrap();
-        for file in std::fs::read_dir(from).unwrap() {
-            let file = file.unwrap().path();
-            std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
-        }
-        let desks = hsm::open(&DeviceConfig::vault(to), &self.unseal, 1).unwrap();
-        let ledger = self.ledger().clone();
+        let (from, to) = (self.folder.path(), folder.path());
+        copy(&from.join("vault"), &to.join("vault"));
+        let device = DeviceConfig::vault(to.join("vault"));
+        let desks = hsm::open(&device, &self.unseal, 1).unwrap();
+        let (ledger, faults) = if engine::on_postgres() {
+            // Where the database is stands in this folder too.
+            copy(&ledger_folder(from), &ledger_folder(to));
+            let faults = Faults::new();
+            (open_ledger(to, desks.log, faults.clone()), faults)
+        } else {
+            (self.ledger().clone(), self.faults.clone())
+        };
         let config = config(&self.makers);
         let authn = Authn::new(ledger.clone(), desks.token, Arc::new(SystemRandom), config);
         Self {
             folder,
             unseal: Arc::clone(&self.unseal),
-            faults: self.faults.clone(),
+            faults,
             makers: self.makers.clone(),
             authn: Some(authn),
             ledger: Some(ledger),
@@ -248,6 +240,30 @@ impl House {
         let budget = budget(&approved.approval);
         self.room().grant(qr.0, &budget, now).await.unwrap();
         (qr.0, approved.number, budget)
+    }
+}
+
+fn open_ledger(path: &Path, log: hsm::LogDesk, faults: Faults) -> Ledger {
+    let (log, streams) = log.split();
+    let opening = Opening {
+        place: engine::place(&ledger_folder(path)),
+        migrations: authn::MIGRATIONS,
+        log,
+        streams,
+        random: Arc::new(SystemRandom),
+        origin: "log.test/1".into(),
+        now: NOW,
+    };
+    let options = Options { faults: Some(faults), ..Options::default() };
+    Ledger::open_with(opening, options).unwrap()
+}
+
+/// Copies every file of a folder, as it is.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
     }
 }
 

@@ -205,6 +205,9 @@ impl Server {
             .unwrap();
         let server = Self { folder, guard };
         server.run_it();
+        let version = sql(&server.address(), "SHOW server_version_num");
+        let major = version.parse::<u32>().unwrap() / 10_000;
+        assert!(major >= OLDEST, "PostgreSQL {major}; {OLDEST} or newer is needed");
         server
     }
 
@@ -269,16 +272,24 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
+/// The oldest PostgreSQL that is supported (decision 0010).
+pub const OLDEST: u32 = 15;
+
 /// A program of the newest PostgreSQL here; Debian keeps them out of the PATH.
 fn program(name: &str) -> PathBuf {
-    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
-        .filter(|program| program.exists())
-        .collect();
-    found.sort();
-    found.pop().unwrap_or_else(|| name.into())
+    let folders = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let there = folders.filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)));
+    newest(there.filter(|program| program.exists())).unwrap_or_else(|| name.into())
+}
+
+/// That of the greatest version, which is what its grandparent folder is called: 15, or 9.6.
+pub fn newest(programs: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    let version = |program: &PathBuf| -> Vec<u32> {
+        let folder = program.ancestors().nth(2).and_then(Path::file_name);
+        let name = folder.unwrap_or_default().to_string_lossy().into_owned();
+        name.split('.').filter_map(|part| part.parse().ok()).collect()
+    };
+    programs.max_by_key(version)
 }
 
 fn as_server(name: &str) -> Command {
