@@ -198,9 +198,10 @@ fn a_folder_is_open_once() {
 
 #[test]
 fn all_of_this_is_so_on_softhsm_too() {
-    const WORDS: [&str; 5] = [
+    const WORDS: [&str; 6] = [
         "desk::tests::",
         "gauge::tests::",
+        "pkcs11::probe::",
         "pkcs11::tests::",
         "pkcs11::transfer::",
         "rotation::tests::",

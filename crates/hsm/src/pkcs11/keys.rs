@@ -19,6 +19,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
+use super::probe;
 use super::quirks::Quirks;
 use super::trouble::Trouble;
 use crate::device::Role;
@@ -109,7 +110,7 @@ pub(crate) fn kek_attributes(version: u32) -> Vec<Attribute> {
         Attribute::Sign(false),
         Attribute::Verify(false),
         Attribute::Derive(false),
-        unwrap_template(),
+        unwrap_template(&MEMBERS),
         Attribute::Copyable(false),
         Attribute::Modifiable(false),
     ]
@@ -174,18 +175,19 @@ pub(crate) fn loaded_attributes(kind: KeyType, quirks: &Quirks) -> Vec<Attribute
     attributes
 }
 
-const CKA_UNWRAP_TEMPLATE: u64 = 0x4000_0212;
-/// SENSITIVE, EXTRACTABLE, SIGN, DECRYPT, UNWRAP, and what each must be.
-const MEMBERS: [(u64, bool); 5] =
+pub(super) const CKA_UNWRAP_TEMPLATE: u64 = 0x4000_0212;
+/// SENSITIVE, EXTRACTABLE, SIGN, DECRYPT, UNWRAP, and what each must be. [`super::probe`] tries
+/// whether a KEK holds what it unwraps to them.
+pub(super) const MEMBERS: [(u64, bool); 5] =
     [(0x103, true), (0x162, false), (0x108, true), (0x105, false), (0x107, false)];
 
 /// The KEK's unwrap template: an array of CK_ATTRIBUTE, which `cryptoki` takes as octets only. It
 /// holds addresses, so what they lead to lives for ever.
-fn unwrap_template() -> Attribute {
+pub(super) fn unwrap_template(members: &[(u64, bool)]) -> Attribute {
     static YES: u8 = 1;
     static NO: u8 = 0;
-    let mut octets = Vec::with_capacity(24 * MEMBERS.len());
-    for (kind, value) in MEMBERS {
+    let mut octets = Vec::with_capacity(24 * members.len());
+    for &(kind, value) in members {
         // struct CK_ATTRIBUTE { CK_ULONG type; void *pValue; CK_ULONG ulValueLen; }
         let address = std::ptr::from_ref(if value { &YES } else { &NO }).expose_provenance();
         octets.extend_from_slice(&kind.to_ne_bytes());
@@ -216,16 +218,7 @@ fn check(
     if !is_local(session, kek)? && received(session, version)?.is_empty() {
         return Err(Refusal::KekWeak(format!("{token}: LOCAL")).into());
     }
-    if quirks.shows_unwrap_template {
-        let kind = AttributeType::VendorDefined(CKA_UNWRAP_TEMPLATE);
-        let size = session.get_attribute_info(kek, &[kind])?;
-        let members = 24 * MEMBERS.len();
-        if !matches!(size[..], [cryptoki::object::AttributeInfo::Available(size)] if size == members)
-        {
-            return Err(Refusal::KekWeak(format!("{token}: UNWRAP_TEMPLATE")).into());
-        }
-    }
-    Ok(())
+    probe::unwrap_template(session, quirks, kek, token)
 }
 
 /// Refuses a keyed-hash key that could leave, or do something else than hash.

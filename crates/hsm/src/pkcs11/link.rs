@@ -9,7 +9,7 @@
 //! barred for good: trying again could lock the token for everybody.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, UserType};
@@ -20,6 +20,7 @@ use hpki::sign::DeviceFault;
 
 use super::keys::Keys;
 use super::module::{Entered, Module};
+use super::pool::Pool;
 use super::quirks::{self, Quirks};
 use super::trouble::Trouble;
 use crate::health::DeviceWatch;
@@ -49,15 +50,7 @@ pub(crate) struct Line {
     slot: Slot,
     module: Arc<Module>,
     generation: u64,
-    pool: Mutex<Pool>,
-    returned: Condvar,
-}
-
-struct Pool {
-    idle: Vec<Session>,
-    /// Idle and lent together.
-    open: usize,
-    most: usize,
+    pool: Pool<Session>,
 }
 
 impl Link {
@@ -229,12 +222,7 @@ impl Line {
             slot,
             module: Arc::clone(module),
             generation: *generation,
-            pool: Mutex::new(Pool {
-                idle: vec![session],
-                open: 1,
-                most: most.min(quirks.sessions_max),
-            }),
-            returned: Condvar::new(),
+            pool: Pool::new(session, most.min(quirks.sessions_max)),
         })
     }
 
@@ -249,49 +237,10 @@ impl Line {
             );
             return Err(gone.into());
         }
-        let session = self.take()?;
+        let session = self.pool.take(|| session(&self.module, self.slot))?;
         let done = act(self, &session);
-        self.lock().idle.push(session);
-        self.returned.notify_one();
+        self.pool.give_back(session);
         done
-    }
-
-    fn take(&self) -> Result<Session, Trouble> {
-        let mut pool = self.lock();
-        loop {
-            if let Some(session) = pool.idle.pop() {
-                return Ok(session);
-            }
-            if pool.open < pool.most {
-                pool.open += 1;
-                drop(pool);
-                let opened = session(&self.module, self.slot);
-                if opened.is_err() {
-                    let mut pool = self.lock();
-                    pool.open -= 1;
-                    // The token has fewer sessions than it says; make do with those.
-                    if pool.open > 0
-                        && matches!(opened, Err(Error::Pkcs11(RvError::SessionCount, _)))
-                    {
-                        pool.most = pool.open;
-                        continue_waiting(&self.returned, pool);
-                        return self.take();
-                    }
-                }
-                return Ok(opened?);
-            }
-            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Pool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn continue_waiting(returned: &Condvar, pool: std::sync::MutexGuard<'_, Pool>) {
-    if pool.idle.is_empty() {
-        drop(returned.wait(pool).unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -300,7 +249,7 @@ impl Drop for Line {
         let generation = self.module.enter();
         // A number of an earlier generation may be somebody else's session now.
         if *generation == self.generation {
-            for session in self.lock().idle.drain(..) {
+            for session in self.pool.drain() {
                 let _ = session.close();
             }
         }

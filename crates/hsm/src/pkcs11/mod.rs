@@ -19,6 +19,8 @@ mod keys;
 mod link;
 mod module;
 mod plate;
+mod pool;
+mod probe;
 pub mod quirks;
 pub(crate) mod rotate;
 pub(crate) mod transfer;

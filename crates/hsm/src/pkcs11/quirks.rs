@@ -24,9 +24,6 @@ pub struct Quirks {
     /// if MODIFIABLE is the last that is set). Without it a copy of a loaded key is possible inside
     /// the token; it cannot leave it either.
     pub locks_session_keys: bool,
-    /// Whether the unwrap template of the key-encryption key can be read back and is checked at
-    /// each opening.
-    pub shows_unwrap_template: bool,
     /// Whether Ed25519 keys can be wrapped. Where not, the journal's key is kept wrapped under a key
     /// that the device derives, and used in the process.
     pub wraps_ed25519: bool,
@@ -46,7 +43,6 @@ pub const SOFTHSM2: Quirks = Quirks {
     tried: true,
     fresh_keys_extractable: true,
     locks_session_keys: true,
-    shows_unwrap_template: true,
     wraps_ed25519: false,
     oaep_sha256: false,
     sessions_max: 256,
@@ -61,7 +57,6 @@ pub const UNKNOWN: Quirks = Quirks {
     tried: false,
     fresh_keys_extractable: true,
     locks_session_keys: false,
-    shows_unwrap_template: false,
     wraps_ed25519: false,
     oaep_sha256: true,
     sessions_max: 32,

@@ -51,12 +51,16 @@ impl House {
         Token::open(self.folder.path(), module, &self.label(), &self.secret).unwrap()
     }
     /// A session of somebody else in this process, e.g. an operator with the PIN.
-    fn session(&self) -> (Arc<Module>, Session) {
+    pub(super) fn session(&self) -> (Arc<Module>, Session) {
         let module = Module::load(Path::new(testing::SOFTHSM)).unwrap();
         let (entered, slot, _) = link::find(&module, &self.label()).unwrap();
         let session = link::session(&module, slot).unwrap();
         drop(entered);
         (module, session)
+    }
+    pub(super) fn log_in(&self, session: &Session) {
+        let pin = self.secret.pin(&self.label()).unwrap();
+        session.login(UserType::User, Some(&pin)).unwrap();
     }
     fn token_folder(&self) -> std::path::PathBuf {
         token_folder(&self.label())
