@@ -9,7 +9,9 @@ use serde_json::Value;
 
 #[test]
 fn a_short_run_prints_one_object_with_every_figure() {
-    complete(&short_run(&[]).unwrap());
+    let figures = short_run(&[]).unwrap();
+    complete(&figures);
+    assert_eq!(figures.get("device_ratio"), None, "the vault is no device to be measured alone");
 }
 
 #[test]
@@ -17,10 +19,44 @@ fn hashes_are_signed_and_measured_through_the_csc_interface_as_well() {
     complete(&short_run(&["--csc"]).unwrap());
 }
 
+#[test]
+fn a_token_is_measured_alone_and_under_the_platform() {
+    let run = bench(&["sign", "--device", "softhsm", "--keys", "2", "--seconds", "1"]).unwrap();
+    positive(&run, &["device_loaded_per_s", "device_unwrapped_per_s", "device_ratio"]);
+    positive(&run, &["raw_per_s", "end_to_end_per_s", "ratio"]);
+    assert_eq!(run["keys"], 2);
+}
+
+#[test]
+fn a_small_and_a_filled_store_are_measured_with_every_figure() {
+    let flags = ["custody", "--keys", "1000", "--active", "4", "--seconds", "1"];
+    let figures = bench(&flags).unwrap();
+    positive(
+        &figures,
+        &[
+            "raw_per_s",
+            "small_per_s",
+            "large_per_s",
+            "ratio",
+            "cold_per_s",
+            "start_s",
+            "peak_rss_mb",
+        ],
+    );
+    assert_eq!((&figures["keys"], &figures["active"]), (&1000.into(), &4.into()));
+    assert_eq!((&figures["in_flight"], &figures["seconds"]), (&64.into(), &1.into()));
+    assert_eq!(figures.as_object().map(serde_json::Map::len), Some(11));
+}
+
 fn short_run(flags: &[&str]) -> Result<Value, Box<dyn Error>> {
+    bench(&[&["sign", "--seconds", "1", "--keys", "4"], flags].concat())
+}
+
+fn bench(flags: &[&str]) -> Result<Value, Box<dyn Error>> {
     let run = Command::new(env!("CARGO_BIN_EXE_azukari"))
-        .args(["bench", "sign", "--seconds", "1", "--keys", "4", "--json"])
+        .arg("bench")
         .args(flags)
+        .arg("--json")
         .output()?;
     if !run.status.success() {
         return Err(String::from_utf8_lossy(&run.stderr).into());
@@ -28,8 +64,14 @@ fn short_run(flags: &[&str]) -> Result<Value, Box<dyn Error>> {
     Ok(serde_json::from_slice(&run.stdout)?)
 }
 
+fn positive(figures: &Value, names: &[&str]) {
+    for name in names {
+        assert!(figures[name].as_f64().is_some_and(|figure| figure > 0.0), "{name} in {figures}");
+    }
+}
+
 fn complete(figures: &Value) {
-    for name in [
+    let names = [
         "raw_per_s",
         "end_to_end_per_s",
         "ratio",
@@ -41,9 +83,8 @@ fn complete(figures: &Value) {
         "raw_cpu_us",
         "platform_cpu_us",
         "client_cpu_us",
-    ] {
-        assert!(figures[name].as_f64().is_some_and(|figure| figure > 0.0), "{name} in {figures}");
-    }
+    ];
+    positive(figures, &names);
     assert_eq!(figures["keys"], 4);
     assert_eq!(figures["in_flight"], 64);
     assert!(figures["cores"].as_u64() >= Some(1));

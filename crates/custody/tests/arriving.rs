@@ -1,5 +1,7 @@
 //! Keys that come from an authority, keys made ahead, and looking at them all.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use std::path::Path;

@@ -99,7 +99,7 @@ mod tests {
     use cryptoki::context::Function;
 
     fn fails(code: RvError) -> impl Fn() -> Result<u32, Error> + Copy {
-        move || Err(Error::Pkcs11(code.clone(), Function::OpenSession))
+        move || Err(Error::Pkcs11(code, Function::OpenSession))
     }
 
     /// Another thread asks while the only session is lent; when it waits, the session comes back.
