@@ -344,7 +344,7 @@ impl Inner {
             Err(Failed::Refused(Stumble::NotDrawn)) => {
                 let wanted = match spending.source {
                     Source::Budget => spending.count(),
-                    Source::Approved => 0,
+                    Source::Approved(_) => 0,
                 };
                 self.refresh(bearer, wanted, now).await?;
                 return Ok(None);

@@ -8,13 +8,13 @@
 
 use std::sync::{Arc, PoisonError};
 
-use approval::{Approval, CardMeans, CardTrust, Proof, check_hpki, check_jpki};
+use approval::{Approval, CardMeans, CardTrust, Means, Proof, check_hpki, check_jpki};
 use hpki::Certificate;
 use hpki::id::{BindingId, KeyId, PersonId};
 use hpki::time::Timestamp;
 use ledger::{Failed, Fault, Tx};
 
-use crate::card::CardRow;
+use crate::prepared::PreparedRow;
 use crate::refusal::Refusal;
 use crate::room::{Custody, Inner};
 use crate::{Failed as Bad, refused};
@@ -38,26 +38,49 @@ impl Believed {
     /// phone or card that was unlinked meanwhile allows nothing, and neither does an HPKI card whose
     /// revocation was delivered.
     pub(crate) fn hold(&self, tx: &Tx<'_>) -> Result<(), Failed<Refusal>> {
-        let holds = match &self.by {
-            By::Phone { seal, counter } => {
-                let raised = tx.exec(
-                    "UPDATE custody_binding
-                     SET counter = CASE WHEN counter < $2 THEN $2 ELSE counter END
-                     WHERE id = $1 AND seal = $3",
-                    &[self.binding.into(), (*counter).into(), seal.into()],
-                )?;
-                raised == 1
+        if !self.stands(tx)? {
+            return Err(Failed::Refused(self.by.ended()));
+        }
+        if let By::Phone { counter, .. } = &self.by {
+            tx.exec(
+                "UPDATE custody_binding
+                 SET counter = CASE WHEN counter < $2 THEN $2 ELSE counter END WHERE id = $1",
+                &[self.binding.into(), (*counter).into()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Whether these books still bear the seal that was checked; if not, look again.
+    ///
+    /// Refused: `binding-ended`, `card-ended`, `card-revoked` where the means has ended.
+    pub(crate) fn stands(&self, tx: &Tx<'_>) -> Result<bool, Failed<Refusal>> {
+        let (sql, seal) = match &self.by {
+            By::Phone { seal, .. } => {
+                ("SELECT ended, seal FROM custody_binding WHERE id = $1", seal)
             }
-            By::HpkiCard => !ended(tx, self.binding)?,
-            By::MyNumberCard { seal } => CardRow::bears(tx, self.binding, seal)?,
+            By::MyNumberCard { seal } => {
+                ("SELECT ended, seal FROM custody_card WHERE id = $1", seal)
+            }
+            By::HpkiCard if ended(tx, self.binding)? => {
+                return Err(Failed::Refused(self.by.ended()));
+            }
+            By::HpkiCard => return Ok(true),
         };
-        match (&self.by, holds) {
-            (_, true) => Ok(()),
-            (By::Phone { .. }, false) => Err(Failed::Refused(Refusal::BindingEnded)),
-            (By::HpkiCard, false) => {
-                Err(Failed::Refused(Refusal::Approval(approval::Refusal::CardRevoked)))
-            }
-            (By::MyNumberCard { .. }, false) => Err(Failed::Refused(Refusal::CardEnded)),
+        match tx.query_opt(sql, &[self.binding.into()])? {
+            Some(row) if row.opt_time(0)?.is_none() => Ok(row.blob(1)? == seal),
+            _ => Err(Failed::Refused(self.by.ended())),
+        }
+    }
+}
+
+impl By {
+    /// What is said of it once it has ended.
+    const fn ended(&self) -> Refusal {
+        match self {
+            Self::Phone { .. } => Refusal::BindingEnded,
+            Self::MyNumberCard { .. } => Refusal::CardEnded,
+            Self::HpkiCard => Refusal::Approval(approval::Refusal::CardRevoked),
         }
     }
 }
@@ -75,7 +98,8 @@ impl Custody {
     }
 
     /// An HPKI card was revoked: from this commit it allows nothing here, whatever lists say, and
-    /// what it allowed ends. `card` is [`approval::CardEvidence::own_binding`]. Again changes nothing.
+    /// what it allowed ends: the sessions that it opened, and documents that it approved and that are not
+    /// signed yet. `card` is [`approval::CardEvidence::own_binding`]. Again changes nothing.
     pub async fn end_hpki_card(
         &self,
         card: BindingId,
@@ -119,6 +143,28 @@ impl Inner {
                 CardMeans::Jpki => self.by_my_number_card(approval, person, key, now).await,
             },
         }
+    }
+
+    /// By what these documents were approved, to be held against the books in the commit that lets
+    /// them be signed: a phone that was unlinked since, or a card that was, has nothing signed any
+    /// more, whichever means opened the session.
+    pub(crate) async fn approver(&self, row: &PreparedRow) -> Result<Believed, Bad> {
+        let Some(approved) = &row.approved else { return refused(Refusal::HashNotAuthorised) };
+        let approval: Approval = serde_json::from_str(&approved.evidence)
+            .map_err(|_| Fault::Row("custody_prepared: evidence".into()))?;
+        let binding = approved.binding;
+        let by = match approval.means() {
+            Means::Hpki => By::HpkiCard,
+            Means::Phone => match self.stored_binding(binding).await? {
+                Some(phone) => By::Phone { seal: phone.seal, counter: 0 },
+                None => return refused(Refusal::BindingUnknown),
+            },
+            Means::Jpki => match self.stored_card(binding).await? {
+                Some(card) => By::MyNumberCard { seal: card.seal },
+                None => return refused(Refusal::CardUnknown),
+            },
+        };
+        Ok(Believed { binding, by })
     }
 
     async fn by_phone(

@@ -166,7 +166,8 @@ impl Custody {
         }
     }
 
-    /// Ends the linking of a phone, and every budget that it approved. Again changes nothing.
+    /// Ends the linking of a phone, and every budget that it approved. Documents that it approved are
+    /// not signed any more (`Inner::approver`). Again changes nothing.
     pub async fn end_binding(&self, binding: BindingId, now: Timestamp) -> Result<(), Bad> {
         let inner = &*self.0;
         let Some(before) = inner.stored_binding(binding).await? else {
@@ -306,7 +307,7 @@ impl Inner {
         Ok(row)
     }
 
-    async fn stored_binding(&self, id: BindingId) -> Result<Option<BindingRow>, Bad> {
+    pub(crate) async fn stored_binding(&self, id: BindingId) -> Result<Option<BindingRow>, Bad> {
         let row = self.ledger.read(move |tx| Ok(BindingRow::read(tx, id)?)).await?;
         let Some(row) = row else { return Ok(None) };
         if self.room.seal_holds(&row.statement()?, &row.seal)? {

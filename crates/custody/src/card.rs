@@ -58,12 +58,6 @@ impl CardRow {
         tx.query(&sql, &[after.into(), count.into()])?.iter().map(Self::from_row).collect()
     }
 
-    /// Whether the row still bears this seal.
-    pub(crate) fn bears(tx: &Tx<'_>, id: BindingId, seal: &[u8]) -> Result<bool, Fault> {
-        let sql = "SELECT 1 FROM custody_card WHERE id = $1 AND seal = $2";
-        Ok(tx.query_opt(sql, &[id.into(), seal.into()])?.is_some())
-    }
-
     fn from_row(row: &Row) -> Result<Self, Fault> {
         Ok(Self {
             id: BindingId::from_octets(row.array(0)?),
@@ -172,8 +166,8 @@ impl Custody {
         Ok(())
     }
 
-    /// Ends the linking of a My Number Card, and every budget that it approved. Again changes
-    /// nothing.
+    /// Ends the linking of a My Number Card, and every budget that it approved. Documents that it
+    /// approved are not signed any more (`Inner::approver`). Again changes nothing.
     ///
     /// Refused: `card-unknown`.
     pub async fn end_card(&self, card: BindingId, now: Timestamp) -> Result<(), Bad> {
@@ -204,7 +198,7 @@ impl Custody {
 }
 
 impl Inner {
-    async fn stored_card(&self, id: BindingId) -> Result<Option<CardRow>, Bad> {
+    pub(crate) async fn stored_card(&self, id: BindingId) -> Result<Option<CardRow>, Bad> {
         let row = self.ledger.read(move |tx| Ok(CardRow::read(tx, id)?)).await?;
         let Some(row) = row else { return Ok(None) };
         if self.room.seal_holds(&row.statement(), &row.seal)? {

@@ -260,7 +260,7 @@ impl Inner {
                 activations.push(activation);
                 rows.push((row, take));
             }
-            let of = (Source::Approved, evidence);
+            let of = (Source::Approved(self.approver(approved).await?), evidence);
             let asked = asked.as_ref().map(|asked| (asked, wanted.as_slice()));
             let reserved =
                 self.reserve_rows(&mut bearer, Some(&sad), asked, of, (rows, activations), now);
@@ -308,7 +308,7 @@ impl Inner {
             Err(Failed::Refused(Stumble::NotDrawn)) => {
                 let wanted = match spending.source {
                     Source::Budget => spending.count(),
-                    Source::Approved => 0,
+                    Source::Approved(_) => 0,
                 };
                 self.refresh(bearer, wanted, now).await?;
                 Ok(None)

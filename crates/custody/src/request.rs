@@ -560,7 +560,8 @@ impl Inner {
             None => (Source::Budget, bearer.budget.evidence_hash),
             Some(approved) => {
                 let evidence = approved.approved.as_ref();
-                (Source::Approved, evidence.map(|one| one.evidence_hash).unwrap_or_default())
+                let evidence = evidence.map(|one| one.evidence_hash).unwrap_or_default();
+                (Source::Approved(self.approver(approved).await?), evidence)
             }
         };
         match self.reserve_rows(bearer, None, None, of, (taken, activations), now).await {

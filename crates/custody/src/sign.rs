@@ -106,7 +106,7 @@ impl Custody {
     /// The stored answer of an order, for the facility that gave it, for 24 hours.
     ///
     /// Refused: `order-unknown`, `order-in-progress`, `order-interrupted`, `order-closed`,
-    /// `key-frozen`.
+    /// `activation-expired`, `key-frozen`.
     pub async fn answer(
         &self,
         facility: &FacilityCode,
@@ -119,18 +119,11 @@ impl Custody {
         if row.size != 0 || row.recipe.kind.form() != Form::Xades {
             return refused(Refusal::OrderUnknown);
         }
-        match row.state {
-            OrderState::Authorised => refused(Refusal::OrderInProgress),
-            OrderState::Expired => refused(Refusal::ActivationExpired),
-            OrderState::Consumed => {
-                row.answerable(now).map_err(Failed::Refused)?;
-                self.0.stored(&row).await
-            }
+        match row.next(now) {
+            Ok(Retry::Answer) => self.0.stored(&row).await,
             // Also one whose lease is over: asking again with the same number closes or resumes it.
-            OrderState::Reserved => refused(Refusal::OrderInProgress),
-            OrderState::Released if row.resumable(now) => refused(Refusal::OrderInProgress),
-            OrderState::Released => refused(Refusal::OrderInterrupted),
-            OrderState::Failed => refused(Refusal::KeyFrozen),
+            Ok(_) => refused(Refusal::OrderInProgress),
+            Err(refusal) => refused(refusal),
         }
     }
 }

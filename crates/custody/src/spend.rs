@@ -21,6 +21,7 @@ use crate::Failed as Bad;
 use crate::activation::Activation;
 use crate::alarm::AlarmKind;
 use crate::bearer::Bearer;
+use crate::believed::Believed;
 use crate::budget::BudgetRow;
 use crate::hourly::Over;
 use crate::key::{Kept, StopReason};
@@ -52,8 +53,9 @@ pub(crate) enum Take {
 pub(crate) enum Source {
     /// Drawn from the budget of the session.
     Budget,
-    /// Approved by itself: the budget is only asked whether the session still runs.
-    Approved,
+    /// Approved by itself, by this means, which must not have ended: the budget is only asked whether
+    /// the session still runs.
+    Approved(Believed),
 }
 
 /// Why commit A did not go through.
@@ -63,7 +65,7 @@ pub(crate) enum Stumble {
     Taken,
     /// A row is no longer as it was read.
     Moved,
-    /// The budget gave nothing, or budget or key changed since they were read.
+    /// The budget gave nothing, or budget, key or the approving means changed since they were read.
     NotDrawn,
     /// The SAD gives nothing.
     NotGranted,
@@ -183,9 +185,13 @@ impl Spending {
         if let Some(over) = over {
             return stumbled(Stumble::Refused(over.refusal()));
         }
-        let left = match self.source {
+        let left = match &self.source {
             Source::Budget => self.draw(tx)?,
-            Source::Approved => self.still_open(tx)?,
+            Source::Approved(means) => match means.stands(tx) {
+                Ok(true) => self.still_open(tx)?,
+                Ok(false) => None,
+                Err(failed) => return Err(failed.map(Stumble::Refused)),
+            },
         };
         match left {
             Some(left) => Ok((left, intentions)),

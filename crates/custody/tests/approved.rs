@@ -158,6 +158,41 @@ async fn an_approval_is_for_exactly_what_was_prepared() {
 }
 
 #[tokio::test]
+async fn whoever_lost_the_signatures_gets_the_same_ones_again_and_nobody_ends_a_sad_at_work() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let doctor = physician(&house).await;
+    let token = token(&house, &morning(&house, &doctor).await);
+    let (custody, peer) = (&house.custody, hospital());
+    let waiting = prepared(&house, &token, &[1, 2]).await;
+    let approval = approve_documents(&doctor, documents(&waiting, &peer));
+    let mut values = Vec::new();
+    // The second time an hour later: the answers are kept for a day.
+    for at in [NOW, NOW.plus(3_600)] {
+        let sad = custody.authorise(waiting.id, &approval, at).await.unwrap().sad;
+        let signed = custody.sign_prepared(&token, &peer, &sad, at).await.unwrap();
+        values.push(signed.items.iter().map(|one| value(one.as_ref().unwrap())).collect::<Vec<_>>());
+    }
+    assert_eq!(values[0], values[1]);
+    let late = custody.authorise(waiting.id, &approval, NOW.plus(86_401)).await;
+    assert_eq!(code(late), "activation-expired");
+
+    // While one document lies with the device, asking again changes nothing.
+    by_sql(
+        &house,
+        "UPDATE custody_activation SET state = 'reserved', lease = $1 WHERE number = $2",
+        vec![NOW.plus(30).into(), waiting.documents[1].number.into()],
+    )
+    .await;
+    let meanwhile = custody.authorise(waiting.id, &approval, NOW.plus(29)).await;
+    assert_eq!(code(meanwhile), "order-in-progress");
+    let sad = custody.authorise(waiting.id, &approval, NOW.plus(30)).await.unwrap().sad;
+    let signed = custody.sign_prepared(&token, &peer, &sad, NOW.plus(30)).await.unwrap();
+    let again: Vec<_> = signed.items.iter().map(|one| value(one.as_ref().unwrap())).collect();
+    assert_eq!(again, values[0], "PKCS#1 v1.5 is deterministic");
+}
+
+#[tokio::test]
 async fn what_was_approved_is_the_bearers_and_ends_with_her_session_and_after_sixty_seconds() {
     let folder = tempdir().unwrap();
     let house = found(folder.path());
@@ -302,16 +337,11 @@ async fn whatever_step_breaks_from_approval_to_signature_each_document_is_signed
             let house = open(folder.path());
             house.custody.recover(NOW).await.unwrap();
             balanced(&house).await;
-            // The approval is sent again; where all was signed already, the answers are stored.
-            match house.custody.authorise(waiting.id, &approval, NOW).await {
-                Ok(granted) => {
-                    let sad = &granted.sad;
-                    let signed =
-                        house.custody.sign_prepared(&token, &hospital(), sad, NOW).await.unwrap();
-                    assert_eq!(signed.signed(), 2, "step {n} {how:?}");
-                }
-                refused => assert_eq!(code(refused), "activation-expired", "step {n} {how:?}"),
-            }
+            // The approval is sent again, also where all was signed already.
+            let granted = house.custody.authorise(waiting.id, &approval, NOW).await.unwrap();
+            let sad = &granted.sad;
+            let signed = house.custody.sign_prepared(&token, &hospital(), sad, NOW).await.unwrap();
+            assert_eq!(signed.signed(), 2, "step {n} {how:?}");
             for document in &waiting.documents {
                 house.custody.answer(&facility(), document.number, NOW).await.unwrap();
             }

@@ -15,7 +15,7 @@ use approval::{
     card_commitment,
 };
 use common::*;
-use custody::{Consent, Fresh, Purpose};
+use custody::{Asked, Consent, Fresh, Prepared, Purpose, Sad};
 use estate::{ThrowawayKey, keys};
 use hpki::Certificate;
 use hpki::id::BindingId;
@@ -277,4 +277,99 @@ async fn a_row_put_in_by_sql_approves_nothing() {
         .unwrap();
     let approval = by(CardMeans::Jpki, card, key, evidence.binding, asked(&house, &doctor).await);
     assert_eq!(code(house.custody.open_budget(&approval, today()).await), "seal-broken");
+}
+
+/// Documents that wait, those that were approved so, and the SAD for them.
+async fn authorised(
+    house: &House,
+    token: &str,
+    approve: impl Fn(Statement) -> Approval,
+) -> (Prepared, Sad) {
+    let asked = [1, 2].map(|digest| Asked {
+        number: number(),
+        kind: DocumentKind::Prescription,
+        digest: [digest; 32],
+    });
+    let custody = &house.custody;
+    let waiting = custody.prepare(token, &hospital(), asked.to_vec(), today()).await.unwrap();
+    let approval = approve(Statement::Documents(documents(&waiting, &hospital())));
+    let granted = custody.authorise(waiting.id, &approval, today()).await.unwrap();
+    (waiting, granted.sad)
+}
+
+/// Signs, and says what is said of it.
+async fn sign(house: &House, token: &str, sad: &Sad) -> &'static str {
+    let signed = house.custody.sign_prepared(token, &hospital(), sad, today().plus(1)).await;
+    match signed {
+        Ok(batch) if batch.signed() == 2 => "signed",
+        refused => code(refused),
+    }
+}
+
+/// A physician with a phone, an HPKI card and a linked My Number Card, and that linking.
+async fn with_every_means(house: &House) -> (Member, BindingId) {
+    let custody = &house.custody;
+    custody.trust_cards(Arc::new(trust()));
+    let mut doctor = physician_with_a_card(house, "Test117120").await;
+    let linked = link(&mut doctor);
+    custody.accept_binding(&linked, today()).await.unwrap();
+    let (card, key) = (&estate::estate().pharmacist_card, &keys().other_card);
+    // Before the phone was: where there is a phone, a card links no other.
+    let linked = today().minus(1);
+    let evidence = CardLinkEvidence { linked, ..linking(&doctor, 5, card, key) };
+    custody.accept_card(&evidence, today()).await.unwrap();
+    (doctor, evidence.binding)
+}
+
+fn by_her_hpki_card(statement: Statement) -> Approval {
+    by_hpki(&estate::estate().doctor_card, &keys().card, statement)
+}
+
+fn by_her_my_number_card(binding: BindingId, statement: Statement) -> Approval {
+    let (card, key) = (&estate::estate().pharmacist_card, &keys().other_card);
+    by(CardMeans::Jpki, card, key, binding, statement)
+}
+
+#[tokio::test]
+async fn what_a_card_approved_is_not_signed_once_it_has_ended_whatever_opened_the_session() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let custody = &house.custody;
+    let (doctor, my_number) = with_every_means(&house).await;
+    let said = approve_said(&doctor, asked(&house, &doctor).await);
+    let morning = token(&house, &custody.open_budget(&said, today()).await.unwrap());
+
+    let (before, signed) = authorised(&house, &morning, by_her_hpki_card).await;
+    assert_eq!(sign(&house, &morning, &signed).await, "signed");
+    let (_, sad) = authorised(&house, &morning, by_her_hpki_card).await;
+    let card = CardEvidence::own_binding(estate::estate().doctor_card.der());
+    custody.end_hpki_card(card, Some(doctor.key), today()).await.unwrap();
+    assert_eq!(sign(&house, &morning, &sad).await, "card-revoked");
+
+    let by_card = |said| by_her_my_number_card(my_number, said);
+    let (_, sad) = authorised(&house, &morning, by_card).await;
+    custody.end_card(my_number, today()).await.unwrap();
+    assert_eq!(sign(&house, &morning, &sad).await, "card-ended");
+
+    // What was signed before stays hers, and is handed out again.
+    assert_eq!(sign(&house, &morning, &signed).await, "signed");
+    custody.evidence(&facility(), before.documents[0].number, today()).await.unwrap();
+    assert!(custody.books().await.unwrap().balance());
+}
+
+#[tokio::test]
+async fn what_a_phone_approved_is_not_signed_once_it_is_unlinked_whatever_opened_the_session() {
+    let folder = tempdir().unwrap();
+    let house = found(folder.path());
+    let custody = &house.custody;
+    let (doctor, my_number) = with_every_means(&house).await;
+    let said = by_her_my_number_card(my_number, asked(&house, &doctor).await);
+    let morning = token(&house, &custody.open_budget(&said, today()).await.unwrap());
+    let (_, sad) = authorised(&house, &morning, |said| approve_said(&doctor, said)).await;
+    custody.end_binding(doctor.binding, today()).await.unwrap();
+    assert_eq!(sign(&house, &morning, &sad).await, "binding-ended");
+    let by_card = |said| by_her_my_number_card(my_number, said);
+    let (_, sad) = authorised(&house, &morning, by_card).await;
+    assert_eq!(sign(&house, &morning, &sad).await, "signed");
+    assert!(custody.books().await.unwrap().balance());
 }

@@ -32,9 +32,9 @@ use crate::desk::{Gateway, Signed};
 use crate::evidence;
 use crate::names::{StaffId, TerminalId};
 use crate::orders::Order;
-use crate::platform::{Call, Method, Platform};
+use crate::platform::{Bearer, Call, Method, Platform};
 use crate::refusal::Refusal;
-use crate::sending::{platform_says, read};
+use crate::sending::{never_answered, platform_says, read, stored_answer};
 use crate::shelf::Kept;
 
 /// The digest algorithm of every document here.
@@ -217,6 +217,7 @@ impl<P: Platform> Gateway<P> {
     ) -> Result<ApprovingState, Failed<Refusal>> {
         let staff = self.staff(staff)?;
         let asked = self.asked_of(staff, ceremony).await?;
+        let _turn = self.turns.take(ceremony).await;
         if self.orders.waiting(ceremony).await?.is_empty() {
             return self.released(&asked).await;
         }
@@ -332,20 +333,15 @@ impl<P: Platform> Gateway<P> {
         let call = Call {
             method: Method::Post,
             path: path.replace("{ceremony}", &asked.ceremony.to_string()),
-            token: Some(kept.bearer),
+            token: Some(kept.bearer.clone()),
             body: Some(b"{}".to_vec()),
         };
         let reply = self.platform.send(call).await.map_err(unreachable)?;
         let signatures: ApprovalSignatures = match read(reply) {
             Ok(signatures) => signatures,
             Err(refusal) => {
-                if matches!(refusal, Refusal::PlatformRefused { .. })
-                    && !refusal.leaves_order_open()
-                    && !self.token_is_dead(&refusal)
-                {
-                    self.orders.refuse_waiting(asked.ceremony, &refusal).await?;
-                }
-                return Err(Failed::Refused(refusal));
+                let found = self.ask_for_each(asked, &kept.bearer, &refusal, now).await?;
+                return if found > 0 { Ok(()) } else { Err(Failed::Refused(refusal)) };
             }
         };
         for (item, order) in self.orders.waiting(asked.ceremony).await? {
@@ -357,14 +353,63 @@ impl<P: Platform> Gateway<P> {
                 Some((None, Some(problem))) => {
                     let (code, detail) = (problem.code.clone(), problem.detail.clone());
                     let refusal = Refusal::PlatformRefused { code, detail };
-                    if !refusal.leaves_order_open() {
-                        self.orders.refused(order.number, &refusal).await?;
-                    }
+                    self.close_unless_signed(&order, asked, &kept.bearer, &refusal, now).await?;
                 }
-                _ => self.orders.refused(order.number, &Refusal::AnswerWrongOrder).await?,
+                _ => {
+                    let refusal = Refusal::AnswerWrongOrder;
+                    self.close_unless_signed(&order, asked, &kept.bearer, &refusal, now).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The platform signs none of them any more: what it signed before is fetched, the rest closed.
+    /// Gives how many were fetched.
+    async fn ask_for_each(
+        &self,
+        asked: &Asked,
+        bearer: &Bearer,
+        refusal: &Refusal,
+        now: Timestamp,
+    ) -> Result<usize, Failed<Refusal>> {
+        let mut found = 0;
+        if matches!(refusal, Refusal::PlatformRefused { .. }) && !self.token_is_dead(refusal) {
+            for (_, order) in self.orders.waiting(asked.ceremony).await? {
+                let signed = self.close_unless_signed(&order, asked, bearer, refusal, now).await?;
+                found += usize::from(signed);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Closes an order for this refusal, unless it can still be answered or was signed before: a
+    /// signature that the journal holds is not thrown away because asking twice was refused. Whether
+    /// it was signed.
+    async fn close_unless_signed(
+        &self,
+        order: &Order,
+        asked: &Asked,
+        bearer: &Bearer,
+        refusal: &Refusal,
+        now: Timestamp,
+    ) -> Result<bool, Failed<Refusal>> {
+        if refusal.leaves_order_open() {
+            return Ok(false);
+        }
+        let mut at = now;
+        match stored_answer(&self.platform, order, Some(bearer), &mut at).await {
+            Ok(answer) => {
+                self.finish_approved(order, asked, &answer, now).await?;
+                return Ok(true);
+            }
+            Err(said) if never_answered(&said) => {
+                self.orders.refused(order.number, refusal).await?;
+            }
+            // Nobody knows yet.
+            Err(_) => {}
+        }
+        Ok(false)
     }
 
     /// Believes an answer to an approved order, fetches and judges its evidence, and keeps both.

@@ -23,6 +23,7 @@ use crate::refusal::Refusal;
 use crate::seal::ShelfKey;
 use crate::sending::{self, Patience};
 use crate::shelf::{Kept, Shelf};
+use crate::turns::Turns;
 
 /// A signed document, verified, and where the journal holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,7 @@ pub struct Gateway<P> {
     pub(crate) orders: Orders,
     pub(crate) watch: Watch,
     pub(crate) cards: Option<Arc<CardDesk>>,
+    pub(crate) turns: Turns,
     crls: RwLock<Option<Arc<Vec<Crl>>>>,
 }
 
@@ -103,6 +105,7 @@ impl<P: Platform> Gateway<P> {
             watch: Watch::new(store.clone(), Arc::clone(&config)),
             crls: RwLock::new(None),
             cards: None,
+            turns: Turns::default(),
             config,
             store,
             platform,
@@ -291,12 +294,7 @@ impl<P: Platform> Gateway<P> {
         let answer = match stored {
             Ok(answer) => answer,
             // The platform knows nothing of it, or will not say any more.
-            Err(refusal)
-                if matches!(
-                    refusal.platform_code(),
-                    Some("order-unknown" | "order-interrupted" | "order-closed")
-                ) =>
-            {
+            Err(refusal) if sending::never_answered(&refusal) => {
                 self.orders.refused(order.number, &Refusal::OrderExpired).await?;
                 return Err(Failed::Refused(Refusal::OrderExpired));
             }

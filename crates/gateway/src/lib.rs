@@ -50,6 +50,7 @@ mod refusal;
 mod seal;
 mod sending;
 mod shelf;
+mod turns;
 mod waiting;
 
 pub use approving::{Approving, ApprovingState, Paper};

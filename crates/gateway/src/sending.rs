@@ -64,6 +64,20 @@ pub(crate) async fn stored_answer<P: Platform>(
     answer(platform, call, Patience::Once, now).await
 }
 
+/// Whether the platform, asked for the answer of an order, says that there is none and never will be.
+pub(crate) fn never_answered(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.platform_code(),
+        Some(
+            "order-unknown"
+                | "order-interrupted"
+                | "order-closed"
+                | "activation-expired"
+                | "key-frozen"
+        )
+    )
+}
+
 /// The platform works, and the authority of the card does not: her phone would do.
 const CARD_STATUS_UNKNOWN: &str = "card-status-unknown";
 

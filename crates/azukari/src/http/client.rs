@@ -178,6 +178,15 @@ impl Client {
         if let Some(tap) = &self.tap {
             tap.hear(method, path, false, Some(answer.status), &answer.body);
         }
+        #[cfg(test)]
+        if let Some(instead) = self.tap.as_ref().and_then(|tap| tap.loses(path)) {
+            let Some(code) = instead else {
+                return Err(CallFault::TimedOut(self.inner.host.clone()));
+            };
+            let problem = wire::refusal::Problem::refused(code, "");
+            let body = serde_json::to_vec(&problem).unwrap_or_default().into();
+            return Ok(Answer { status: problem.status, body, cookies: Vec::new() });
+        }
         Ok(answer)
     }
 

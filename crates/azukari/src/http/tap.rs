@@ -30,6 +30,9 @@ pub(crate) struct Heard {
 struct Tape {
     listening: AtomicBool,
     heard: Mutex<VecDeque<Heard>>,
+    /// Answers to paths with these ends that are lost, or replaced by refusals with these codes.
+    #[cfg(test)]
+    lost: Mutex<VecDeque<(&'static str, Option<&'static str>)>>,
 }
 
 /// A tap on one line. All taps made from one another write on the same tape, in order.
@@ -78,5 +81,21 @@ impl Tap {
             status,
             body: body.to_vec(),
         });
+    }
+
+    /// What is asked next of a path with this end is done, and its answer lost on the way; where there
+    /// is a code, this refusal arrives in its place.
+    #[cfg(test)]
+    pub(crate) fn lose(&self, end: &'static str, code: Option<&'static str>) {
+        let mut lost = self.tape.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.push_back((end, code));
+    }
+
+    /// Whether the answer to this path is lost, and what arrives in its place.
+    #[cfg(test)]
+    pub(super) fn loses(&self, path: &str) -> Option<Option<&'static str>> {
+        let mut lost = self.tape.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = lost.iter().position(|(end, _)| path.ends_with(end))?;
+        lost.remove(at).map(|(_, code)| code)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use approval::Approval;
 use approval::statement::{DocumentsStatement, Statement as Said};
 use hpki::id::{PreparedId, TokenId};
+use hpki::kind::Form;
 use hpki::time::Timestamp;
 use ledger::{Event, Failed, Fault, Note, Record};
 
@@ -19,11 +20,13 @@ use crate::sad::{Granted, SAD_S, SadRow};
 use crate::{Failed as Bad, refused};
 
 impl Custody {
-    /// Believes an approval of prepared documents, after checking it with this room's own eyes: each document becomes one activation, good for sixty seconds. The same
-    /// approval again gives another SAD and ends the one before.
+    /// Believes an approval of prepared documents, after checking it with this room's own eyes: each
+    /// document becomes one activation, good for sixty seconds. The same approval again gives another
+    /// SAD and ends the one before, also where all was signed: its bearer may have lost the answer.
     ///
     /// Refused: what `Inner::believed` refuses; `prepared-unknown`, `prepared-expired`,
-    /// `approval-mismatch`, `approval-spent`, `approval-elsewhere`, `token-ended`, the key's and the certificate's state.
+    /// `approval-mismatch`, `approval-spent`, `approval-elsewhere`, `token-ended`, the key's and the
+    /// certificate's state; again also `order-in-progress` and `activation-expired`.
     pub async fn authorise(
         &self,
         prepared: PreparedId,
@@ -138,21 +141,33 @@ impl Inner {
         Ok(granted)
     }
 
-    /// Another SAD for what was approved, for as long as it can still be spent; the one before
-    /// ends.
+    /// Another SAD for what was approved, for as long as it can still be spent or what was made with
+    /// it can be fetched; the one before ends.
+    ///
+    /// Refused: `activation-expired` where neither is so; `order-in-progress` while the one before is
+    /// at work, which would lose its SAD.
     pub(crate) async fn grant_again(
         &self,
         row: &PreparedRow,
         now: Timestamp,
     ) -> Result<Granted, Bad> {
-        let rows = self.approved_rows(row).await?;
-        // What waits, for its time; what was interrupted, so that it can be taken up again.
-        let until = rows.iter().filter_map(|row| match row.next(now) {
-            Ok(Retry::Reserve) => row.expires,
-            Ok(Retry::Resume) => Some(now.plus(SAD_S)),
-            _ => None,
-        });
-        let Some(until) = until.max() else {
+        let fetched_again = row.form() == Form::Xades;
+        let mut until = None;
+        for row in self.approved_rows(row).await? {
+            until = until.max(match row.next(now) {
+                // What waits, for its time; what was interrupted, so that it can be taken up again.
+                Ok(Retry::Reserve) => row.expires,
+                Ok(Retry::Resume) => Some(now.plus(SAD_S)),
+                // What is signed, for whoever lost the answer, or lies with somebody who died. A client
+                // that brings hashes gets no second answer: each is spent once.
+                Ok(Retry::Answer | Retry::Release) if fetched_again => Some(now.plus(SAD_S)),
+                Err(Refusal::OrderInProgress) if fetched_again => {
+                    return refused(Refusal::OrderInProgress);
+                }
+                _ => None,
+            });
+        }
+        let Some(until) = until else {
             return refused(Refusal::ActivationExpired);
         };
         let (granted, sad) = self.mint(sad_for(row, now, until.min(now.plus(SAD_S))))?;

@@ -156,7 +156,7 @@ impl Inner {
                 None => Err(Refusal::HashNotAuthorised),
             };
             let guard = live.is_ok().then(|| sad.clone());
-            let sources = (Source::Approved, evidence, guard);
+            let sources = (Source::Approved(self.approver(&approved).await?), evidence, guard);
             if let Some(items) = self.finish(&mut bearer, slots, sources, activate, now).await? {
                 return Ok(SignedBatch { items });
             }

@@ -1,6 +1,7 @@
 //! Kinds that take their owner's approval per document or batch: one look at the phone, eight
 //! characters that terminal and phone share, and evidence that anybody can check afterwards.
 
+mod asked_again;
 mod by_card;
 
 use approval::Bundle;
