@@ -18,6 +18,7 @@ mod http;
 mod inspect;
 mod journal;
 mod memory;
+mod newer_list;
 mod officer;
 mod openapi;
 mod pages;

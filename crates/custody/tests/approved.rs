@@ -171,7 +171,8 @@ async fn whoever_lost_the_signatures_gets_the_same_ones_again_and_nobody_ends_a_
     for at in [NOW, NOW.plus(3_600)] {
         let sad = custody.authorise(waiting.id, &approval, at).await.unwrap().sad;
         let signed = custody.sign_prepared(&token, &peer, &sad, at).await.unwrap();
-        values.push(signed.items.iter().map(|one| value(one.as_ref().unwrap())).collect::<Vec<_>>());
+        values
+            .push(signed.items.iter().map(|one| value(one.as_ref().unwrap())).collect::<Vec<_>>());
     }
     assert_eq!(values[0], values[1]);
     let late = custody.authorise(waiting.id, &approval, NOW.plus(86_401)).await;

@@ -10,7 +10,8 @@ if (location.hash) {
   history.replaceState(null, "", location.pathname + location.search);
 }
 const secret = sessionStorage.getItem(KEPT);
-let seen, looking;
+// The card that stands on the page: the PIN is for no other.
+let seen, looking, certificate;
 
 function face(card) {
   $("holder").textContent = card.holder ?? "";
@@ -32,6 +33,7 @@ function display(view) {
   $("papers").hidden = !view.documents || view.state === "over";
   if (view.documents) papers(view.documents);
   if (view.card) face(view.card);
+  certificate = view.certificate;
   if (view.until) {
     const until = when(view.until);
     say($("valid"), both(`アクセストークンの有効期限は ${until.ja} までです`, `The access token is valid until ${until.en}`));
@@ -64,7 +66,7 @@ async function sign(event) {
   const beside = $("pin-trouble"), pin = $("typed").value;
   beside.hidden = true;
   $("typed").value = "";
-  try { display(await ask("/c/pin", { secret, pin, last: $("last").checked })); }
+  try { display(await ask("/c/pin", { secret, pin, certificate, last: $("last").checked })); }
   catch (refused) {
     if (!refused.problem) throw refused;
     $("last").checked = false;

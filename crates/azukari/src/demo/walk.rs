@@ -320,9 +320,7 @@ impl Door {
         let secret = page_secret(&self.ask("POST", &path, Some(&body)).await?)?;
         let browser = self.browser()?;
         let here = json!({"secret": secret});
-        let _: Value = call(&browser, "POST", "/c/state", None, Some(&here)).await?;
-        let typed = json!({"secret": secret, "pin": pin, "last": false});
-        let _: Value = call(&browser, "POST", "/c/pin", None, Some(&typed)).await?;
+        type_pin(&browser, &secret, pin).await?;
         for _ in 0..200 {
             let view: Value = call(&browser, "POST", "/c/state", None, Some(&here)).await?;
             match view["state"].as_str() {
@@ -354,8 +352,7 @@ impl Door {
         });
         let asked = self.ask("POST", &orders, Some(&body)).await?;
         let secret = page_secret(&asked)?;
-        let typed = json!({"secret": secret, "pin": pin, "last": false});
-        let _: Value = call(&self.browser()?, "POST", "/c/pin", None, Some(&typed)).await?;
+        type_pin(&self.browser()?, &secret, pin).await?;
         let order = asked["order"].as_str().unwrap_or_default();
         let state = self.ask("GET", &format!("{orders}/{order}"), None).await?;
         Ok(SignedDocument { document: octets(&state, "document")?, answer: asked })
@@ -378,6 +375,16 @@ impl Door {
 }
 
 /// The secret of the page that an answer names.
+/// On the page with this secret: which card it is first, then its PIN.
+async fn type_pin(browser: &Client, secret: &str, pin: &str) -> Result<(), StepFailed> {
+    let here = json!({"secret": secret});
+    let view: Value = call(browser, "POST", "/c/state", None, Some(&here)).await?;
+    let certificate = view["certificate"].as_str().unwrap_or_default();
+    let typed = json!({"secret": secret, "pin": pin, "certificate": certificate, "last": false});
+    let _: Value = call(browser, "POST", "/c/pin", None, Some(&typed)).await?;
+    Ok(())
+}
+
 fn page_secret(answer: &Value) -> Result<String, StepFailed> {
     let page = answer["page"].as_str().and_then(|page| page.split_once('#'));
     let secret = page.map(|(_, secret)| secret.to_owned());

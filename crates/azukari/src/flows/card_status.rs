@@ -8,7 +8,7 @@ use std::time::Duration;
 use approval::CardTrust;
 use hpki::ocsp::{self, Expected, Request, Standing};
 use hpki::oid;
-use hpki::path::{Anchor, authentic};
+use hpki::path::Anchor;
 use hpki::refusal::Refuse as _;
 use hpki::sign::Random as _;
 use hpki::time::Timestamp;
@@ -17,6 +17,7 @@ use hpki::{Certificate, Crl};
 use crate::clock::now;
 use crate::config::jpki::{At, JpkiConfig, Responder, StatusFrom};
 use crate::http::client::Client;
+use crate::newer_list::{Held, fit};
 use crate::platform::Platform;
 
 /// The policy of user authentication certificates (JPKI).
@@ -26,8 +27,6 @@ const JPKI_AUTHENTICATION: oid::ObjectIdentifier =
 const PATIENCE: Duration = Duration::from_secs(20);
 /// So long an answer is waited for: somebody stands at the terminal.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
-/// So far the authority's clock may be ahead of ours.
-const CLOCKS_S: u64 = 300;
 /// No list in a file is longer; one that is fetched is bounded like every answer (8 MiB).
 const LIST_MAX: u64 = 64 * 1024 * 1024;
 
@@ -62,15 +61,10 @@ fn listed(
     now: Timestamp,
 ) -> Result<Crl, String> {
     let list = Crl::from_pem_or_der(octets).map_err(|refusal| refusal.to_string())?;
-    authentic(&list, &config.authority, now).map_err(|refusal| refusal.to_string())?;
-    let made = list.this_update();
-    if made > now.plus(CLOCKS_S) {
-        return Err("it begins in the future".into());
-    }
-    match platform.authn.newest_card_list() {
-        Some(held) if made < held => Err("it is older than the one that is held".into()),
-        _ => Ok(list),
-    }
+    // Authentication keeps when the newest was made; its number does not matter beside that.
+    let held = platform.authn.newest_card_list().map(|made| Held { made, number: &[] });
+    fit(&list, &config.authority, held, now).map_err(|unfit| unfit.to_string())?;
+    Ok(list)
 }
 
 fn believed(config: &JpkiConfig, lists: Vec<Crl>) -> CardTrust {

@@ -15,6 +15,7 @@ mod login;
 mod made;
 mod orders;
 mod owner;
+mod pages_here;
 mod revocation;
 mod stopping;
 mod watching;

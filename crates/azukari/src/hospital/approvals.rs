@@ -151,7 +151,7 @@ pub(crate) async fn begin(
         None => hospital.page_of_approval(&staff, &terminal, &asked),
         Some(usage) => {
             let (ceremony, documents) = (asked.ceremony, Documents::from(&asked));
-            hospital.page_of_card_approval(&staff, &terminal, usage, ceremony, documents)
+            hospital.page_of_card_approval(&staff, &terminal, usage, ceremony, documents).0
         }
     };
     Ok(Json(ApprovalAnswer {

@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use gateway::reader::{CardUse, Chosen, LastTry, Pin};
 use gateway::{CardAsked, CardOrderState, Entered, SignedHere, StaffId, TerminalId};
+use hpki::encoding::Digest32;
 use hpki::id::{CeremonyId, OrderNumber};
 use hpki::kind::DocumentKind;
 use hpki::time::Timestamp;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 
 use super::Hospital;
 use super::cards::FaceAnswer;
+use super::open_pages::PageName;
 use super::terminal::{Documents, plainly};
 use crate::clock::now;
 use crate::http::ask::{Ask, With};
@@ -50,14 +52,20 @@ pub(super) struct Open {
 #[derive(Clone)]
 enum Purpose {
     /// Signing a document that waits for the card in this reader.
-    Document { order: OrderNumber, kind: DocumentKind, reader: String },
+    Document {
+        order: OrderNumber,
+        kind: DocumentKind,
+        reader: String,
+        /// SHA-256 of the certificate on the card that was there when it was asked for.
+        certificate: Digest32,
+    },
     /// Authenticating with a card of this use.
     Session {
         usage: CardUse,
         ceremony: CeremonyId,
         /// Until when that ceremony can be answered; later a new one is begun.
         until: Timestamp,
-        /// The card that the page shows: the PIN is for no other.
+        /// The card that was shown last.
         shown: Option<Box<Chosen>>,
         /// It was answered.
         answered: bool,
@@ -67,7 +75,7 @@ enum Purpose {
         usage: CardUse,
         ceremony: CeremonyId,
         documents: Documents,
-        /// The card that the page shows: the PIN is for no other.
+        /// The card that was shown last.
         shown: Option<Box<Chosen>>,
     },
 }
@@ -82,11 +90,29 @@ impl Purpose {
         }
     }
 
-    /// Where the card that the page shows is kept, if a card is to answer a challenge.
-    fn card(&mut self) -> Option<&mut Option<Box<Chosen>>> {
+    /// Keeps the card that is shown, if a card is to answer a challenge.
+    fn show(&mut self, card: Chosen) {
         match self {
-            Self::Document { .. } => None,
-            Self::Session { shown, .. } | Self::Approval { shown, .. } => Some(shown),
+            Self::Document { .. } => {}
+            Self::Session { shown, .. } | Self::Approval { shown, .. } => {
+                *shown = Some(Box::new(card));
+            }
+        }
+    }
+
+    /// The PIN is for the card with this certificate, which stood on the page on which it was typed,
+    /// and for no other, whatever another page showed meanwhile.
+    fn is_for(&self, certificate: &Digest32) -> Result<(), Trouble> {
+        let known = match self {
+            Self::Document { certificate, .. } => Some(*certificate),
+            Self::Session { shown, .. } | Self::Approval { shown, .. } => {
+                shown.as_ref().map(|card| card.certificate.sha256())
+            }
+        };
+        match known {
+            None => Err(Trouble::refused("card-missing", "no card was shown")),
+            Some(known) if known == *certificate => Ok(()),
+            Some(_) => Err(Trouble::refused("card-changed", "another card was shown")),
         }
     }
 }
@@ -109,6 +135,8 @@ struct View {
     until: Option<Timestamp>,
     /// The card in the reader.
     card: Option<FaceAnswer>,
+    /// SHA-256 of its certificate, hexadecimal: the PIN that is typed beside it is for this card.
+    certificate: Option<String>,
     /// What is wrong with it, or why it is over.
     trouble: Option<Problem>,
 }
@@ -122,7 +150,8 @@ impl Hospital {
         asked: &CardAsked,
     ) -> String {
         let (order, kind, reader) = (asked.order, asked.kind, asked.reader.clone());
-        self.pin_page(staff, terminal, Purpose::Document { order, kind, reader })
+        let certificate = asked.face.certificate.sha256();
+        self.pin_page(staff, terminal, Purpose::Document { order, kind, reader, certificate }).0
     }
 
     /// The address of a page on which somebody authenticates with a card of this use.
@@ -132,7 +161,7 @@ impl Hospital {
         terminal: &TerminalId,
         usage: CardUse,
         (ceremony, until): (CeremonyId, Timestamp),
-    ) -> String {
+    ) -> (String, PageName) {
         let (shown, answered) = (None, false);
         let purpose = Purpose::Session { usage, ceremony, until, shown, answered };
         self.pin_page(staff, terminal, purpose)
@@ -146,15 +175,20 @@ impl Hospital {
         usage: CardUse,
         ceremony: CeremonyId,
         documents: Documents,
-    ) -> String {
+    ) -> (String, PageName) {
         let purpose = Purpose::Approval { usage, ceremony, documents, shown: None };
         self.pin_page(staff, terminal, purpose)
     }
 
-    fn pin_page(&self, staff: &StaffId, terminal: &TerminalId, purpose: Purpose) -> String {
+    fn pin_page(
+        &self,
+        staff: &StaffId,
+        terminal: &TerminalId,
+        purpose: Purpose,
+    ) -> (String, PageName) {
         let (staff, terminal) = (staff.clone(), terminal.clone());
-        let secret = self.pins.open(Open { staff, terminal, purpose }, now());
-        format!("{}/c#{secret}", self.door)
+        let (secret, name) = self.pins.open(Open { staff, terminal, purpose }, now());
+        (format!("{}/c#{secret}", self.door), name)
     }
 
     /// Signs to the end, also when whoever asked hangs up: a card that signs is not left alone.
@@ -174,7 +208,7 @@ impl Hospital {
         }
     }
 
-    async fn pin_view(&self, secret: &str, mut open: Open) -> Result<View, Trouble> {
+    async fn pin_view(&self, secret: &str, open: Open) -> Result<View, Trouble> {
         let config = self.gateway.config();
         let mut view = View {
             facility: self.name.clone(),
@@ -186,10 +220,11 @@ impl Hospital {
             state: "pin",
             until: None,
             card: None,
+            certificate: None,
             trouble: None,
         };
         let (usage, reader) = match &open.purpose {
-            Purpose::Document { order, kind, reader } => {
+            Purpose::Document { order, kind, reader, .. } => {
                 view.kind = Some(*kind);
                 match self.gateway.card_order(&open.staff, *order).await? {
                     CardOrderState::Waiting => {}
@@ -242,10 +277,8 @@ impl Hospital {
         match self.gateway.card_for(usage, reader.as_deref()).await {
             Ok((chosen, face)) => {
                 view.card = Some(FaceAnswer::from(&face));
-                if let Some(shown) = open.purpose.card() {
-                    *shown = Some(Box::new(chosen));
-                    self.pins.change(secret, open, None);
-                }
+                view.certificate = Some(hex::encode(chosen.certificate.sha256()));
+                self.pins.update(secret, now(), |open| open.purpose.show(chosen))?;
             }
             Err(failed) => {
                 view.state = "card";
@@ -255,25 +288,26 @@ impl Hospital {
         Ok(view)
     }
 
-    /// Authenticates to the end, also when whoever asked hangs up.
+    /// Authenticates to the end, also when whoever asked hangs up. Gives the page as it is then.
     async fn authenticated(
         self: Arc<Self>,
         secret: &str,
-        mut open: Open,
+        open: Open,
         entered: Entered,
     ) -> Result<Open, Trouble> {
-        let Purpose::Session { ceremony, until, shown, answered, .. } = &mut open.purpose else {
+        let Purpose::Session { ceremony, until, shown, .. } = &open.purpose else {
             return Err(Trouble::refused("terminal-page-unknown", "nobody authenticates here"));
         };
         let Some(card) = shown.clone() else {
             return Err(Trouble::refused("card-missing", "no card was shown"));
         };
-        if now() >= *until {
+        let (mut ceremony, mut until) = (*ceremony, *until);
+        if now() >= until {
             let begun = self.gateway.authenticate(&open.staff, &open.terminal, now()).await;
             let begun = begun.map_err(plainly)?;
-            (*ceremony, *until) = (begun.ceremony, begun.until);
+            (ceremony, until) = (begun.ceremony, begun.until);
         }
-        let (hospital, staff, ceremony) = (Arc::clone(&self), open.staff.clone(), *ceremony);
+        let (hospital, staff) = (Arc::clone(&self), open.staff);
         let answering = tokio::spawn(async move {
             let gateway = &hospital.gateway;
             gateway.authenticate_with_card(&staff, ceremony, &card, entered, now()).await
@@ -282,9 +316,13 @@ impl Hospital {
             Ok(answer) => answer.map_err(plainly)?,
             Err(error) => return Err(Trouble::fault(&error)),
         };
-        *answered = true;
-        self.pins.change(secret, open.clone(), None);
-        Ok(open)
+        let answer = (ceremony, until, true);
+        self.pins.update(secret, now(), |open| {
+            if let Purpose::Session { ceremony, until, answered, .. } = &mut open.purpose {
+                (*ceremony, *until, *answered) = answer;
+            }
+            open.clone()
+        })
     }
 
     /// Approves and signs to the end, also when whoever asked hangs up.
@@ -322,6 +360,8 @@ struct PinRequest {
     secret: String,
     #[serde(deserialize_with = "zeroed")]
     pin: Zeroizing<String>,
+    /// SHA-256 of the certificate on the card that the page showed beside it, hexadecimal.
+    certificate: String,
     /// She was told that it is her last try.
     last: bool,
 }
@@ -362,6 +402,10 @@ async fn pin(
     let open = hospital.pins.get(&secret, now())?;
     let last = if request.last { LastTry::Wanted } else { LastTry::Unasked };
     let pin = Pin::new(request.pin);
+    let mut certificate = [0; 32];
+    hex::decode_to_slice(&request.certificate, &mut certificate)
+        .map_err(|_| Trouble::refused("request-malformed", "certificate is SHA-256 in hex"))?;
+    open.purpose.is_for(&certificate)?;
     let open = match &open.purpose {
         Purpose::Document { order, .. } => {
             let typed = Some((pin, last));

@@ -78,7 +78,7 @@ pub(crate) async fn begin(
         None => hospital.page(&staff, &terminal, &begun),
         Some(usage) => {
             let ceremony = (begun.ceremony, begun.until);
-            hospital.page_of_card_session(&staff, &terminal, usage, ceremony)
+            hospital.page_of_card_session(&staff, &terminal, usage, ceremony).0
         }
     };
     Ok(Json(BeginAnswer {

@@ -2,7 +2,8 @@
 //! how far it is, the box for three digits. The EHR opens it by an address with a secret of its own
 //! in the fragment; the EHR's key never comes near a browser, and a token never reaches this page.
 //!
-//! What is known of an open page is memory: after a restart the EHR begins anew.
+//! What is known of an open page is memory: after a restart the EHR begins anew. A page can ask for a
+//! new QR code, but not for ever (`open_pages`), and it leads to one page for a PIN at a time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use wire::CeremonyStep;
 use wire::refusal::lookup;
 
 use super::Hospital;
+use super::open_pages::PageName;
 use crate::clock::now;
 use crate::http::ask::{Ask, With};
 use crate::http::problem::Trouble;
@@ -59,6 +61,8 @@ pub(super) struct Open {
     qr: Option<Qr>,
     until: Timestamp,
     documents: Option<Documents>,
+    /// The page for a card's PIN to which this one led last.
+    pin: Option<PageName>,
 }
 
 /// What terminal and phone both show of documents.
@@ -112,6 +116,7 @@ impl Hospital {
             qr: Qr::of(&begun.qr),
             until: begun.until,
             documents: None,
+            pin: None,
         };
         self.opened(open)
     }
@@ -130,12 +135,13 @@ impl Hospital {
             qr: Qr::of(&asked.qr),
             until: asked.until,
             documents: Some(asked.into()),
+            pin: None,
         };
         self.opened(open)
     }
 
     fn opened(&self, open: Open) -> String {
-        let secret = self.terminals.open(open, now());
+        let (secret, _) = self.terminals.open(open, now());
         format!("{}/t#{secret}", self.door)
     }
 
@@ -224,12 +230,17 @@ async fn card(
         return Err(Trouble::refused("cards-not-configured", "no cards are used here"));
     }
     let Open { staff, terminal, ceremony, until, documents, .. } = open;
-    let page = match documents {
+    let (page, name) = match documents {
         None => hospital.page_of_card_session(&staff, &terminal, usage, (ceremony, until)),
         Some(documents) => {
             hospital.page_of_card_approval(&staff, &terminal, usage, ceremony, documents)
         }
     };
+    let former =
+        hospital.terminals.update(&request.secret, now(), |open| open.pin.replace(name))?;
+    if let Some(former) = former {
+        hospital.pins.close(former);
+    }
     Ok(Json(CardAnswer { page }))
 }
 
@@ -275,11 +286,12 @@ async fn again(
     if open.documents.is_some() {
         return Err(Trouble::refused("terminal-page-unknown", "the EHR asks again"));
     }
+    hospital.terminals.renew(&request.secret, at)?;
     let begun =
         hospital.gateway.authenticate(&open.staff, &open.terminal, at).await.map_err(plainly)?;
-    let (ceremony, qr, until) = (begun.ceremony, Qr::of(&begun.qr), begun.until);
-    let renewed = Open { ceremony, qr, until, ..open };
-    hospital.terminals.change(&request.secret, renewed, Some(at));
+    hospital.terminals.update(&request.secret, at, |open| {
+        (open.ceremony, open.qr, open.until) = (begun.ceremony, Qr::of(&begun.qr), begun.until);
+    })?;
     Ok(Json(hospital.view(&request.secret, at).await?))
 }
 

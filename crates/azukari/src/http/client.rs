@@ -179,15 +179,33 @@ impl Client {
             tap.hear(method, path, false, Some(answer.status), &answer.body);
         }
         #[cfg(test)]
-        if let Some(instead) = self.tap.as_ref().and_then(|tap| tap.loses(path)) {
-            let Some(code) = instead else {
-                return Err(CallFault::TimedOut(self.inner.host.clone()));
-            };
-            let problem = wire::refusal::Problem::refused(code, "");
-            let body = serde_json::to_vec(&problem).unwrap_or_default().into();
-            return Ok(Answer { status: problem.status, body, cookies: Vec::new() });
+        if let Some(instead) = self.tap.as_ref().and_then(|tap| tap.instead(path)) {
+            return self.replaced(answer, instead).await;
         }
         Ok(answer)
+    }
+
+    #[cfg(test)]
+    async fn replaced(
+        &self,
+        answer: Answer,
+        instead: super::tap::Instead,
+    ) -> Result<Answer, CallFault> {
+        use super::tap::Instead;
+        match instead {
+            Instead::Nothing => Err(CallFault::TimedOut(self.inner.host.clone())),
+            Instead::Held(here, go) => {
+                here.notify_one();
+                go.notified().await;
+                Ok(answer)
+            }
+            Instead::Body(body) => Ok(Answer { body: body.into(), ..answer }),
+            Instead::Refusal(code) => {
+                let problem = wire::refusal::Problem::refused(code, "");
+                let body = serde_json::to_vec(&problem).unwrap_or_default().into();
+                Ok(Answer { status: problem.status, body, cookies: Vec::new() })
+            }
+        }
     }
 
     async fn attempt(

@@ -26,13 +26,26 @@ pub(crate) struct Heard {
     pub(crate) body: Vec<u8>,
 }
 
+/// What arrives on a bad line.
+#[cfg(test)]
+pub(crate) enum Instead {
+    /// Nothing, until nobody waits any longer.
+    Nothing,
+    /// A refusal with this code.
+    Refusal(&'static str),
+    /// A good answer with other octets.
+    Body(Vec<u8>),
+    /// The answer, once the second is told to let it pass; the first is told that it is here.
+    Held(Arc<tokio::sync::Notify>, Arc<tokio::sync::Notify>),
+}
+
 #[derive(Default)]
 struct Tape {
     listening: AtomicBool,
     heard: Mutex<VecDeque<Heard>>,
-    /// Answers to paths with these ends that are lost, or replaced by refusals with these codes.
+    /// What arrives in the place of answers to paths with these ends.
     #[cfg(test)]
-    lost: Mutex<VecDeque<(&'static str, Option<&'static str>)>>,
+    instead: Mutex<VecDeque<(&'static str, Instead)>>,
 }
 
 /// A tap on one line. All taps made from one another write on the same tape, in order.
@@ -83,19 +96,18 @@ impl Tap {
         });
     }
 
-    /// What is asked next of a path with this end is done, and its answer lost on the way; where there
-    /// is a code, this refusal arrives in its place.
+    /// What is asked next of a path with this end is done, and something else arrives than its answer.
     #[cfg(test)]
-    pub(crate) fn lose(&self, end: &'static str, code: Option<&'static str>) {
-        let mut lost = self.tape.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        lost.push_back((end, code));
+    pub(crate) fn replace(&self, end: &'static str, instead: Instead) {
+        let mut all = self.tape.instead.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back((end, instead));
     }
 
-    /// Whether the answer to this path is lost, and what arrives in its place.
+    /// What arrives in the place of the answer to this path, if anything is to.
     #[cfg(test)]
-    pub(super) fn loses(&self, path: &str) -> Option<Option<&'static str>> {
-        let mut lost = self.tape.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = lost.iter().position(|(end, _)| path.ends_with(end))?;
-        lost.remove(at).map(|(_, code)| code)
+    pub(super) fn instead(&self, path: &str) -> Option<Instead> {
+        let mut all = self.tape.instead.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = all.iter().position(|(end, _)| path.ends_with(end))?;
+        all.remove(at).map(|(_, instead)| instead)
     }
 }

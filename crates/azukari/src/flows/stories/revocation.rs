@@ -11,6 +11,7 @@ use super::*;
 use crate::config::GatewayConfig;
 use crate::demo::papers;
 use crate::flows;
+use crate::http::tap::{Instead, Tap};
 
 const JMA: Authority = Authority::Signing(SigningAuthority::Jma);
 
@@ -217,4 +218,33 @@ async fn a_gateway_that_has_seen_no_list_cannot_tell() {
     let hospital = crate::hospital::open(&config).await.unwrap();
     let report = hospital.gateway.report(&document, now());
     assert_eq!((report.verdict, report.code()), (Verdict::CannotTell, Some("crl-missing")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_older_and_no_forged_list_makes_a_revoked_certificate_good_again_at_a_gateway() {
+    let Morning { house, serial, document, .. } = morning().await;
+    let platform = house.platform();
+    let config = GatewayConfig::load(&house.founded.gateway_config(&SANDBOX)).unwrap();
+    let tap = Tap::default();
+    let hospital = crate::hospital::open_tapped(&config, Some(tap.clone())).await.unwrap();
+    let verdict = || hospital.gateway.report(&document, now()).verdict;
+    assert_eq!(verdict(), Verdict::Valid);
+    let list = async |name: &str| {
+        let lists = platform.ca.lists().await.unwrap();
+        lists.into_iter().find(|(of, _)| of == name).unwrap().1.der().to_vec()
+    };
+    let older = list("jma").await;
+    flows::revoke::revoke(platform, JMA, &serial, Reason::KeyCompromise, now()).await.unwrap();
+    assert!(hospital.renew_lists().await);
+    assert_eq!(verdict(), Verdict::Invalid);
+
+    let mut forged = list("jma").await;
+    *forged.last_mut().unwrap() ^= 1;
+    for served in [older, forged, list("medis").await, b"no list".to_vec()] {
+        tap.replace("/jma.crl", Instead::Body(served));
+        assert!(!hospital.renew_lists().await);
+        assert_eq!(verdict(), Verdict::Invalid);
+    }
+    assert!(hospital.renew_lists().await);
+    house.in_order().await;
 }
