@@ -90,7 +90,8 @@ pub(crate) struct ApprovalAnswer {
     #[schema(value_type = Vec<String>)]
     orders: Vec<OrderNumber>,
     /// A page for the terminal's browser, which shows all this and what follows. For this terminal
-    /// alone, for ten minutes.
+    /// alone, for ten minutes; a new QR code there begins them anew, ten times and for an hour at the
+    /// most.
     page: String,
 }
 

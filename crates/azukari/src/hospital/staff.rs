@@ -35,7 +35,8 @@ pub(crate) struct BeginAnswer {
     /// Until when it can be claimed, seconds since 1970.
     until: u64,
     /// A page for the terminal's browser, which shows all this and what follows. For this terminal
-    /// alone, for ten minutes.
+    /// alone, for ten minutes; a new QR code there begins them anew, ten times and for an hour at the
+    /// most.
     page: String,
 }
 
