@@ -379,6 +379,9 @@ impl Door {
 async fn type_pin(browser: &Client, secret: &str, pin: &str) -> Result<(), StepFailed> {
     let here = json!({"secret": secret});
     let view: Value = call(browser, "POST", "/c/state", None, Some(&here)).await?;
+    if let Ok(problem) = serde_json::from_value(view["trouble"].clone()) {
+        return Err(StepFailed::Refused(problem));
+    }
     let certificate = view["certificate"].as_str().unwrap_or_default();
     let typed = json!({"secret": secret, "pin": pin, "certificate": certificate, "last": false});
     let _: Value = call(browser, "POST", "/c/pin", None, Some(&typed)).await?;
