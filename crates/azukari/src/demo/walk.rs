@@ -374,7 +374,6 @@ impl Door {
     }
 }
 
-/// The secret of the page that an answer names.
 /// On the page with this secret: which card it is first, then its PIN.
 async fn type_pin(browser: &Client, secret: &str, pin: &str) -> Result<(), StepFailed> {
     let here = json!({"secret": secret});
@@ -388,6 +387,7 @@ async fn type_pin(browser: &Client, secret: &str, pin: &str) -> Result<(), StepF
     Ok(())
 }
 
+/// The secret of the page that an answer names.
 fn page_secret(answer: &Value) -> Result<String, StepFailed> {
     let page = answer["page"].as_str().and_then(|page| page.split_once('#'));
     let secret = page.map(|(_, secret)| secret.to_owned());
