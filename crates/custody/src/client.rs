@@ -11,7 +11,6 @@ use hpki::kind::{DocumentKind, Form};
 use xades::cades::Format;
 
 use crate::refusal::Refusal;
-use crate::token::Peer;
 
 /// A registered client's name: 1 to 64 of `a-z 0-9 . - _`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,11 +59,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// The registered client at the other end.
+    /// The client that is registered with this certificate: of the connection, or of a session.
     ///
     /// Refused: `client-unknown`.
-    pub(crate) fn of<'a>(clients: &'a [Self], peer: &Peer) -> Result<&'a Self, Refusal> {
-        clients.iter().find(|client| client.x5t == peer.x5t).ok_or(Refusal::ClientUnknown)
+    pub(crate) fn of<'a>(clients: &'a [Self], x5t: &Digest32) -> Result<&'a Self, Refusal> {
+        clients.iter().find(|client| client.x5t == *x5t).ok_or(Refusal::ClientUnknown)
     }
 
     /// Whether hashes may be signed as they are, where one of these is.

@@ -91,7 +91,7 @@ impl Custody {
     ) -> Result<Vec<Credential>, Bad> {
         let inner = &*self.0;
         let token = inner.tokens.check(token, peer, now).map_err(Failed::Refused)?;
-        let client = Client::of(&inner.config.clients, peer).map_err(Failed::Refused)?;
+        let client = Client::of(&inner.config.clients, &peer.x5t).map_err(Failed::Refused)?;
         let budget = inner.budget_row(token.budget()).await?;
         budget.is_of(&token).map_err(Failed::Refused)?;
         let kept = inner.kept(budget.key).await?;
@@ -152,7 +152,7 @@ impl Custody {
     ) -> Result<Authorized, Bad> {
         let inner = &*self.0;
         let bearer = inner.client_bearer(token, peer, ask.credential, now).await?;
-        let client = Client::of(&inner.config.clients, peer).map_err(Failed::Refused)?;
+        let client = Client::of(&inner.config.clients, &peer.x5t).map_err(Failed::Refused)?;
         let kind = client.kind(ask.kind).map_err(Failed::Refused)?;
         let pinned = ask.hashes.as_ref().map(Vec::len);
         let fits = (1..=MULTISIGN).contains(&ask.count)
@@ -221,7 +221,7 @@ impl Custody {
     ) -> Result<Authorized, Bad> {
         let inner = &*self.0;
         let bearer = inner.bearer(token, peer, now).await?;
-        Client::of(&inner.config.clients, peer).map_err(Failed::Refused)?;
+        Client::of(&inner.config.clients, &peer.x5t).map_err(Failed::Refused)?;
         let row = inner.prepared_row(prepared).await?;
         if !row.is_of(&bearer) || row.form() != Form::Hash {
             return refused(Refusal::PreparedUnknown);

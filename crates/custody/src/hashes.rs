@@ -114,7 +114,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Bearer, Bad> {
         let bearer = self.bearer(token, peer, now).await?;
-        Client::of(&self.config.clients, peer).map_err(Failed::Refused)?;
+        Client::of(&self.config.clients, &peer.x5t).map_err(Failed::Refused)?;
         if bearer.budget.key == credential {
             Ok(bearer)
         } else {
@@ -130,9 +130,7 @@ impl Inner {
         bearer: &Bearer,
         formats: impl Iterator<Item = Option<Format>>,
     ) -> Result<(), Refusal> {
-        let mut clients = self.config.clients.iter();
-        let client = clients.find(|client| client.x5t == bearer.budget.x5t);
-        client.ok_or(Refusal::ClientUnknown)?.may_bring(formats)
+        Client::of(&self.config.clients, &bearer.budget.x5t)?.may_bring(formats)
     }
 
     /// Commit A for all that is wanted, by what the SAD rests on.

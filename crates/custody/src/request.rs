@@ -312,7 +312,7 @@ impl Custody {
     ) -> Result<Polled, Bad> {
         let inner = Arc::clone(&self.0);
         let bearer = inner.bearer(token, peer, now).await?;
-        Client::of(&inner.config.clients, peer).map_err(Failed::Refused)?;
+        Client::of(&inner.config.clients, &peer.x5t).map_err(Failed::Refused)?;
         let work = tokio::spawn(async move { inner.poll_request(bearer, id, now).await });
         work.await.unwrap_or(Err(Failed::Fault(Fault::Panicked)))
     }

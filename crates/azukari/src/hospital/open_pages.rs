@@ -19,7 +19,7 @@ const LIFE_S: u64 = 600;
 /// No page is known for longer, however often it is renewed.
 const LONGEST_S: u64 = 3_600;
 /// So often a page is renewed.
-pub(super) const RENEWED_MOST: u32 = 10;
+const RENEWED_MOST: u32 = 10;
 
 /// Pages that show a `T`, by the SHA-256 of their secrets.
 pub(super) struct OpenPages<T>(Mutex<HashMap<Digest32, Page<T>>>);
