@@ -1,7 +1,8 @@
 //! The standing of a facility's client certificate, read on every request.
 //!
-//! One row by its number, and nothing is remembered from one request to the next: another process
-//! over the same store may have revoked meanwhile.
+//! One row by its number. Where other processes write to the same store nothing is remembered from one
+//! request to the next, since one of them may have revoked meanwhile; where only this one does, it knows
+//! when it revoked.
 
 use hpki::certificate::Certificate;
 use hpki::encoding::Digest32;
@@ -37,6 +38,25 @@ impl Ca {
     ) -> Result<Facility, Failed> {
         let unknown = || Failed::Refused(Refusal::FacilityUnknown);
         let name = GatewayName::of(certificate).ok_or_else(unknown)?;
+        let x5t = certificate.sha256();
+        if let Err(since) = self.in_force.look(&x5t) {
+            self.facility_issued(certificate).await?;
+            if !self.ledger.is_shared() {
+                self.in_force.remember(x5t, since);
+            }
+        }
+        if !certificate.is_valid_at(now) {
+            return Err(Failed::Refused(Refusal::FacilityCertificateExpired));
+        }
+        Ok(Facility {
+            code: name.facility,
+            name: certificate.organization().unwrap_or_default().to_owned(),
+            x5t,
+        })
+    }
+
+    /// Whether the books have it as issued, and not revoked since.
+    async fn facility_issued(&self, certificate: &Certificate) -> Result<(), Failed> {
         let (serial, der) = (certificate.serial().to_vec(), certificate.der().to_vec());
         let status = self
             .ledger
@@ -50,17 +70,9 @@ impl Ca {
             })
             .await?;
         match status.as_deref() {
-            Some("issued") => {}
-            Some("revoked") => return Err(Failed::Refused(Refusal::FacilityCertificateRevoked)),
-            _ => return Err(unknown()),
+            Some("issued") => Ok(()),
+            Some("revoked") => Err(Failed::Refused(Refusal::FacilityCertificateRevoked)),
+            _ => Err(Failed::Refused(Refusal::FacilityUnknown)),
         }
-        if !certificate.is_valid_at(now) {
-            return Err(Failed::Refused(Refusal::FacilityCertificateExpired));
-        }
-        Ok(Facility {
-            code: name.facility,
-            name: certificate.organization().unwrap_or_default().to_owned(),
-            x5t: certificate.sha256(),
-        })
     }
 }

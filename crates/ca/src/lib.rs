@@ -19,6 +19,7 @@ mod ceremony;
 mod config;
 mod face;
 mod facility;
+mod in_force;
 mod lists;
 mod making;
 mod order;
@@ -36,6 +37,8 @@ use hpki::id::KeyId;
 use hpki::sign::Random;
 use hsm::CaDesk;
 use ledger::Ledger;
+
+use in_force::InForce;
 
 pub use authority::{Authority, SigningAuthority};
 pub use card::{CardApplication, CardHolder, CardOrder};
@@ -57,12 +60,13 @@ pub struct Ca {
     desk: CaDesk,
     random: Arc<dyn Random>,
     config: Arc<CaConfig>,
+    in_force: Arc<InForce>,
 }
 
 impl Ca {
     /// The authorities whose keys stand behind this desk and whose books are in this ledger.
     pub fn new(ledger: Ledger, desk: CaDesk, random: Arc<dyn Random>, config: CaConfig) -> Self {
-        Self { ledger, desk, random, config: Arc::new(config) }
+        Self { ledger, desk, random, config: Arc::new(config), in_force: Arc::default() }
     }
 
     /// The certificate of an authority. Refused (`authority-unknown`) before its ceremony.

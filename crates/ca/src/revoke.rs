@@ -74,9 +74,12 @@ impl Ca {
             return Err(Failed::Refused(Refusal::RevocationReasonNotAllowed(reason.name())));
         }
         let serial = serial.to_vec();
+        // The commit goes on even if the caller stops waiting: this lives as long as its unit of work.
+        let revoking = self.in_force.revoking();
         let (revocation, _) = self
             .ledger
             .record(move |tx| {
+                let _ = &revoking;
                 let row = tx
                     .query_opt(
                         "SELECT status, der, key, person, makes FROM ca_certificate

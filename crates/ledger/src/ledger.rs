@@ -115,6 +115,11 @@ impl Ledger {
         self.store.clone()
     }
 
+    /// Whether other processes may write to the same store.
+    pub fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
     /// As [`Store::write`].
     pub async fn write<T, E>(
         &self,
