@@ -15,17 +15,20 @@ use crate::fault::{Failed, Fault};
 use crate::head::HeadFile;
 use crate::migration::Migration;
 use crate::nodes::{StoredNodes, TILE_WIDTH};
-use crate::opening::{
-    LeafOpening, commitment, entry, label, stream_key_hash, stream_key_statement,
-};
+use crate::opening::{LeafOpening, commitment, label, stream_key_hash, stream_key_statement};
 use crate::record::Record;
 use crate::refusal::Refusal;
+use crate::rows::Rows;
 use crate::tlog::NoteSigner;
 use crate::tlog::tree::{EMPTY_ROOT, Edge, Growth, leaf_hash, root_of};
 use crate::tx::Tx;
+use crate::value::Value;
 
 /// Streams remembered in memory; beyond it we ask the database again.
 const STREAMS_MAX: usize = 65_536;
+
+const ENTRY_COLUMNS: usize = 5;
+const STREAM_COLUMNS: usize = 3;
 
 const TABLES: Migration = Migration { room: "ledger", number: 1, sql: include_str!("journal.sql") };
 
@@ -90,10 +93,13 @@ pub(crate) struct Journal {
     tree: Tree,
     /// Leaves of the group that is open now, and what they change.
     staged: Vec<Digest32>,
+    staged_rows: Vec<Value>,
     staged_heads: HashMap<StreamId, Head>,
     staged_time: Option<Timestamp>,
     heads: HashMap<StreamId, Head>,
     keys: HashMap<StreamId, Zeroizing<Digest32>>,
+    entry_rows: Rows,
+    stream_rows: Rows,
 }
 
 /// What a journal needs from outside.
@@ -136,10 +142,21 @@ impl Journal {
             published: Arc::new(RwLock::new(Arc::new(published))),
             tree,
             staged: Vec::new(),
+            staged_rows: Vec::new(),
             staged_heads: HashMap::new(),
             staged_time: None,
             heads: HashMap::new(),
             keys: HashMap::new(),
+            entry_rows: Rows::new(
+                "INSERT INTO ledger_entry (idx, entry, before, salt, opening) VALUES",
+                ENTRY_COLUMNS,
+                "",
+            ),
+            stream_rows: Rows::new(
+                "INSERT INTO ledger_stream (stream, seq, idx) VALUES",
+                STREAM_COLUMNS,
+                "ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, idx = excluded.idx",
+            ),
         })
     }
 
@@ -166,14 +183,16 @@ impl Journal {
     /// Forgets what the open group has appended so far.
     pub(crate) fn clear_group(&mut self) {
         self.staged.clear();
+        self.staged_rows.clear();
         self.staged_heads.clear();
         self.staged_time = None;
     }
 
-    /// Appends entries inside the unit of work of `tx`, as its last step.
+    /// Appends entries to the open group, as the last step of the unit of work of `tx`. Their rows
+    /// follow with those of the whole group, in [`Journal::grow`].
     ///
-    /// Nothing is staged before the last row is in, so a failure (or a panic) on the way leaves
-    /// only rows, which the savepoint takes back.
+    /// Nothing is staged before the last entry is made, so a failure (or a panic) on the way leaves
+    /// nothing.
     pub(crate) fn append(
         &mut self,
         tx: &Tx<'_>,
@@ -181,6 +200,7 @@ impl Journal {
     ) -> Result<Vec<Appended>, Fault> {
         let mut heads: HashMap<StreamId, Head> = HashMap::new();
         let mut appended = Vec::with_capacity(records.len());
+        let mut rows = Vec::with_capacity(records.len() * ENTRY_COLUMNS);
         for (index, record) in (self.next_index()..).zip(records) {
             if let Some(outcome) = &record.outcome
                 && outcome.intention_index >= index
@@ -193,7 +213,8 @@ impl Journal {
                 Some(head) => Some(*head),
                 None => self.stream_head(tx, &stream)?,
             };
-            let entry = self.insert(tx, index, before, record)?;
+            let entry = self.make(index, before, record)?;
+            rows.extend(row_of(&entry, before));
             let (seq, commitment) = (entry.opening.seq, entry.commitment);
             heads.insert(stream, Head { seq, commitment, index });
             appended.push(entry);
@@ -202,14 +223,14 @@ impl Journal {
             self.staged.push(leaf_hash(&crate::opening::entry(&entry.label, &entry.commitment)));
             self.staged_time = self.staged_time.max(Some(entry.opening.record.time));
         }
+        self.staged_rows.append(&mut rows);
         self.staged_heads.extend(heads);
         Ok(appended)
     }
 
-    /// One row of the journal; stages nothing.
-    fn insert(
+    /// The next entry of a stream.
+    fn make(
         &mut self,
-        tx: &Tx<'_>,
         index: u64,
         before: Option<Head>,
         record: Record,
@@ -227,17 +248,6 @@ impl Journal {
         let mut salt = [0; 32];
         self.random.fill(&mut salt);
         let commitment = commitment(&salt, &octets);
-        tx.exec_inner(
-            "INSERT INTO ledger_entry (idx, entry, before, salt, opening)
-             VALUES ($1, $2, $3, $4, $5)",
-            &[
-                index.into(),
-                (&entry(&label, &commitment)).into(),
-                before.map(|head| head.index).into(),
-                (&salt).into(),
-                (&octets).into(),
-            ],
-        )?;
         Ok(Appended { index, salt, label, commitment, opening, octets })
     }
 
@@ -296,23 +306,22 @@ impl Journal {
             .transpose()
     }
 
-    /// Grows the tree by the entries of the group, still inside its transaction: full tiles,
-    /// the rows of the streams, the head row. `None` if the group appended nothing.
+    /// Grows the tree by the entries of the group, still inside its transaction: their rows, full
+    /// tiles, the rows of the streams, the head row. `None` if the group appended nothing.
     pub(crate) fn grow(&mut self, tx: &Tx<'_>) -> Result<Option<Growth>, Fault> {
         if self.staged.is_empty() {
             return Ok(None);
         }
+        self.entry_rows.add(tx, &std::mem::take(&mut self.staged_rows))?;
         let leaves = self.staged.clone();
         for (index, leaf) in (self.tree.size..).zip(&leaves) {
             self.tree.push(tx, 0, index, *leaf)?;
         }
+        let mut rows = Vec::with_capacity(self.staged_heads.len() * STREAM_COLUMNS);
         for (stream, head) in &self.staged_heads {
-            tx.exec_inner(
-                "INSERT INTO ledger_stream (stream, seq, idx) VALUES ($1, $2, $3)
-                 ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, idx = excluded.idx",
-                &[stream.into(), head.seq.into(), head.index.into()],
-            )?;
+            rows.extend([stream.into(), head.seq.into(), head.index.into()]);
         }
+        self.stream_rows.add(tx, &rows)?;
         let growth = Growth::new(self.tree.size, &self.tree.edge, leaves);
         // Compare and set: whoever else wrote to this journal made ours another one.
         let changed = tx.exec_inner(
@@ -386,6 +395,17 @@ fn begin(connection: &Connection, signer: &NoteSigner) -> Result<(), Failed<Refu
         ))));
     }
     Ok(())
+}
+
+/// The columns of an entry's row.
+fn row_of(entry: &Appended, before: Option<Head>) -> [Value; ENTRY_COLUMNS] {
+    [
+        entry.index.into(),
+        crate::opening::entry(&entry.label, &entry.commitment).into(),
+        before.map(|head| head.index).into(),
+        entry.salt.into(),
+        (&entry.octets).into(),
+    ]
 }
 
 /// Whether the tree begins with an older one.

@@ -39,6 +39,7 @@ mod reading;
 mod receipt;
 mod record;
 mod refusal;
+mod rows;
 mod store;
 pub mod tlog;
 mod tx;
