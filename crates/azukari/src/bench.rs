@@ -35,7 +35,7 @@ use crate::runtime::Stop;
 use check::Log;
 use drive::{Driven, Load};
 use estate::{Estate, FACILITY};
-use process::Started;
+use process::{Halted, Started};
 use raw::Raw;
 use show::Figures;
 use signing::Signing;
@@ -153,6 +153,9 @@ async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), 
     Ok(())
 }
 
+/// So often raw and end to end take turns.
+const TURNS: u32 = 5;
+
 /// How an end-to-end measurement is run.
 struct Run {
     in_flight: usize,
@@ -164,16 +167,14 @@ struct Run {
 }
 
 impl Run {
-    /// The raw signature, the platform as a process of its own under load, the raw signature again.
+    /// The raw signature and the platform, as a process of its own under load, in turns: machines
+    /// drift within seconds. While the raw signature is measured the platform stands still.
     async fn measure(
         &self,
         estate: &Estate,
         raw_keys: &Arc<Vec<KeyPair>>,
         ended: &Arc<AtomicBool>,
     ) -> Result<(Raw, Started, Driven), Stop> {
-        // As long as the platform: a key is blinded anew at each 32nd use, so a shorter measurement of
-        // many keys would leave out what the longer one holds.
-        let before = measure_raw(raw_keys, self.time, ended).await?;
         let mut started = process::serve(&estate.config, self.listen).await?;
         let platform = started.process.id().ok_or("基盤が終わりました (the platform ended)")?;
         let identity = |kind: &str| estate.tls.join(format!("{}.{kind}", FACILITY.code));
@@ -185,15 +186,24 @@ impl Run {
         let client = Client::new(&url, Some(tls), Duration::from_secs(20))?;
         let log = Log::new(estate.log.clone(), FACILITY.code.parse()?);
         let load = Arc::new(Load::new(client, Arc::clone(&estate.signatories), log, self.signing));
-        let mut driven = Arc::clone(&load).drive(platform, self.in_flight, self.time).await?;
+        let cold_per_s = load.warm(self.in_flight).await?;
+        let (mut raw, mut slices) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            // As long as the platform: a key is blinded anew at each 32nd use, so a shorter
+            // measurement of many keys would leave out what the longer one holds.
+            let halted = Halted::new(platform)?;
+            raw.push(measure_raw(raw_keys, self.time / TURNS, ended).await?);
+            drop(halted);
+            slices.push(load.drive(platform, self.in_flight, self.time / TURNS).await?);
+        }
+        let mut driven = Driven::of(slices, cold_per_s)?;
         if self.half_load {
             let rate = driven.per_s() / 2.0;
             driven.half_load = Some(load.pace(rate, self.in_flight, self.time / 2).await?);
         }
         started.peak_mb = process::peak_mb(platform)?;
         crate::runtime::terminate(&mut started.process).await;
-        let raw = before.mean(measure_raw(raw_keys, self.time, ended).await?);
-        Ok((raw, started, driven))
+        Ok((Raw::mean(&raw), started, driven))
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) async fn measure(
     });
     let driven = morning.drive(platform, in_flight, time).await?;
     crate::runtime::terminate(&mut started.process).await;
-    let raw = before.mean(measure_raw(*means, raw_time, ended).await?);
+    let raw = Raw::mean(&[before, measure_raw(*means, raw_time, ended).await?]);
 
     let authentications = driven.whole.count() as u64;
     let each_us = |cpu: Cpu| cpu.0 * 1e6 / authentications as f64;

@@ -62,7 +62,35 @@ pub(super) struct Driven {
     pub(super) half_load: Option<Latencies>,
 }
 
+/// One of the times in which it was driven.
+pub(super) struct Slice {
+    pub(super) latencies: Vec<f32>,
+    pub(super) seconds: f64,
+    pub(super) platform: Cpu,
+    pub(super) client: Cpu,
+}
+
+/// A worker's latencies.
+type Worked = Result<Vec<f32>, Stop>;
+
+/// Until the load has its shape, nothing is counted.
+const RUN_UP: Duration = Duration::from_millis(200);
+
 impl Driven {
+    /// What several times make together; the keys' first uses were before them.
+    pub(super) fn of(slices: Vec<Slice>, cold_per_s: f64) -> Result<Self, Stop> {
+        let (mut latencies, mut seconds) = (Vec::new(), 0.0);
+        let (mut platform, mut client) = (Cpu(0.0), Cpu(0.0));
+        for mut slice in slices {
+            latencies.append(&mut slice.latencies);
+            seconds += slice.seconds;
+            platform = platform.and(slice.platform);
+            client = client.and(slice.client);
+        }
+        let latencies = Latencies::new(latencies)?;
+        Ok(Self { latencies, seconds, platform, client, cold_per_s, half_load: None })
+    }
+
     /// Verified answers per second.
     pub(super) fn per_s(&self) -> f64 {
         self.latencies.count() as f64 / self.seconds
@@ -80,17 +108,9 @@ impl Load {
         Self { client, signatories, log, signing, next, counting, ended }
     }
 
-    /// Drives the platform, which is this process, for a while, after every key has signed twice.
-    pub(super) async fn drive(
-        self: Arc<Self>,
-        platform: u32,
-        in_flight: usize,
-        time: Duration,
-    ) -> Result<Driven, Stop> {
-        let mut workers = JoinSet::new();
-        for _ in 0..in_flight {
-            workers.spawn(Arc::clone(&self).work());
-        }
+    /// Lets every key sign twice. Answers per second while each was used for the first time.
+    pub(super) async fn warm(self: &Arc<Self>, in_flight: usize) -> Result<f64, Stop> {
+        let mut workers = self.begin(in_flight);
         let warm = Stopwatch::start();
         while self.next.load(Ordering::Relaxed) < self.signatories.len() + in_flight {
             pause(&mut workers, Duration::from_millis(5)).await?;
@@ -101,20 +121,42 @@ impl Load {
         {
             pause(&mut workers, Duration::from_millis(20)).await?;
         }
+        self.end(workers).await?;
+        Ok(cold_per_s)
+    }
+
+    /// Drives the platform, which is this process, for a while.
+    pub(super) async fn drive(
+        self: &Arc<Self>,
+        platform: u32,
+        in_flight: usize,
+        time: Duration,
+    ) -> Result<Slice, Stop> {
+        let mut workers = self.begin(in_flight);
+        pause(&mut workers, RUN_UP).await?;
         let us = std::process::id();
         let (watch, before) = (Stopwatch::start(), (cpu_of(platform)?, cpu_of(us)?));
         self.counting.store(true, Ordering::Relaxed);
         pause(&mut workers, time).await?;
         self.counting.store(false, Ordering::Relaxed);
         let (seconds, after) = (watch.elapsed().as_secs_f64(), (cpu_of(platform)?, cpu_of(us)?));
+        let latencies = self.end(workers).await?;
+        let (platform, client) = (after.0.since(before.0), after.1.since(before.1));
+        Ok(Slice { latencies, seconds, platform, client })
+    }
+
+    fn begin(self: &Arc<Self>, in_flight: usize) -> JoinSet<Worked> {
+        self.ended.store(false, Ordering::Relaxed);
+        (0..in_flight).map(|_| Arc::clone(self).work()).collect()
+    }
+
+    async fn end(&self, mut workers: JoinSet<Worked>) -> Worked {
         self.ended.store(true, Ordering::Relaxed);
         let mut latencies = Vec::new();
         while let Some(worker) = workers.join_next().await {
             latencies.append(&mut worker??);
         }
-        let latencies = Latencies::new(latencies)?;
-        let (platform, client) = (after.0.since(before.0), after.1.since(before.1));
-        Ok(Driven { latencies, seconds, platform, client, cold_per_s, half_load: None })
+        Ok(latencies)
     }
 
     /// Sends so many requests per second, whether the answers keep up or not: a latency counts from
@@ -152,7 +194,7 @@ impl Load {
         Latencies::new(latencies)
     }
 
-    async fn work(self: Arc<Self>) -> Result<Vec<f32>, Stop> {
+    async fn work(self: Arc<Self>) -> Worked {
         let mut latencies = Vec::new();
         while !self.ended.load(Ordering::Relaxed) {
             let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.signatories.len();
@@ -171,7 +213,7 @@ impl Load {
 }
 
 /// Waits, unless a worker fails first.
-async fn pause(workers: &mut JoinSet<Result<Vec<f32>, Stop>>, time: Duration) -> Result<(), Stop> {
+async fn pause(workers: &mut JoinSet<Worked>, time: Duration) -> Result<(), Stop> {
     tokio::select! {
         () = tokio::time::sleep(time) => Ok(()),
         Some(ended) = workers.join_next() => ended?.map(drop),

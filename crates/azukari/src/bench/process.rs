@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use crate::clock::Stopwatch;
@@ -17,6 +18,10 @@ pub(super) struct Cpu(pub(super) f64);
 impl Cpu {
     pub(super) fn since(self, before: Self) -> Self {
         Self(self.0 - before.0)
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
     }
 }
 
@@ -44,6 +49,24 @@ pub(super) struct Started {
     pub(super) start_s: f64,
     /// The most memory that it held, in megabytes, once measured.
     pub(super) peak_mb: f64,
+}
+
+/// A process that the kernel gives no processor as long as this lives.
+pub(super) struct Halted(Pid);
+
+impl Halted {
+    pub(super) fn new(process: u32) -> Result<Self, Stop> {
+        let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or("no such process")?;
+        kill_process(pid, Signal::STOP)?;
+        Ok(Self(pid))
+    }
+}
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        // It may have been killed meanwhile.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
 }
 
 /// The most memory that a process has held, in megabytes (proc(5): VmHWM).

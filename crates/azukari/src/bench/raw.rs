@@ -24,12 +24,10 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// The mean of before and after, because machines drift.
-    pub(super) fn mean(self, other: Self) -> Self {
-        Self {
-            per_s: f64::midpoint(self.per_s, other.per_s),
-            cpu_s_each: f64::midpoint(self.cpu_s_each, other.cpu_s_each),
-        }
+    /// The mean of measurements of the same length, because machines drift.
+    pub(super) fn mean(of: &[Self]) -> Self {
+        let mean = |figure: fn(&Self) -> f64| of.iter().map(figure).sum::<f64>() / of.len() as f64;
+        Self { per_s: mean(|raw| raw.per_s), cpu_s_each: mean(|raw| raw.cpu_s_each) }
     }
 }
 
