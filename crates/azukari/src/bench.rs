@@ -9,6 +9,7 @@ mod cards;
 mod check;
 mod custody;
 mod device;
+mod door;
 mod drive;
 mod estate;
 mod phone;
@@ -33,7 +34,8 @@ use crate::http;
 use crate::http::client::Client;
 use crate::runtime::Stop;
 use check::Log;
-use drive::{Driven, Load};
+use door::Checks;
+use drive::{Driven, Load, Slice, Work};
 use estate::{Estate, FACILITY};
 use process::{Halted, Started};
 use raw::Raw;
@@ -49,6 +51,9 @@ pub(crate) enum BenchCommand {
     Authenticate(authenticate::AuthenticateArguments),
     /// 鍵預かり: 同じ 1,000 鍵を、小さな倉と大きな倉で (the same keys in a small and a large store)
     Custody(custody::CustodyArguments),
+    /// The process of the door with nothing behind it; `bench sign` starts it.
+    #[command(hide = true)]
+    Door(door::DoorArguments),
 }
 
 /// Flags of `azukari bench sign`.
@@ -79,6 +84,10 @@ pub(crate) struct SignArguments {
 
 /// `azukari bench …`
 pub(crate) fn run(command: &BenchCommand) -> ExitCode {
+    if let BenchCommand::Door(arguments) = command {
+        let arguments = arguments.clone();
+        return crate::runtime::run(async move { door::serve(&arguments).await });
+    }
     // The load needs less than one core: on one thread its tasks wake each other for nothing.
     let mut threads = tokio::runtime::Builder::new_multi_thread();
     let command = command.clone();
@@ -92,6 +101,7 @@ pub(crate) fn run(command: &BenchCommand) -> ExitCode {
                     authenticate::measure(arguments, &ended).await
                 }
                 BenchCommand::Custody(arguments) => custody::measure(arguments, &ended).await,
+                BenchCommand::Door(_) => Ok(()),
             }
         };
         // Leaving the work ends the platform's process and removes a passing folder.
@@ -122,12 +132,17 @@ async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), 
         Keys::Vault => None,
         Keys::Softhsm => Some(device::measure(&estate, time, ended).await?),
     };
-    let run = Run { in_flight, time, half_load: true, signing, listen };
-    let (raw, _, driven) = run.measure(&estate, &raw_keys, ended).await?;
+    // It takes prescriptions and signs as the vault does: beside others it would say nothing.
+    let door = match (device, signing) {
+        (Keys::Vault, Signing::Prescriptions) => Some(free_address()?),
+        _ => None,
+    };
+    let run = Run { in_flight, time, signing, listen, half_load: true, door };
+    let Measured { raw, door, platform: driven, .. } =
+        run.measure(&estate, &raw_keys, ended).await?;
 
     let signatures = driven.latencies.count() as u64;
-    let each_us = |cpu: process::Cpu| cpu.0 * 1e6 / signatures as f64;
-    let (raw_cpu_us, platform_cpu_us) = (raw.cpu_s_each * 1e6, each_us(driven.platform));
+    let (raw_cpu_us, platform_cpu_us) = (raw.cpu_s_each * 1e6, driven.platform_us());
     let figures = Figures {
         raw_per_s: raw.per_s,
         end_to_end_per_s: driven.per_s(),
@@ -137,6 +152,10 @@ async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), 
         p99_ms: driven.latencies.percentile(0.99),
         half_load_p50_ms: driven.half_load.as_ref().map_or(0.0, |calm| calm.percentile(0.50)),
         half_load_p99_ms: driven.half_load.as_ref().map_or(0.0, |calm| calm.percentile(0.99)),
+        door_per_s: door.as_ref().map(Driven::per_s),
+        door_ratio: door.as_ref().map(|door| door.per_s() / raw.per_s),
+        door_cpu_ratio: door.as_ref().map(|door| raw_cpu_us / door.platform_us()),
+        door_cpu_us: door.as_ref().map(Driven::platform_us),
         device_loaded_per_s: own.map(|own| own.loaded_per_s),
         device_unwrapped_per_s: own.map(|own| own.unwrapped_per_s),
         device_ratio: own.map(|own| driven.per_s() / own.loaded_per_s),
@@ -147,75 +166,145 @@ async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), 
         signatures,
         raw_cpu_us,
         platform_cpu_us,
-        client_cpu_us: each_us(driven.client),
+        client_cpu_us: driven.client_us(),
     };
     println!("{}", if *json { show::json(&figures)? } else { figures.table() });
     Ok(())
 }
 
-/// So often raw and end to end take turns.
+/// So often raw, door and platform take turns.
 const TURNS: u32 = 5;
 
 /// How an end-to-end measurement is run.
 struct Run {
     in_flight: usize,
     time: Duration,
-    /// Whether the platform is also driven at half the rate that it has just shown.
-    half_load: bool,
     signing: Signing,
     listen: SocketAddr,
+    /// Whether the platform is also driven at half the rate that it has just shown.
+    half_load: bool,
+    /// Where the door with nothing behind it listens, if it is measured as well.
+    door: Option<SocketAddr>,
+}
+
+/// What was measured.
+struct Measured {
+    raw: Raw,
+    door: Option<Driven>,
+    platform: Driven,
+    started: Started,
+}
+
+/// A process under load, halted between the times in which it is driven.
+struct Side {
+    started: Started,
+    load: Arc<Load>,
+    cold_per_s: f64,
+    slices: Vec<Slice>,
+    halted: Option<Halted>,
 }
 
 impl Run {
-    /// The raw signature and the platform, as a process of its own under load, in turns: machines
-    /// drift within seconds. While the raw signature is measured the platform stands still.
+    /// The raw signature, the door and the platform, each a process of its own under load, in turns:
+    /// machines drift within seconds. Whoever has no turn stands still.
     async fn measure(
         &self,
         estate: &Estate,
-        raw_keys: &Arc<Vec<KeyPair>>,
+        raw_keys: &RawKeys,
         ended: &Arc<AtomicBool>,
-    ) -> Result<(Raw, Started, Driven), Stop> {
-        let mut started = process::serve(&estate.config, self.listen).await?;
-        let platform = started.process.id().ok_or("基盤が終わりました (the platform ended)")?;
+    ) -> Result<Measured, Stop> {
+        let log = Log::new(estate.log.clone(), FACILITY.code.parse()?);
+        let started = process::serve(&estate.config, self.listen).await?;
+        let work = Work::Signatures(self.signing, log);
+        let mut platform = self.side(estate, self.listen, started, work).await?;
+        let mut door = match self.door {
+            Some(listen) => {
+                let certificate = estate.certificate()?;
+                let started =
+                    door::start(&estate.config, &raw_keys.file, certificate, listen).await?;
+                let work = Work::Door(Checks::new(&raw_keys.keys, certificate)?);
+                Some(self.side(estate, listen, started, work).await?)
+            }
+            None => None,
+        };
+        let (mut raw, time) = (Vec::new(), self.time / TURNS);
+        for _ in 0..TURNS {
+            // As long as the platform: a key is blinded anew at each 32nd use, so a shorter
+            // measurement of many keys would leave out what the longer one holds.
+            raw.push(measure_raw(&raw_keys.keys, time, ended).await?);
+            if let Some(door) = &mut door {
+                door.slice(self.in_flight, time).await?;
+            }
+            platform.slice(self.in_flight, time).await?;
+        }
+        let door = match door {
+            Some(door) => Some(door.end().await?.0),
+            None => None,
+        };
+        let load = Arc::clone(&platform.load);
+        platform.halted = None;
+        let half_load = match self.half_load {
+            true => {
+                let rate =
+                    platform.slices.iter().map(Slice::per_s).sum::<f64>() / f64::from(2 * TURNS);
+                Some(load.pace(rate, self.in_flight, self.time / 2).await?)
+            }
+            false => None,
+        };
+        let (driven, started) = platform.end().await?;
+        let platform = Driven { half_load, ..driven };
+        Ok(Measured { raw: Raw::mean(&raw), door, platform, started })
+    }
+
+    async fn side(
+        &self,
+        estate: &Estate,
+        listen: SocketAddr,
+        started: Started,
+        work: Work,
+    ) -> Result<Side, Stop> {
         let identity = |kind: &str| estate.tls.join(format!("{}.{kind}", FACILITY.code));
         let tls = http::tls::client(
             &estate.tls.join("facility-ca.pem"),
             Some((&identity("pem"), &identity("key"))),
         )?;
-        let url = format!("https://localhost:{}", self.listen.port());
+        let url = format!("https://localhost:{}", listen.port());
         let client = Client::new(&url, Some(tls), Duration::from_secs(20))?;
-        let log = Log::new(estate.log.clone(), FACILITY.code.parse()?);
-        let load = Arc::new(Load::new(client, Arc::clone(&estate.signatories), log, self.signing));
+        let load = Arc::new(Load::new(client, Arc::clone(&estate.signatories), work));
         let cold_per_s = load.warm(self.in_flight).await?;
-        let (mut raw, mut slices) = (Vec::new(), Vec::new());
-        for _ in 0..TURNS {
-            // As long as the platform: a key is blinded anew at each 32nd use, so a shorter
-            // measurement of many keys would leave out what the longer one holds.
-            let halted = Halted::new(platform)?;
-            raw.push(measure_raw(raw_keys, self.time / TURNS, ended).await?);
-            drop(halted);
-            slices.push(load.drive(platform, self.in_flight, self.time / TURNS).await?);
-        }
-        let mut driven = Driven::of(slices, cold_per_s)?;
-        if self.half_load {
-            let rate = driven.per_s() / 2.0;
-            driven.half_load = Some(load.pace(rate, self.in_flight, self.time / 2).await?);
-        }
-        started.peak_mb = process::peak_mb(platform)?;
-        crate::runtime::terminate(&mut started.process).await;
-        Ok((Raw::mean(&raw), started, driven))
+        let halted = Some(Halted::new(started.id()?)?);
+        Ok(Side { started, load, cold_per_s, slices: Vec::new(), halted })
     }
 }
 
-/// The keys of the raw measurement, kept where the folder is.
-async fn raw_keys(
-    folder: &Folder,
-    keys: usize,
-    ended: &Arc<AtomicBool>,
-) -> Result<Arc<Vec<KeyPair>>, Stop> {
-    let kept = folder.kept().map(|folder| folder.join("raw-keys"));
-    let ending = Arc::clone(ended);
-    Ok(Arc::new(blocking(move || raw::keys(keys, kept.as_deref(), &ending)).await?))
+impl Side {
+    async fn slice(&mut self, in_flight: usize, time: Duration) -> Result<(), Stop> {
+        self.halted = None;
+        let process = self.started.id()?;
+        self.slices.push(self.load.drive(process, in_flight, time).await?);
+        self.halted = Some(Halted::new(process)?);
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<(Driven, Started), Stop> {
+        self.halted = None;
+        self.started.peak_mb = process::peak_mb(self.started.id()?)?;
+        crate::runtime::terminate(&mut self.started.process).await;
+        Ok((Driven::of(self.slices, self.cold_per_s)?, self.started))
+    }
+}
+
+/// The keys of the raw measurement, and where they are kept.
+struct RawKeys {
+    keys: Arc<Vec<KeyPair>>,
+    file: PathBuf,
+}
+
+async fn raw_keys(folder: &Folder, keys: usize, ended: &Arc<AtomicBool>) -> Result<RawKeys, Stop> {
+    let (file, ending) = (folder.path().join("raw-keys"), Arc::clone(ended));
+    let place = file.clone();
+    let keys = Arc::new(blocking(move || raw::keys(keys, &place, &ending)).await?);
+    Ok(RawKeys { keys, file })
 }
 
 async fn measure_raw(
@@ -260,10 +349,6 @@ impl Folder {
 
     fn path(&self) -> &Path {
         &self.path
-    }
-
-    fn kept(&self) -> Option<&Path> {
-        (!self.passing).then_some(self.path.as_path())
     }
 }
 

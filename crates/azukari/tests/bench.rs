@@ -11,12 +11,15 @@ use serde_json::Value;
 fn a_short_run_prints_one_object_with_every_figure() {
     let figures = short_run(&[]).unwrap();
     complete(&figures);
+    positive(&figures, &["door_per_s", "door_ratio", "door_cpu_us", "door_cpu_ratio"]);
     assert_eq!(figures.get("device_ratio"), None, "the vault is no device to be measured alone");
 }
 
 #[test]
 fn hashes_are_signed_and_measured_through_the_csc_interface_as_well() {
-    complete(&short_run(&["--csc"]).unwrap());
+    let figures = short_run(&["--csc"]).unwrap();
+    complete(&figures);
+    assert_eq!(figures.get("door_per_s"), None, "the door takes prescriptions");
 }
 
 #[test]

@@ -6,10 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use hpki::encoding::{Digest32, sha256};
 use hpki::id::{FacilityCode, OrderNumber};
 use hpki::kind::DocumentKind;
+use hpki::policy::VerifyingKey;
 use ledger::Event;
 use ledger::tlog::{Proof, Remembering, VerifyKey};
 use wire::SignAnswer;
-use xades::compose::{Draft, Recipe};
+use xades::compose::{Draft, Recipe, Signer};
 
 use super::estate::Signatory;
 
@@ -39,18 +40,9 @@ impl Log {
         signatory: &Signatory,
         answer: &SignAnswer,
     ) -> Result<(), String> {
-        ensure(answer.order == asked.order, "another order")?;
-        ensure(answer.kind == asked.kind, "another kind")?;
         ensure(answer.certificate.0 == signatory.certificate, "another certificate")?;
-        let element = std::str::from_utf8(&answer.signature.0).map_err(|no| no.to_string())?;
-        let (mark, value) = parts(element).ok_or("the signature element is not in our profile")?;
-        let (digest, kind) = (asked.digest, asked.kind);
-        let recipe = Recipe { kind, digest, signing_time: answer.signing_time, mark };
-        let draft = Draft::new(&recipe, &signatory.signer);
-        ensure(draft.finish(&value) == element, "not the element that the recipe gives")?;
-        let signed = signatory.verifying.verify(draft.signed_info(), &value);
-        ensure(signed.is_ok(), "the signature value does not verify")?;
-        self.journalled(answer, signatory, asked, &draft.dtbsr(), &sha256(&value))
+        let (dtbsr, value) = composed(asked, &signatory.signer, &signatory.verifying, answer)?;
+        self.journalled(answer, signatory, asked, &dtbsr, &value)
     }
 
     /// The journal holds the outcome of exactly this signature.
@@ -75,6 +67,27 @@ impl Log {
         ensure(record.person == Some(signatory.person), "another person in the journal")?;
         ensure(record.key == Some(signatory.key), "another key in the journal")
     }
+}
+
+/// The element is what the recipe gives, and its value verifies: the hash that was signed, and the
+/// value's.
+pub(super) fn composed(
+    asked: &Asked,
+    signer: &Signer,
+    verifying: &VerifyingKey,
+    answer: &SignAnswer,
+) -> Result<(Digest32, Digest32), String> {
+    ensure(answer.order == asked.order, "another order")?;
+    ensure(answer.kind == asked.kind, "another kind")?;
+    let element = std::str::from_utf8(&answer.signature.0).map_err(|no| no.to_string())?;
+    let (mark, value) = parts(element).ok_or("the signature element is not in our profile")?;
+    let (digest, kind) = (asked.digest, asked.kind);
+    let recipe = Recipe { kind, digest, signing_time: answer.signing_time, mark };
+    let draft = Draft::new(&recipe, signer);
+    ensure(draft.finish(&value) == element, "not the element that the recipe gives")?;
+    let signed = verifying.verify(draft.signed_info(), &value);
+    ensure(signed.is_ok(), "the signature value does not verify")?;
+    Ok((draft.dtbsr(), sha256(&value)))
 }
 
 fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {

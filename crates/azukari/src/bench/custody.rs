@@ -13,7 +13,7 @@ use ledger::{Failed, Place, Store};
 use serde::Serialize;
 
 use super::signing::Signing;
-use super::{Folder, Run, estate, free_address, raw, raw_keys, show};
+use super::{Folder, Measured, Run, estate, free_address, raw, raw_keys, show};
 use crate::config::PlatformConfig;
 use crate::demo::Keys;
 use crate::runtime::Stop;
@@ -86,9 +86,10 @@ pub(super) async fn measure(
     let run = Run {
         in_flight: usize::try_from(arguments.in_flight)?,
         time: Duration::from_secs(arguments.seconds),
-        half_load: false,
         signing: Signing::Prescriptions,
         listen,
+        half_load: false,
+        door: None,
     };
     // A folder that was filled before is emptied first.
     let kept = folder.path().join("platform/platform.toml");
@@ -98,10 +99,12 @@ pub(super) async fn measure(
     let signing = Signing::Prescriptions;
     let estate =
         estate::prepare(folder.path(), active, listen, Keys::Vault, signing, false).await?;
-    let (raw_small, _, small) = run.measure(&estate, &raw_keys, ended).await?;
+    let Measured { raw: raw_small, platform: small, .. } =
+        run.measure(&estate, &raw_keys, ended).await?;
     let store = PlatformConfig::load(&estate.config)?.store;
     fill(&store, arguments.keys - arguments.active.min(arguments.keys)).await?;
-    let (raw_large, started, large) = run.measure(&estate, &raw_keys, ended).await?;
+    let Measured { raw: raw_large, platform: large, started, .. } =
+        run.measure(&estate, &raw_keys, ended).await?;
     let figures = Figures {
         keys: arguments.keys,
         active: arguments.active,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::check::Log;
+use super::door::Checks;
 use super::estate::Signatory;
 use super::process::{Cpu, cpu_of};
 use super::signing::Signing;
@@ -16,13 +17,20 @@ use crate::runtime::Stop;
 
 /// What all workers share.
 pub(super) struct Load {
-    pub(super) client: Client,
-    pub(super) signatories: Arc<Vec<Signatory>>,
-    pub(super) log: Log,
-    signing: Signing,
+    client: Client,
+    signatories: Arc<Vec<Signatory>>,
+    work: Work,
     next: AtomicUsize,
     counting: AtomicBool,
     ended: AtomicBool,
+}
+
+/// What is asked for.
+pub(super) enum Work {
+    /// What the platform does.
+    Signatures(Signing, Log),
+    /// What a door does that has nothing behind it.
+    Door(Checks),
 }
 
 /// Seconds from request to answer, sorted.
@@ -70,6 +78,13 @@ pub(super) struct Slice {
     pub(super) client: Cpu,
 }
 
+impl Slice {
+    /// Verified answers per second.
+    pub(super) fn per_s(&self) -> f64 {
+        self.latencies.len() as f64 / self.seconds
+    }
+}
+
 /// A worker's latencies.
 type Worked = Result<Vec<f32>, Stop>;
 
@@ -95,17 +110,22 @@ impl Driven {
     pub(super) fn per_s(&self) -> f64 {
         self.latencies.count() as f64 / self.seconds
     }
+
+    /// Processor time of the process for one answer, in microseconds.
+    pub(super) fn platform_us(&self) -> f64 {
+        self.platform.0 * 1e6 / self.latencies.count() as f64
+    }
+
+    /// The client's.
+    pub(super) fn client_us(&self) -> f64 {
+        self.client.0 * 1e6 / self.latencies.count() as f64
+    }
 }
 
 impl Load {
-    pub(super) fn new(
-        client: Client,
-        signatories: Arc<Vec<Signatory>>,
-        log: Log,
-        signing: Signing,
-    ) -> Self {
+    pub(super) fn new(client: Client, signatories: Arc<Vec<Signatory>>, work: Work) -> Self {
         let (next, counting, ended) = Default::default();
-        Self { client, signatories, log, signing, next, counting, ended }
+        Self { client, signatories, work, next, counting, ended }
     }
 
     /// Lets every key sign twice. Answers per second while each was used for the first time.
@@ -208,7 +228,10 @@ impl Load {
     }
 
     async fn one(&self, signatory: &Signatory) -> Result<f32, Stop> {
-        self.signing.one(&self.client, &self.log, signatory).await
+        match &self.work {
+            Work::Signatures(signing, log) => signing.one(&self.client, log, signatory).await,
+            Work::Door(checks) => checks.one(&self.client, signatory).await,
+        }
     }
 }
 

@@ -73,6 +73,14 @@ pub(super) struct Estate {
     pub(super) signatories: Arc<Vec<Signatory>>,
 }
 
+impl Estate {
+    /// A certificate such as answers bring.
+    pub(super) fn certificate(&self) -> Result<&[u8], Stop> {
+        let first = self.signatories.first().ok_or("署名する人がいません (nobody signs)")?;
+        Ok(&first.certificate)
+    }
+}
+
 /// A prepared person as kept in the folder.
 #[derive(Clone, Serialize, Deserialize)]
 struct Prepared {

@@ -1,5 +1,6 @@
 //! The platform as a process of its own, and the processor time of processes.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -78,22 +79,23 @@ pub(super) fn peak_mb(process: u32) -> Result<f64, Stop> {
     Ok(kilobytes.ok_or(format!("{file} を読めません (not as proc(5) says)"))? / 1000.0)
 }
 
-/// Starts `azukari serve` and waits until its door is open.
-pub(super) async fn serve(config: &Path, address: SocketAddr) -> Result<Started, Stop> {
+/// Starts `azukari` with these arguments and waits until its door is open.
+pub(super) async fn start(
+    arguments: &[&OsStr],
+    log: &Path,
+    address: SocketAddr,
+) -> Result<Started, Stop> {
     let watch = Stopwatch::start();
-    let log = config.with_extension("log");
     let mut child = Command::new(std::env::current_exe()?)
-        .arg("serve")
-        .arg("--config")
-        .arg(config)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(std::fs::File::create(&log)?)
+        .stderr(std::fs::File::create(log)?)
         .kill_on_drop(true)
         .spawn()?;
     loop {
         if let Some(status) = child.try_wait()? {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            let said = std::fs::read_to_string(log).unwrap_or_default();
             return Err(format!("基盤が起動しません: {status} (it ended at once)\n{said}").into());
         }
         if tokio::net::TcpStream::connect(address).await.is_ok() {
@@ -101,5 +103,18 @@ pub(super) async fn serve(config: &Path, address: SocketAddr) -> Result<Started,
             return Ok(Started { process: child, start_s, peak_mb: 0.0 });
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Starts the platform.
+pub(super) async fn serve(config: &Path, address: SocketAddr) -> Result<Started, Stop> {
+    let arguments = ["serve".as_ref(), "--config".as_ref(), config.as_os_str()];
+    start(&arguments, &config.with_extension("log"), address).await
+}
+
+impl Started {
+    /// Its number.
+    pub(super) fn id(&self) -> Result<u32, Stop> {
+        Ok(self.process.id().ok_or("基盤が終わりました (the platform ended)")?)
     }
 }

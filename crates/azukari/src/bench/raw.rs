@@ -36,18 +36,15 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The throw-away keys in a file.
+pub(super) fn kept(file: &Path) -> Result<Vec<KeyPair>, Stop> {
+    let text = std::fs::read_to_string(file)?;
+    text.lines().map(|line| Ok(KeyPair::from_pkcs8(&octets(line)?)?)).collect()
+}
+
 /// Throw-away keys, made on all cores; those in `file` are used again, and all are kept there.
-pub(super) fn keys(
-    count: usize,
-    file: Option<&Path>,
-    ended: &AtomicBool,
-) -> Result<Vec<KeyPair>, Stop> {
-    let mut kept = Vec::new();
-    if let Some(file) = file.filter(|file| file.exists()) {
-        for line in std::fs::read_to_string(file)?.lines() {
-            kept.push(KeyPair::from_pkcs8(&octets(line)?)?);
-        }
-    }
+pub(super) fn keys(count: usize, file: &Path, ended: &AtomicBool) -> Result<Vec<KeyPair>, Stop> {
+    let mut kept = if file.exists() { kept(file)? } else { Vec::new() };
     kept.truncate(count);
     let missing = count - kept.len();
     if missing == 0 {
@@ -69,15 +66,13 @@ pub(super) fn keys(
     })?;
     bar.finish_and_clear();
     kept.extend(made.into_iter().flatten());
-    if let Some(file) = file {
-        let mut text = String::new();
-        for key in &kept {
-            let pkcs8: Pkcs8V1Der<'_> = key.as_der()?;
-            text.push_str(&base64url_encode(pkcs8.as_ref()));
-            text.push('\n');
-        }
-        crate::files::private(file, &text)?;
+    let mut text = String::new();
+    for key in &kept {
+        let pkcs8: Pkcs8V1Der<'_> = key.as_der()?;
+        text.push_str(&base64url_encode(pkcs8.as_ref()));
+        text.push('\n');
     }
+    crate::files::private(file, &text)?;
     Ok(kept)
 }
 

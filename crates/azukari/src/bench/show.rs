@@ -22,6 +22,18 @@ pub(super) struct Figures {
     pub(super) half_load_p50_ms: f64,
     /// All but one in a hundred then.
     pub(super) half_load_p99_ms: f64,
+    /// Verified answers per second of a door with nothing behind it: HTTP, TLS and the signature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) door_per_s: Option<f64>,
+    /// `door_per_s` ÷ `raw_per_s`: what `ratio` could reach if nothing were decided or recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) door_ratio: Option<f64>,
+    /// Processor time of a raw signature ÷ the door's for one answer: the same for `cpu_ratio`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) door_cpu_ratio: Option<f64>,
+    /// Processor time of the door for one answer, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) door_cpu_us: Option<f64>,
     /// The PKCS#11 device alone, keys loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) device_loaded_per_s: Option<f64>,
@@ -109,10 +121,17 @@ impl Figures {
             ),
             String::new(),
         ];
+        if let (Some(per_s), Some(ratio), Some(cpu_ratio), Some(us)) =
+            (self.door_per_s, self.door_ratio, self.door_cpu_ratio, self.door_cpu_us)
+        {
+            lines.insert(3, format!(
+                "  通信と署名だけ      {per_s:>9.0} /s   {us:>5.0} µs。記録なしでも比は {ratio:.2}、CPU は {cpu_ratio:.2} まで (door: HTTP, TLS and the signature, nothing decided or recorded)"
+            ));
+        }
         if let (Some(loaded), Some(unwrapped), Some(ratio)) =
             (self.device_loaded_per_s, self.device_unwrapped_per_s, self.device_ratio)
         {
-            lines.insert(4, format!(
+            lines.insert(3, format!(
                 "  装置だけ            {loaded:>9.0} /s   鍵を毎回復号すると {unwrapped:.0} /s。端から端までは装置の {ratio:.2} 倍 (the device alone: loaded, and unwrapped each time)"
             ));
         }

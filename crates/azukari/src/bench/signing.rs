@@ -107,6 +107,16 @@ impl Signing {
 }
 
 async fn prescription(client: &Client, log: &Log, signatory: &Signatory) -> Result<f32, Stop> {
+    let (asked, answer, took) = ask(client, signatory).await?;
+    log.check(&asked, signatory, &answer).map_err(|why| unbelieved(&asked, &why))?;
+    Ok(took)
+}
+
+/// One prescription's digest, the answer, and the seconds between.
+pub(super) async fn ask(
+    client: &Client,
+    signatory: &Signatory,
+) -> Result<(Asked, SignAnswer, f32), Stop> {
     let order = OrderNumber::new(now().seconds() * 1000, &SystemRandom);
     let asked = Asked { order, kind: DocumentKind::Prescription, digest: digest() };
     let request =
@@ -118,11 +128,12 @@ async fn prescription(client: &Client, log: &Log, signatory: &Signatory) -> Resu
     if answer.status != 200 {
         return Err(refused(answer.status, &answer.body));
     }
-    let answer: SignAnswer = serde_json::from_slice(&answer.body)?;
-    log.check(&asked, signatory, &answer).map_err(|why| {
-        format!("注文 {order} の答えは信じられません: {why} (an answer failed verification)")
-    })?;
-    Ok(took)
+    Ok((asked, serde_json::from_slice(&answer.body)?, took))
+}
+
+pub(super) fn unbelieved(asked: &Asked, why: &str) -> Stop {
+    let order = asked.order;
+    format!("注文 {order} の答えは信じられません: {why} (an answer failed verification)").into()
 }
 
 /// The time counts `signHash`; a new handle, every 500 signatures or 45 seconds, is asked for before.

@@ -10,8 +10,11 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The binary under test.
-pub const AZUKARI: &str = env!("CARGO_BIN_EXE_azukari");
+/// The binary under test; `./test` names another where two builds are tested at the same time.
+pub const AZUKARI: &str = match option_env!("AZUKARI_BINARY") {
+    Some(binary) => binary,
+    None => env!("CARGO_BIN_EXE_azukari"),
+};
 /// The policy of every signing certificate of the town, and the arm that it is not on.
 pub const POLICY: &str = "1.2.392.100495.1.5.1.1.3.1";
 pub const OTHER_ARM: &str = "1.2.392.100495.1.5.1.1.0.1";
