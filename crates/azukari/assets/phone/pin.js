@@ -18,7 +18,7 @@ function face(card) {
   $("qualification").textContent = card.qualification ?? "";
   say($("until"), when(card.until));
   say($("tries"), card.tries === undefined ? both("カードからは分かりません", "the card does not say") : both(`あと${card.tries}回`, `${card.tries}`));
-  $("tries").classList.toggle("soon", card.tries !== undefined && card.tries <= 3);
+  $("tries").classList.toggle("soon", card.tries !== undefined && card.tries < 3);
   $("blocked").hidden = !card.blocked;
   $("pin-form").hidden = card.blocked;
   $("last-asked").hidden = card.tries !== 1;
