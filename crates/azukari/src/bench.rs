@@ -84,14 +84,13 @@ pub(crate) struct SignArguments {
 
 /// `azukari bench …`
 pub(crate) fn run(command: &BenchCommand) -> ExitCode {
-    if let BenchCommand::Door(arguments) = command {
-        let arguments = arguments.clone();
-        return crate::runtime::run(async move { door::serve(&arguments).await });
-    }
-    // The load needs less than one core: on one thread its tasks wake each other for nothing.
     let mut threads = tokio::runtime::Builder::new_multi_thread();
+    // The load needs less than one core: on several threads its tasks wake each other for nothing.
+    if !matches!(command, BenchCommand::Door(_)) {
+        threads.worker_threads(1);
+    }
     let command = command.clone();
-    crate::runtime::run_on(threads.worker_threads(1), async move {
+    crate::runtime::run_on(&mut threads, async move {
         let (stop, mut stopped) = crate::runtime::until_interrupted();
         let ended = Arc::new(AtomicBool::new(false));
         let measuring = async {
@@ -101,7 +100,7 @@ pub(crate) fn run(command: &BenchCommand) -> ExitCode {
                     authenticate::measure(arguments, &ended).await
                 }
                 BenchCommand::Custody(arguments) => custody::measure(arguments, &ended).await,
-                BenchCommand::Door(_) => Ok(()),
+                BenchCommand::Door(arguments) => door::serve(arguments).await,
             }
         };
         // Leaving the work ends the platform's process and removes a passing folder.
@@ -172,8 +171,10 @@ async fn sign(arguments: &SignArguments, ended: &Arc<AtomicBool>) -> Result<(), 
     Ok(())
 }
 
-/// So often raw, door and platform take turns.
+/// Raw, door and platform take turns at least so often, and none is halted for longer than twice the
+/// longest turn: a platform lets go of connections that are silent for 75 seconds.
 const TURNS: u32 = 5;
+const LONGEST_TURN_S: u64 = 10;
 
 /// How an end-to-end measurement is run.
 struct Run {
@@ -227,8 +228,9 @@ impl Run {
             }
             None => None,
         };
-        let (mut raw, time) = (Vec::new(), self.time / TURNS);
-        for _ in 0..TURNS {
+        let turns = u32::try_from(self.time.as_secs() / LONGEST_TURN_S)?.max(TURNS);
+        let (mut raw, time) = (Vec::new(), self.time / turns);
+        for _ in 0..turns {
             // As long as the platform: a key is blinded anew at each 32nd use, so a shorter
             // measurement of many keys would leave out what the longer one holds.
             raw.push(measure_raw(&raw_keys.keys, time, ended).await?);
@@ -243,13 +245,11 @@ impl Run {
         };
         let load = Arc::clone(&platform.load);
         platform.halted = None;
-        let half_load = match self.half_load {
-            true => {
-                let rate =
-                    platform.slices.iter().map(Slice::per_s).sum::<f64>() / f64::from(2 * TURNS);
-                Some(load.pace(rate, self.in_flight, self.time / 2).await?)
-            }
-            false => None,
+        let half_load = if self.half_load {
+            let shown = platform.slices.iter().map(Slice::per_s).sum::<f64>() / f64::from(turns);
+            Some(load.pace(shown / 2.0, self.in_flight, self.time / 2).await?)
+        } else {
+            None
         };
         let (driven, started) = platform.end().await?;
         let platform = Driven { half_load, ..driven };

@@ -4,6 +4,7 @@
 mod support;
 
 use std::process::Command;
+use std::task::Poll;
 
 use ca::{
     Authority, CardApplication, CardHolder, Face, Photo, Refusal, Revocation, ServerOrder,
@@ -387,6 +388,29 @@ async fn a_gateway_and_a_server_get_certificates_of_the_tls_authority_only() {
     let signs =
         Question { usage: Usage::NonRepudiation, policies: &[oid::POLICY_SIGNING], ..question };
     assert_eq!(validate(&signs).unwrap_err().code(), "key-usage-wrong");
+}
+
+#[tokio::test]
+async fn a_revocation_for_which_nobody_waits_is_remembered_all_the_same() {
+    let (_estate, running) = estate().await;
+    let ca = &running.ca;
+    for _ in 0..20 {
+        let certificate = ca.issue_facility(&gateway(), now()).await.unwrap();
+        assert!(ca.facility_in_force(&certificate, now()).await.is_ok());
+        let reason = Reason::CessationOfOperation;
+        let mut revoking =
+            Box::pin(ca.revoke(Authority::Facility, certificate.serial(), reason, now()));
+        std::future::poll_fn(|context| Poll::Ready(revoking.as_mut().poll(context).is_ready()))
+            .await;
+        drop(revoking);
+        // Asked while the commit goes on: what is read before it must not outlive it.
+        let mut asked = 0;
+        while ca.facility_in_force(&certificate, now()).await.is_ok() {
+            asked += 1;
+            assert!(asked < 100_000, "it stands still");
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -31,9 +31,7 @@ impl Rows {
     /// Adds rows, whose values stand one after the other.
     pub(crate) fn add(&self, tx: &Tx<'_>, mut values: &[Value]) -> Result<(), Fault> {
         for (size, text) in SIZES.iter().zip(&self.texts) {
-            while let Some((rows, rest)) = values.split_at_checked(size * self.columns)
-                && !rows.is_empty()
-            {
+            while let Some((rows, rest)) = values.split_at_checked(size * self.columns) {
                 tx.exec_inner(text, rows)?;
                 values = rest;
             }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::routing::post;
 use axum::{Json, Router};
 use clap::Args;
@@ -31,6 +31,7 @@ use crate::http;
 use crate::http::ask::Ask;
 use crate::http::client::Client;
 use crate::http::problem::Trouble;
+use crate::http::tls::Peer;
 use crate::runtime::Stop;
 
 /// The length of a proof in a journal of some hundred thousand entries.
@@ -85,7 +86,7 @@ pub(super) async fn start(
     process::start(&arguments, &keys.with_file_name("door.log"), listen).await
 }
 
-/// Serves until it is ended.
+/// Serves until it is ended. Whoever shows no client certificate is not served.
 pub(super) async fn serve(arguments: &DoorArguments) -> Result<(), Stop> {
     let config = PlatformConfig::load(&arguments.config)?;
     let keys = raw::kept(&arguments.keys)?;
@@ -103,6 +104,7 @@ pub(super) async fn serve(arguments: &DoorArguments) -> Result<(), Stop> {
 
 async fn sign(
     State(door): State<Arc<Door>>,
+    _: Extension<Arc<Peer>>,
     Ask(request): Ask<SignRequest>,
 ) -> Result<Json<SignAnswer>, Trouble> {
     let broken = |why: &str| Trouble::refused("request-malformed", why);

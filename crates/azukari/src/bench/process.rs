@@ -96,7 +96,7 @@ pub(super) async fn start(
     loop {
         if let Some(status) = child.try_wait()? {
             let said = std::fs::read_to_string(log).unwrap_or_default();
-            return Err(format!("基盤が起動しません: {status} (it ended at once)\n{said}").into());
+            return Err(format!("測る相手のプロセスが起動しません: {status} (the process to be measured ended at once)\n{said}").into());
         }
         if tokio::net::TcpStream::connect(address).await.is_ok() {
             let start_s = watch.elapsed().as_secs_f64();
@@ -115,6 +115,9 @@ pub(super) async fn serve(config: &Path, address: SocketAddr) -> Result<Started,
 impl Started {
     /// Its number.
     pub(super) fn id(&self) -> Result<u32, Stop> {
-        Ok(self.process.id().ok_or("基盤が終わりました (the platform ended)")?)
+        Ok(self
+            .process
+            .id()
+            .ok_or("測る相手のプロセスが終わりました (the process to be measured ended)")?)
     }
 }
